@@ -1,0 +1,30 @@
+//! Image datasets: formats, decode, augment, sampler, loader (§2.1).
+//!
+//! What a batch holds is a pure function of the dataset, the recipe's `[preprocess]`, the seed and the step: not of
+//! threads, not of what came before.
+
+mod archive;
+pub mod augment;
+pub mod dataset;
+mod error;
+mod fashion_mnist;
+mod folder;
+pub mod image;
+mod jpeg;
+mod layout;
+pub mod loader;
+pub mod random;
+pub mod resize;
+pub mod sampler;
+mod split;
+
+mod workers;
+
+pub use augment::{train_sample, validation_sample};
+pub use dataset::{Dataset, Part};
+pub use error::DataError;
+pub use image::{RgbImage, decode};
+pub use loader::{Batch, TrainLoader, ValidationLoader};
+pub use random::{Stream, at};
+pub use resize::resize;
+pub use sampler::order;

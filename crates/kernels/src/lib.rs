@@ -1,0 +1,50 @@
+//! CPU kernels on `f32` slices, and their textbook twins.
+//!
+//! Slices in, slices out: no tensors, no allocation of results, no global state. Images are laid
+//! out `[n, h, w, c]`, convolution weights `[c_out, kh, kw, c_in / groups]`.
+//!
+//! Work runs on rayon's current pool. How it is cut depends on the shape alone and partial results
+//! are reduced in order, so the bits of a result do not depend on the number of threads. They do
+//! depend on the instruction set, which [`instruction_set`] names.
+//!
+//! Each kernel has a twin in [`textbook`]: the definition as plain loops, generic over `f32` and
+//! `f64`, which is the oracle of the tests here and elsewhere.
+// The one crate that may be unsafe: the micro-kernel and the packing are intrinsics on raw
+// pointers, and threads write disjoint rows of one result.
+#![allow(unsafe_code)]
+
+mod batch_norm;
+mod check;
+mod conv2d;
+mod elementwise;
+mod gemm;
+mod isa;
+mod linear;
+mod loss;
+mod microkernel;
+mod pack;
+mod parallel;
+mod pool;
+mod resize;
+mod scratch;
+#[cfg(test)]
+mod tests;
+pub mod textbook;
+mod update;
+
+pub use batch_norm::{
+    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, Moments, Statistics,
+    batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
+    unbiased,
+};
+pub use conv2d::{Conv2d, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+pub use elementwise::{add, add_assign, relu, relu_backward};
+pub use isa::instruction_set;
+pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
+pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use pool::{
+    GlobalPool, Pool2d, avg_pool_backward, avg_pool_forward, global_avg_pool_backward,
+    global_avg_pool_forward, max_pool_backward, max_pool_forward,
+};
+pub use resize::{Bilinear, bilinear_backward, bilinear_forward};
+pub use update::{Nag, nag};

@@ -1,0 +1,28 @@
+//! The façade over Burn: devices, NHWC operations, layers as values, parameters with their roles, the NAG update.
+//!
+//! Only this crate names Burn's backends. Above it a tensor is `Tensor<D>` and train or evaluate is an argument.
+
+mod init;
+mod layer;
+mod nag;
+mod ops;
+mod parameter;
+mod statistics;
+
+pub use burn::tensor::{Device, Tensor, TensorData};
+pub use init::Init;
+pub use kernels::{Activation, Nag};
+pub use layer::{ConvBn, Layer, Linear, Mode, Pass, Residual, chain};
+pub use nag::Velocity;
+pub use ops::{
+    Affine, ConvOptions, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train, conv2d,
+    cross_entropy, global_avg_pool, linear, max_pool,
+};
+pub use parameter::{Fans, Leaves, Parameter, ParameterSpec, Parameters};
+pub use statistics::Statistics;
+pub use tricks::Role;
+
+/// The CPU with our own kernels.
+pub fn cpu() -> Device {
+    Device::flex()
+}

@@ -1,0 +1,28 @@
+//! Recipes: a run written down as closed, plain data. No file is read here and no device is known.
+//!
+//! [`parse`] reads TOML and reports every mistake at once, each with its line and its mend; [`to_toml`] writes a
+//! recipe back, complete; [`Schedule`] turns its spans and tricks into plain numbers for each step.
+
+pub mod builtin;
+mod check;
+mod edit;
+mod mistake;
+mod parse;
+mod reader;
+mod schedule;
+mod schema;
+mod span;
+mod tree;
+mod types;
+mod words;
+mod write;
+
+pub use builtin::builtin;
+pub use mistake::{Mistake, RecipeErrors, nearest};
+pub use parse::{parse, parse_with_edits};
+pub use schedule::Schedule;
+pub use types::*;
+pub use write::{diff, to_toml};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Networks as values. A network knows its layers and their names; it knows no loss, no data and no training.
+
+mod cost;
+mod draw;
+mod model;
+mod network;
+mod resnet;
+mod timm;
+
+pub use cost::{Cost, Row, cost, rows};
+pub use draw::draw;
+pub use model::{FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values};
+pub use network::{Feature, Network, Stage};
+pub use resnet::{Block, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
+pub use timm::Timm;
+
+/// How a network differs from its name's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub classes: usize,
+    pub stem: StemSize,
+    pub shape: Option<Shape>,
+    /// Dilation of each stage; a stage that dilates more than the one before keeps its size (§6.2).
+    pub dilations: [usize; 4],
+}
+
+/// Another depth and width than the name's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub blocks: [usize; 4],
+    pub channels: [usize; 4],
+    pub stem_channels: usize,
+}
+
+impl Options {
+    /// The network as the paper has it.
+    pub fn plain(classes: usize) -> Options {
+        Options { classes, stem: StemSize::Imagenet, shape: None, dilations: [1; 4] }
+    }
+}
+
+/// No network has this name.
+#[derive(Debug, thiserror::Error)]
+#[error("no network is named {name:?}; did you mean {nearest:?}? `trickbag models` lists them all")]
+pub struct UnknownNetwork {
+    pub name: String,
+    pub nearest: String,
+}
+
+/// Every name that [`network`] builds.
+pub fn names() -> Vec<String> {
+    resnet::names()
+}
+
+/// The network of this name.
+pub fn network(name: &str, options: &Options) -> Result<Network, UnknownNetwork> {
+    match resnet::by_name(name) {
+        Some(resnet) => Ok(resnet.reshaped(options).network(name, options.classes)),
+        None => {
+            let likeness = |known: &String| (strsim::jaro_winkler(known, name) * 1e6) as u64;
+            let nearest = names().into_iter().max_by_key(likeness).unwrap_or_default();
+            Err(UnknownNetwork { name: name.to_owned(), nearest })
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What is printed: results on standard output, everything else on standard error.
+
+use std::io::{self, Write};
+
+/// A command line that cannot be meant; exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints a result. A reader that went away (`trickbag models | head -1`) is nobody's error.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+pub(crate) fn json(value: &serde_json::Value) {
+    print(&serde_json::to_string_pretty(value).expect("a result is plain data"));
+}
+
+/// Prints what a person should know and a script need not.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+pub(crate) fn problem(error: &anyhow::Error) {
+    note(&format!("error: {error:#}"));
+}
+
+/// Columns as wide as their widest cell; the first row is the head.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
+            let numeric = cell.starts_with(|first: char| first.is_ascii_digit());
+            if numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// 1234567 as 1,234,567.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that leaves few digits.
+pub(crate) fn bytes(count: u64) -> String {
+    match count as f64 {
+        count if count >= 1e9 => format!("{:.2} GB", count / 1e9),
+        count if count >= 1e6 => format!("{:.1} MB", count / 1e6),
+        count => format!("{:.1} kB", count / 1e3),
+    }
+}
+
+/// Seconds as a person says them.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s if s < 129_600.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (25_557_032, "25,557,032")] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(bytes(46_622_720), "46.6 MB");
+        assert_eq!(duration(7200.0), "2.0 h");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let text = table(&[row(["name", "count", ""]), row(["a", "1,000", "x"])]);
+        assert_eq!(text, "name  count\na     1,000  x");
+    }
+}

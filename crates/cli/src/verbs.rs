@@ -1,0 +1,27 @@
+//! One file a verb.
+
+pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod recipes;
+pub(crate) mod train;
+pub(crate) mod tricks;
+
+use clap::CommandFactory;
+
+use crate::args::Args;
+
+/// Prints the completions of a shell.
+pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "trickbag", &mut script);
+    crate::output::print(&String::from_utf8(script)?);
+    Ok(())
+}
+
+/// Lets `count` threads compute.
+pub(crate) fn use_threads(count: usize) {
+    // Fails only where the pool stands already, which then has the size it has.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+}

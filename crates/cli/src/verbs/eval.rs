@@ -1,0 +1,73 @@
+//! `trickbag eval`: accuracy on validation images.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use data::Dataset;
+use serde_json::json;
+use train::classify::evaluate;
+use train::model_folder::{self, Card};
+
+use crate::args::Eval;
+use crate::output::{self, Usage};
+
+pub(crate) fn run(args: &Eval) -> Result<()> {
+    super::use_threads(args.threads.compute());
+    let (mut model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    let dataset = Arc::new(open(args, &card)?);
+    check_classes(&dataset, &card)?;
+    let (validation, normalize) = (card.validation, card.normalize);
+    let result =
+        evaluate(&mut model, &dataset, validation, normalize, args.threads.loader())?;
+    if args.json {
+        output::json(&json!({
+            "top1": result.top1,
+            "top5": result.top5,
+            "loss": result.loss,
+            "images": result.images,
+        }));
+    } else {
+        output::print(&format!(
+            "{}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4} on {} images",
+            model.network.name, result.top1, result.top5, result.loss, result.images
+        ));
+    }
+    Ok(())
+}
+
+fn open(args: &Eval, card: &Card) -> Result<Dataset> {
+    match &args.data {
+        Some(path) => Ok(Dataset::open(path, card.split.share, card.split.seed)?),
+        None if card.split.embedded => Ok(Dataset::fashion_mnist()),
+        None => {
+            let usage = "eval needs images: give their path with --data (a folder of class folders, or a tar of one)";
+            Err(Usage(usage.to_owned()).into())
+        }
+    }
+}
+
+/// The model's classes have to be the data's, by name where the model knows names.
+fn check_classes(dataset: &Dataset, card: &Card) -> Result<()> {
+    let anonymous = card.classes.iter().enumerate().all(|(i, name)| *name == format!("class {i}"));
+    let same = if anonymous {
+        dataset.classes.len() == card.classes.len()
+    } else {
+        dataset.classes == card.classes
+    };
+    if same {
+        return Ok(());
+    }
+    let only = |ours: &[String], theirs: &[String]| {
+        let extra: Vec<&str> =
+            ours.iter().filter(|name| !theirs.contains(name)).map(String::as_str).collect();
+        if extra.is_empty() { "none".to_owned() } else { extra.join(", ") }
+    };
+    anyhow::bail!(
+        "{}: its {} classes are not the model's {}; only in the data: {}; only in the model: {}",
+        dataset.name,
+        dataset.classes.len(),
+        card.classes.len(),
+        only(&dataset.classes, &card.classes),
+        only(&card.classes, &dataset.classes),
+    )
+}

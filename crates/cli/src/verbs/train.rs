@@ -1,0 +1,185 @@
+//! `trickbag train`: from a recipe to a run folder.
+
+mod dry_run;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use recipe::{Recipe, builtin};
+use serde_json::json;
+use train::classify::Classify;
+use train::run::{self, Run, Start};
+use train::{Ending, Evaluation, Plan, State, Task, signal};
+
+use crate::args::Train;
+use crate::output::{self, Usage, grouped};
+use crate::verbs::recipes;
+
+pub(crate) fn run(args: &Train) -> Result<()> {
+    super::use_threads(args.threads.compute());
+    let recipe = resolve(args)?;
+    let folder = folder(args, &recipe.name);
+    let plan = Plan::new(recipe, args.data.as_deref())?;
+    if args.dry_run {
+        return dry_run::print(&plan, args.json);
+    }
+    signal::install()?;
+    let device = nn::cpu();
+    let start = Start {
+        folder: &folder,
+        resume: args.resume,
+        interactive: true,
+        device: &device,
+        environment: environment(args, &plan),
+    };
+    let (mut run, mut state) = Run::start(plan, &start)?;
+    introduce(&run, &state);
+    let mut task = Classify::new(run.plan(), state.step, args.threads.loader())?;
+    match train::train(&mut task, &mut state, &mut run)? {
+        Ending::Stopped => {
+            run.pause();
+            output::note(&format!(
+                "stopped at step {}; go on with: trickbag train --resume --out {}{}",
+                state.step,
+                folder.display(),
+                args.data.as_ref().map_or(String::new(), |path| format!(" --data {}", path.display()))
+            ));
+        }
+        Ending::Finished => {
+            run.save(&state)?;
+            run.finish(&state)?;
+            let evaluation = match run.last_evaluation() {
+                Some(evaluation) => evaluation,
+                None => task.evaluate(&mut state.model)?,
+            };
+            report(args, &run, &state, evaluation);
+        }
+    }
+    Ok(())
+}
+
+/// The recipe of the command line, or of the run to resume where none is given.
+fn resolve(args: &Train) -> Result<Recipe> {
+    let models = zoo::names();
+    if args.resume && args.recipe.is_none() {
+        let folder = args.out.clone().unwrap_or_else(|| newest("quickstart"));
+        let text = run::recipe_of(&folder)
+            .ok_or_else(|| train::TrainError::NoRun { folder: folder.clone() })?;
+        let file = folder.join("recipe.toml").display().to_string();
+        return Ok(recipe::parse_with_edits(&text, &file, &args.edits, &models)?);
+    }
+    let name = args.recipe.as_deref().unwrap_or("quickstart");
+    let path = Path::new(name);
+    let (text, file) = match builtin(name) {
+        Some(text) => (text.to_owned(), name.to_owned()),
+        None if path.is_file() => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Usage(format!("{name}: cannot be read: {error}")))?;
+            (text, name.to_owned())
+        }
+        None => return Err(recipes::unknown(name).into()),
+    };
+    Ok(recipe::parse_with_edits(&text, &file, &args.edits, &models)?)
+}
+
+/// The run folder: as given, else the first free one of the recipe's name, or the newest one to resume.
+fn folder(args: &Train, name: &str) -> PathBuf {
+    match &args.out {
+        Some(folder) => folder.clone(),
+        None if args.resume => newest(name),
+        None => numbered(name).find(|folder| !folder.exists()).expect("numbers do not end"),
+    }
+}
+
+fn newest(name: &str) -> PathBuf {
+    let used = numbered(name).take_while(|folder| folder.exists()).last();
+    used.unwrap_or_else(|| Path::new("runs").join(name))
+}
+
+/// runs/NAME, runs/NAME-2, runs/NAME-3, …
+fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
+    (1..).map(move |number: u32| match number {
+        1 => Path::new("runs").join(name),
+        _ => Path::new("runs").join(format!("{name}-{number}")),
+    })
+}
+
+fn environment(args: &Train, plan: &Plan) -> serde_json::Value {
+    json!({
+        "trickbag": env!("CARGO_PKG_VERSION"),
+        "instruction_set": kernels::instruction_set(),
+        "threads": args.threads.compute(),
+        "loader_threads": args.threads.loader(),
+        "data": plan.dataset.name,
+        "train_images": plan.dataset.train.len(),
+        "validation_images": plan.dataset.validation.len(),
+        "classes": plan.dataset.classes,
+    })
+}
+
+/// The first lines of a run: what is trained on what.
+fn introduce(run: &Run, state: &State) {
+    let plan = run.plan();
+    let (recipe, dataset) = (&plan.recipe, &plan.dataset);
+    let size = dataset.train.bytes().and_then(|a| Ok(a + dataset.validation.bytes()?));
+    let size = size.map_or(String::new(), |count| format!(", {}", output::bytes(count)));
+    let cost = zoo::cost(&plan.network, recipe.preprocess.size);
+    output::note(&format!(
+        "{}: {} ({:.2} M parameters, {:.3} G multiply-adds at {size_px}×{size_px})",
+        recipe.name,
+        plan.network.name,
+        cost.parameters as f64 / 1e6,
+        cost.multiply_adds as f64 / 1e9,
+        size_px = recipe.preprocess.size,
+    ));
+    output::note(&format!(
+        "{}: {} training and {} validation images in {} classes{size}",
+        dataset.name,
+        grouped(dataset.train.len() as u64),
+        grouped(dataset.validation.len() as u64),
+        dataset.classes.len(),
+    ));
+    let decayed = |parameter: &&nn::Parameter| {
+        recipe.update.decay_on.acts_on(parameter.spec.role)
+    };
+    let parameters = &state.model.parameters;
+    output::note(&format!(
+        "{} steps of {} images; rate {} after {} steps of warm-up; weight decay on {} of {} tensors; run folder {}",
+        grouped(plan.schedule.total_steps()),
+        recipe.train.batch,
+        plan.schedule.initial_rate(),
+        plan.schedule.warmup_steps(),
+        parameters.iter().filter(decayed).count(),
+        parameters.iter().count(),
+        run.folder().display(),
+    ));
+    if state.step > 0 {
+        output::note(&format!("resuming at step {}", grouped(state.step)));
+    }
+}
+
+fn report(args: &Train, run: &Run, state: &State, evaluation: Evaluation) {
+    let Evaluation { loss, top1, top5, images } = evaluation;
+    let seconds = run.worked().as_secs_f64();
+    let model = run.folder().join("model");
+    if args.json {
+        output::json(&json!({
+            "run": run.folder().display().to_string(),
+            "model": model.display().to_string(),
+            "steps": state.step,
+            "top1": top1,
+            "top5": top5,
+            "loss": loss,
+            "images": images,
+            "best_top1": state.best.map(|best| best.top1),
+            "seconds": seconds,
+        }));
+        return;
+    }
+    output::print(&format!(
+        "top-1 {top1:.2} %, top-5 {top5:.2} % on {images} validation images, after {} steps in {}",
+        grouped(state.step),
+        output::duration(seconds),
+    ));
+    output::print(&format!("model: {}", model.display()));
+}

@@ -1,0 +1,220 @@
+//! §2.1, "we perform the following steps one-by-one": from an image to the numbers the network sees.
+//!
+//! 1 decode · 2 crop and resize · 3 flip · 4 colour · 5 PCA noise · 6 normalise. Each step that draws does so from
+//! one generator, in this order, whether or not a later step is on; a step that is off draws nothing.
+
+pub mod color;
+pub mod crop;
+pub mod flip;
+pub mod normalize;
+pub mod pca_noise;
+
+use rand_chacha::rand_core::RngCore;
+use recipe::{Normalize, Preprocess, Validation};
+
+use crate::image::RgbImage;
+use crate::resize::{Plan, Region, Resizer};
+use normalize::Affine;
+
+/// Memory that a thread uses again for every image.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    resizer: Resizer,
+    resized: Vec<u8>,
+    row: Vec<f32>,
+}
+
+/// Steps 2 to 6 on a decoded image; `out` is size × size × 3, rows of RGB pixels.
+pub fn train_sample(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore, out: &mut [f32]) {
+    train_sample_in(&mut Scratch::default(), p, image, rng, out);
+}
+
+/// [`train_sample`] in memory of the caller's.
+pub fn train_sample_in(
+    scratch: &mut Scratch,
+    p: &Preprocess,
+    image: &RgbImage,
+    rng: &mut impl RngCore,
+    out: &mut [f32],
+) {
+    assert_eq!(out.len(), p.size * p.size * 3, "room for {}×{0} RGB values", p.size);
+    let region = match &p.crop {
+        Some(crop) => crop::region(crop, image.width, image.height, rng),
+        // Without step 2, the largest centred square: what validation sees when resize = crop.
+        None => crop::centered([1.0, 1.0], image.width, image.height),
+    };
+    let flip = p.flip.is_some_and(|probability| flip::draw(probability, rng));
+    let color =
+        p.color.as_ref().map_or(color::IDENTITY, |color| color::matrix(color::draw(color, rng)));
+    let pca = p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
+    let window = Region { left: 0, top: 0, width: p.size, height: p.size };
+    let plan = Plan { region, size: [p.size, p.size], window, mirrored: flip };
+    let Scratch { resizer, resized, row } = scratch;
+    resizer.run(image, &plan, resized);
+    Affine::new(color, pca, &p.normalize).write(resized, p.size, row, out);
+}
+
+/// §2.1 validation: "we resize each image's shorter edge to 256 pixels while keeping its aspect ratio. Next, we
+/// crop out the 224-by-224 region in the center and normalize RGB channels similar to training."
+///
+/// The longer edge becomes ⌊resize · long/short⌋, the crop starts at ⌊(edge − crop)/2⌉ (halves to even), as in
+/// torchvision. `out` is crop × crop × 3.
+pub fn validation_sample(v: &Validation, n: &Normalize, image: &RgbImage, out: &mut [f32]) {
+    validation_sample_in(&mut Scratch::default(), v, n, image, out);
+}
+
+/// [`validation_sample`] in memory of the caller's.
+pub fn validation_sample_in(
+    scratch: &mut Scratch,
+    v: &Validation,
+    n: &Normalize,
+    image: &RgbImage,
+    out: &mut [f32],
+) {
+    assert_eq!(out.len(), v.crop * v.crop * 3, "room for {}×{0} RGB values", v.crop);
+    let (size, window) = validation_geometry(v, image.width, image.height);
+    let plan = Plan { region: Region::whole(image), size, window, mirrored: false };
+    let Scratch { resizer, resized, row } = scratch;
+    resizer.run(image, &plan, resized);
+    Affine::normalize(n).write(resized, v.crop, row, out);
+}
+
+/// The size (width, height) of the resized image and the window that is cut from it.
+fn validation_geometry(v: &Validation, width: usize, height: usize) -> ([usize; 2], Region) {
+    assert!(v.crop <= v.resize, "a crop of {} from {} pixels", v.crop, v.resize);
+    let (short, long) = (width.min(height), width.max(height));
+    let longer = ((v.resize * long) as f64 / short as f64) as usize;
+    let size = if width <= height { [v.resize, longer] } else { [longer, v.resize] };
+    let [left, top] = size.map(|edge| ((edge - v.crop) as f64 / 2.0).round_ties_even() as usize);
+    (size, Region { left, top, width: v.crop, height: v.crop })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, at};
+    use crate::resize::resize_region;
+    use recipe::{Color, Crop};
+
+    const PAPER: Normalize =
+        Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] };
+
+    fn paper(size: usize) -> Preprocess {
+        let range = [0.6, 1.4];
+        Preprocess {
+            size,
+            crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
+            flip: Some(0.5),
+            color: Some(Color { hue: range, saturation: range, brightness: range }),
+            pca_noise: Some(0.1),
+            normalize: PAPER,
+        }
+    }
+
+    fn noise(width: usize, height: usize) -> RgbImage {
+        let mut pixels = vec![0; width * height * 3];
+        at(5, Stream::Init, 0, 0).fill_bytes(&mut pixels);
+        RgbImage { width, height, pixels }
+    }
+
+    /// The paper's steps one by one, each over the whole image, in its own words.
+    fn textbook(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore) -> Vec<f32> {
+        let region = crop::region(&p.crop.unwrap(), image.width, image.height, rng);
+        let resized = resize_region(image, region, p.size, p.size);
+        let mut x: Vec<[f64; 3]> = resized
+            .pixels
+            .chunks_exact(3)
+            .map(|pixel| [0, 1, 2].map(|channel| f64::from(pixel[channel])))
+            .collect();
+        if flip::draw(p.flip.unwrap(), rng) {
+            x.chunks_exact_mut(p.size).for_each(<[_]>::reverse);
+        }
+        let c = color::draw(&p.color.unwrap(), rng);
+        let angle = (c.hue - 1.0) * std::f64::consts::PI;
+        let alpha = pca_noise::draw(p.pca_noise.unwrap(), rng);
+        for pixel in &mut x {
+            let [r, g, b] = *pixel;
+            let y = 0.299 * r + 0.587 * g + 0.114 * b;
+            let (i, q) =
+                (0.5959 * r - 0.2746 * g - 0.3213 * b, 0.2115 * r - 0.5227 * g + 0.3112 * b);
+            let (i, q) = (i * angle.cos() - q * angle.sin(), i * angle.sin() + q * angle.cos());
+            // The inverse of YIQ, by numpy.
+            let hued = [
+                y + 0.956_050_226 * i + 0.620_754_941 * q,
+                y - 0.272_052_344 * i - 0.647_205_713 * q,
+                y - 1.106_704_315 * i + 1.704_421_284 * q,
+            ];
+            let grey = 0.299 * hued[0] + 0.587 * hued[1] + 0.114 * hued[2];
+            let saturated = hued.map(|v| c.saturation * v + (1.0 - c.saturation) * grey);
+            let bright = saturated.map(|v| c.brightness * v);
+            for channel in 0..3 {
+                let noise: f64 = (0..3)
+                    .map(|k| {
+                        pca_noise::EIGENVECTORS[channel][k] * alpha[k] * pca_noise::EIGENVALUES[k]
+                    })
+                    .sum();
+                let Normalize { mean, std } = p.normalize;
+                pixel[channel] = (bright[channel] + noise - mean[channel]) / std[channel];
+            }
+        }
+        x.into_iter().flatten().map(|v| v as f32).collect()
+    }
+
+    #[test]
+    fn the_fused_pass_is_the_steps_one_by_one() {
+        let (p, image) = (paper(24), noise(61, 47));
+        for index in 0..20 {
+            let mut out = vec![0.0; 24 * 24 * 3];
+            train_sample(&p, &image, &mut at(0, Stream::Augment, 0, index), &mut out);
+            let expected = textbook(&p, &image, &mut at(0, Stream::Augment, 0, index));
+            let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 2e-5, "sample {index} differs by {worst}");
+        }
+    }
+
+    #[test]
+    fn with_every_step_off_the_centered_square_is_normalized() {
+        let p = Preprocess { crop: None, flip: None, color: None, pca_noise: None, ..paper(8) };
+        let image = noise(12, 8);
+        let mut out = vec![0.0; 8 * 8 * 3];
+        train_sample(&p, &image, &mut at(0, Stream::Augment, 0, 0), &mut out);
+        let mut validated = out.clone();
+        validation_sample(&Validation { resize: 8, crop: 8 }, &PAPER, &image, &mut validated);
+        assert_eq!(out, validated);
+        let first = f64::from(image.pixels[2 * 3]);
+        assert!((f64::from(out[0]) - (first - 123.68) / 58.393).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_flip_mirrors_the_same_crop() {
+        let plain = Preprocess { color: None, pca_noise: None, flip: Some(0.0), ..paper(16) };
+        let flipped = Preprocess { flip: Some(1.0), ..plain.clone() };
+        let image = noise(40, 30);
+        let run = |p: &Preprocess| {
+            let mut out = vec![0.0; 16 * 16 * 3];
+            train_sample(p, &image, &mut at(0, Stream::Augment, 0, 0), &mut out);
+            out.chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect::<Vec<_>>()
+        };
+        let mut mirrored = run(&flipped);
+        mirrored.chunks_exact_mut(16).for_each(<[_]>::reverse);
+        assert_eq!(run(&plain), mirrored);
+    }
+
+    #[test]
+    fn validation_geometry_is_torchvisions() {
+        let v = Validation { resize: 256, crop: 224 };
+        let cases = [
+            ((500, 375), ([341, 256], (58, 16))),
+            ((375, 500), ([256, 341], (16, 58))),
+            ((100, 100), ([256, 256], (16, 16))),
+            ((1, 1000), ([256, 256_000], (16, 127_888))),
+            // (347 − 224)/2 = 61.5 rounds to the even 62, (345 − 224)/2 = 60.5 to 60.
+            ((347, 256), ([347, 256], (62, 16))),
+            ((345, 256), ([345, 256], (60, 16))),
+        ];
+        for ((width, height), (size, (left, top))) in cases {
+            let (got, window) = validation_geometry(&v, width, height);
+            assert_eq!((got, (window.left, window.top)), (size, (left, top)), "{width}×{height}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What can be wrong with images and datasets. Every message names the path, says what is wrong, and how to
+//! mend it.
+
+use std::path::PathBuf;
+
+/// An error of the world, not of the programmer. Inside a tar a path reads `archive.tar:inner/path`.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error(
+        "{}: no such file or folder; give the path of a folder of class folders, or of a tar of one",
+        path.display()
+    )]
+    Missing { path: PathBuf },
+
+    #[error(
+        "{name}: cannot be read: {source}; check that the file is there and that you may read it"
+    )]
+    Read { name: String, source: std::io::Error },
+
+    #[error(
+        "{name}: no images here; expected class folders of jpg, jpeg, png, webp, bmp or gif files, such as \
+         {name}/cat/1.jpg"
+    )]
+    Empty { name: String },
+
+    #[error(
+        "{name}: not a dataset: found {found}; expected one folder for each class, or the folders train and val \
+         (or validation, or test) holding one folder for each class"
+    )]
+    NotDataset { name: String, found: String },
+
+    #[error("{name}: no images in this class folder, only {found}; add images to it or remove it")]
+    EmptyClass { name: String, found: String },
+
+    #[error(
+        "{name}: its classes differ from those of the training part: missing {missing}; extra {extra}; give both \
+         parts the same class folders"
+    )]
+    ClassMismatch { name: String, missing: String, extra: String },
+
+    #[error("{name}: not a readable image: {reason}; replace the file or remove it")]
+    Image { name: String, reason: String },
+
+    #[error(
+        "{name}: {width}×{height} pixels are more than the limit of {limit}; shrink the image or remove it"
+    )]
+    TooManyPixels { name: String, width: u64, height: u64, limit: u64 },
+
+    #[error(
+        "{name}: {images} training images do not fill one batch of {batch}; set train.batch to {images} or less, \
+         or add images"
+    )]
+    TooFewImages { name: String, images: usize, batch: usize },
+
+    #[error(
+        "{name}: has no validation part, and data.split is {split}; set data.split to a share above 0 and below 1, \
+         such as 0.1, or add a val folder"
+    )]
+    Split { name: String, split: f64 },
+
+    #[error(
+        "{name}: not a usable tar archive: {reason}; pack it again with `tar -cf`, or unpack it and give the folder"
+    )]
+    Tar { name: String, reason: String },
+
+    #[error("{name}: the name is not valid UTF-8; rename the file")]
+    NameNotText { name: String },
+
+    #[error(
+        "{name}: preparing this image failed inside the program: {reason}; please report it with the image"
+    )]
+    Panic { name: String, reason: String },
+
+    #[error("the loader has stopped after an earlier error; open a new one")]
+    Stopped,
+}
+
+impl DataError {
+    /// The same error of an image, told of another path.
+    pub(crate) fn at(self, name: String) -> DataError {
+        match self {
+            DataError::Image { reason, .. } => DataError::Image { name, reason },
+            DataError::TooManyPixels { width, height, limit, .. } => {
+                DataError::TooManyPixels { name, width, height, limit }
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A dataset as a folder on disk: its files and folders, as a [`Tree`]. Links are followed.
+
+use std::fs;
+use std::path::Path;
+
+use crate::DataError;
+use crate::layout::{Entry, Tree, is_visible};
+
+/// Folders deeper than this are not read: no dataset is so deep, but a link that leads back is.
+const DEPTH: usize = 12;
+
+pub(crate) fn read(root: &Path) -> Result<Tree, DataError> {
+    let mut tree = Tree::default();
+    walk(root, "", 0, &mut tree)?;
+    Ok(tree)
+}
+
+fn walk(folder: &Path, inner: &str, depth: usize, tree: &mut Tree) -> Result<(), DataError> {
+    let failed = |source| DataError::Read { name: folder.display().to_string(), source };
+    for found in fs::read_dir(folder).map_err(failed)? {
+        let found = found.map_err(failed)?;
+        let path = found.path();
+        let name = found.file_name();
+        let Some(name) = name.to_str() else {
+            return Err(DataError::NameNotText { name: path.display().to_string() });
+        };
+        if !is_visible(name) {
+            continue;
+        }
+        let read_failed = |source| DataError::Read { name: path.display().to_string(), source };
+        let mut kind = found.file_type().map_err(read_failed)?;
+        if kind.is_symlink() {
+            kind = fs::metadata(&path).map_err(read_failed)?.file_type();
+        }
+        let inner = if inner.is_empty() { name.to_owned() } else { format!("{inner}/{name}") };
+        if kind.is_dir() {
+            tree.add_folder(&inner);
+            if depth < DEPTH {
+                walk(&path, &inner, depth + 1, tree)?;
+            }
+        } else {
+            tree.add_file(Entry { path: inner, offset: 0, length: 0 });
+        }
+    }
+    Ok(())
+}

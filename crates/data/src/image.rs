@@ -1,0 +1,135 @@
+//! §2.1 step 1: "decode it into … raw pixel values in [0,255]".
+//!
+//! Every format ends as 8-bit RGB, as Pillow's `convert("RGB")` gives it: grey is repeated, a palette is looked
+//! up, alpha is dropped (not blended), of an animation the first frame is taken, and an orientation in EXIF is not
+//! applied. Of 16-bit values the high byte is kept; for 16-bit grey Pillow clips at 255 instead, which turns such
+//! an image white, so here we depart from it.
+//!
+//! Deviation: pixels become 32-bit floats after resizing, not before (step 2 runs on 8 bits).
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use crate::DataError;
+use crate::jpeg;
+
+/// Pillow's limit: more pixels than this are taken for an attack ("decompression bomb").
+pub const PIXEL_LIMIT: u64 = 178_956_970;
+
+/// 8-bit RGB; `pixels` holds height × width × 3 bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RgbImage {
+    pub width: usize,
+    pub height: usize,
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes a JPEG, PNG, WebP, BMP or GIF, told apart by its first bytes, not by its name. `name` is for messages.
+pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage, DataError> {
+    let mut image = RgbImage::default();
+    decode_into(bytes, name, &mut image)?;
+    Ok(image)
+}
+
+/// As [`decode`], into an image whose memory is used again.
+pub(crate) fn decode_into(bytes: &[u8], name: &str, into: &mut RgbImage) -> Result<(), DataError> {
+    // The decoders are fuzzed, but a panic in one of them must not end a run of days.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        if bytes.starts_with(&[0xFF, 0xD8]) {
+            jpeg::decode_into(bytes, into)
+        } else {
+            decode_other(bytes, into)
+        }
+    }));
+    match decoded {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Refusal::Unreadable(reason))) => {
+            Err(DataError::Image { name: name.to_owned(), reason })
+        }
+        Ok(Err(Refusal::TooManyPixels { width, height })) => Err(DataError::TooManyPixels {
+            name: name.to_owned(),
+            width,
+            height,
+            limit: PIXEL_LIMIT,
+        }),
+        Err(_) => {
+            Err(DataError::Image { name: name.to_owned(), reason: "its decoder failed".into() })
+        }
+    }
+}
+
+/// Why bytes do not become an image.
+pub(crate) enum Refusal {
+    Unreadable(String),
+    TooManyPixels { width: u64, height: u64 },
+}
+
+/// Refuses a size before any memory is taken for it.
+pub(crate) fn check_size(width: u64, height: u64) -> Result<(), Refusal> {
+    if width == 0 || height == 0 {
+        return Err(Refusal::Unreadable(format!("its size is {width}×{height}")));
+    }
+    if width.saturating_mul(height) > PIXEL_LIMIT {
+        return Err(Refusal::TooManyPixels { width, height });
+    }
+    Ok(())
+}
+
+fn decode_other(bytes: &[u8], into: &mut RgbImage) -> Result<(), Refusal> {
+    let unreadable = |error: image::ImageError| Refusal::Unreadable(error.to_string());
+    let format = match image::guess_format(bytes) {
+        Ok(
+            format @ (ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Gif),
+        ) => format,
+        Ok(other) => return Err(Refusal::Unreadable(format!("{other:?} files are not supported"))),
+        Err(_) if bytes.is_empty() => return Err(Refusal::Unreadable("the file is empty".into())),
+        Err(_) => {
+            return Err(Refusal::Unreadable("not a JPEG, PNG, WebP, BMP or GIF file".into()));
+        }
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.no_limits();
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    check_size(u64::from(width), u64::from(height))?;
+    // Eight bytes a pixel is the widest layout; the rest is for the decoder's own buffers.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(PIXEL_LIMIT * 8 * 2);
+    decoder.set_limits(limits).map_err(unreadable)?;
+    let decoded = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    into.width = width as usize;
+    into.height = height as usize;
+    into.pixels.clear();
+    to_rgb(&decoded, &mut into.pixels);
+    Ok(())
+}
+
+fn to_rgb(decoded: &DynamicImage, pixels: &mut Vec<u8>) {
+    let high = |value: u16| (value >> 8) as u8;
+    match decoded {
+        DynamicImage::ImageRgb8(image) => pixels.extend_from_slice(image.as_raw()),
+        DynamicImage::ImageRgba8(image) => {
+            pixels.extend(image.as_raw().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]));
+        }
+        DynamicImage::ImageLuma8(image) => {
+            pixels.extend(image.as_raw().iter().flat_map(|&g| [g; 3]))
+        }
+        DynamicImage::ImageLumaA8(image) => {
+            pixels.extend(image.as_raw().chunks_exact(2).flat_map(|p| [p[0]; 3]));
+        }
+        DynamicImage::ImageRgb16(image) => pixels.extend(image.as_raw().iter().map(|&v| high(v))),
+        DynamicImage::ImageRgba16(image) => {
+            pixels
+                .extend(image.as_raw().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]].map(high)));
+        }
+        DynamicImage::ImageLuma16(image) => {
+            pixels.extend(image.as_raw().iter().flat_map(|&g| [high(g); 3]));
+        }
+        DynamicImage::ImageLumaA16(image) => {
+            pixels.extend(image.as_raw().chunks_exact(2).flat_map(|p| [high(p[0]); 3]));
+        }
+        other => pixels.extend_from_slice(other.to_rgb8().as_raw()),
+    }
+}

@@ -1,0 +1,175 @@
+//! Batches for Algorithm 1: "images ← uniformly random sample b images; X, y ← preprocess(images)".
+//!
+//! Step s of a run is batch s mod ⌊N/b⌋ of epoch ⌊s / ⌊N/b⌋⌋; the images that do not fill a batch are left out of that
+//! epoch. A batch is a function of its step alone, so a run resumes by its step number.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use recipe::{Normalize, Preprocess, Validation};
+
+use crate::augment::{train_sample_in, validation_sample_in};
+use crate::random::{self, Stream};
+use crate::workers::{Memory, Position, Task, Workers};
+use crate::{DataError, Dataset, Part, sampler};
+
+/// Images ready for the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// [b, size, size, 3].
+    pub images: Vec<f32>,
+    pub labels: Vec<u32>,
+    /// The image's number in its part.
+    pub indices: Vec<u32>,
+}
+
+/// Training batches, without end.
+#[derive(Debug)]
+pub struct TrainLoader {
+    workers: Workers,
+}
+
+impl TrainLoader {
+    /// Starts `workers` threads on the batch of step `first_step`.
+    pub fn new(
+        dataset: Arc<Dataset>,
+        preprocess: Preprocess,
+        seed: u64,
+        batch: usize,
+        first_step: u64,
+        workers: usize,
+    ) -> Result<TrainLoader, DataError> {
+        let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, batch)?;
+        let epoch = first_step / steps_per_epoch;
+        let order = sampler::order(seed, epoch, dataset.train.len());
+        let position = Position { step: first_step, epoch, order };
+        let task = Training { dataset, preprocess, seed, batch, steps_per_epoch };
+        Ok(TrainLoader { workers: Workers::start(task, position, workers)? })
+    }
+
+    /// Whole batches in an epoch; an error when there is none.
+    pub fn steps_per_epoch(dataset: &Dataset, batch: usize) -> Result<u64, DataError> {
+        assert!(batch > 0, "a batch holds at least one image");
+        let images = dataset.train.len();
+        if images < batch {
+            return Err(DataError::TooFewImages { name: dataset.name.clone(), images, batch });
+        }
+        Ok((images / batch) as u64)
+    }
+
+    /// The batch of the next step.
+    #[allow(clippy::should_implement_trait)] // Never ends, and can fail.
+    pub fn next(&mut self) -> Result<Batch, DataError> {
+        self.workers.next()?.ok_or(DataError::Stopped)
+    }
+
+    /// Time spent inside [`TrainLoader::next`], that is the time the loader made the caller wait.
+    pub fn waited(&self) -> Duration {
+        self.workers.waited()
+    }
+
+    /// Gives a used batch's memory back for another one.
+    pub fn recycle(&self, batch: Batch) {
+        self.workers.recycle(batch);
+    }
+}
+
+struct Training {
+    dataset: Arc<Dataset>,
+    preprocess: Preprocess,
+    seed: u64,
+    batch: usize,
+    steps_per_epoch: u64,
+}
+
+impl Task for Training {
+    fn part(&self) -> &Part {
+        &self.dataset.train
+    }
+
+    fn values(&self) -> usize {
+        self.preprocess.size * self.preprocess.size * 3
+    }
+
+    fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>> {
+        let epoch = position.step / self.steps_per_epoch;
+        if epoch != position.epoch {
+            position.epoch = epoch;
+            position.order = sampler::order(self.seed, epoch, self.dataset.train.len());
+        }
+        let first = (position.step % self.steps_per_epoch) as usize * self.batch;
+        position.step += 1;
+        Some(position.order[first..first + self.batch].to_vec())
+    }
+
+    fn prepare(&self, epoch: u64, index: u32, memory: &mut Memory, out: &mut [f32]) {
+        let mut rng = random::at(self.seed, Stream::Augment, epoch, u64::from(index));
+        let Memory { read, augment } = memory;
+        train_sample_in(augment, &self.preprocess, &read.image, &mut rng, out);
+    }
+}
+
+/// Every validation image once, in order; the last batch may be short.
+#[derive(Debug)]
+pub struct ValidationLoader {
+    workers: Workers,
+}
+
+impl ValidationLoader {
+    pub fn new(
+        dataset: Arc<Dataset>,
+        validation: Validation,
+        normalize: Normalize,
+        batch: usize,
+        workers: usize,
+    ) -> Result<ValidationLoader, DataError> {
+        assert!(batch > 0, "a batch holds at least one image");
+        let task = Validating { dataset, validation, normalize, batch };
+        Ok(ValidationLoader { workers: Workers::start(task, Position::default(), workers)? })
+    }
+
+    /// The next batch; nothing when every image was given.
+    #[allow(clippy::should_implement_trait)] // The order of Result and Option is for `?`.
+    pub fn next(&mut self) -> Result<Option<Batch>, DataError> {
+        self.workers.next()
+    }
+
+    /// Time spent inside [`ValidationLoader::next`].
+    pub fn waited(&self) -> Duration {
+        self.workers.waited()
+    }
+
+    /// Gives a used batch's memory back for another one.
+    pub fn recycle(&self, batch: Batch) {
+        self.workers.recycle(batch);
+    }
+}
+
+struct Validating {
+    dataset: Arc<Dataset>,
+    validation: Validation,
+    normalize: Normalize,
+    batch: usize,
+}
+
+impl Task for Validating {
+    fn part(&self) -> &Part {
+        &self.dataset.validation
+    }
+
+    fn values(&self) -> usize {
+        self.validation.crop * self.validation.crop * 3
+    }
+
+    fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>> {
+        let first = position.step as usize * self.batch;
+        let last = (first + self.batch).min(self.part().len());
+        position.step += 1;
+        (first < last).then(|| (first as u32..last as u32).collect())
+    }
+
+    fn prepare(&self, _: u64, _: u32, memory: &mut Memory, out: &mut [f32]) {
+        let Memory { read, augment } = memory;
+        validation_sample_in(augment, &self.validation, &self.normalize, &read.image, out);
+    }
+}

@@ -1,0 +1,302 @@
+//! Datasets on disk, and the loaders over them.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data::{Batch, DataError, Dataset, Part, TrainLoader, ValidationLoader};
+use recipe::{Color, Crop, Normalize, Preprocess, Validation};
+
+const NORMALIZE: Normalize =
+    Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] };
+
+fn preprocess(size: usize) -> Preprocess {
+    let range = [0.6, 1.4];
+    Preprocess {
+        size,
+        crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
+        flip: Some(0.5),
+        color: Some(Color { hue: range, saturation: range, brightness: range }),
+        pca_noise: Some(0.1),
+        normalize: NORMALIZE,
+    }
+}
+
+/// A PNG that differs from all others.
+fn picture(number: u32) -> Vec<u8> {
+    let (width, height) = (20 + number % 7, 16 + number % 5);
+    let image = image::RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([x * 12 + number, y * 15, number * 31].map(|value| value as u8))
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// Three classes, 7 training and 3 validation images each.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (class, name) in ["bird", "cat", "dog"].into_iter().enumerate() {
+        for number in 0..10 {
+            let part = if number < 7 { "train" } else { "val" };
+            let bytes = picture(class as u32 * 10 + number);
+            files.push((format!("{part}/{name}/{number}.png"), bytes));
+        }
+    }
+    files
+}
+
+fn folder(root: &Path, files: &[(String, Vec<u8>)]) {
+    for (path, bytes) in files {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// The same files in another order, below a common root.
+fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, bytes) in files.iter().rev() {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, format!("./set/{path}"), bytes.as_slice()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn open(path: &Path) -> Arc<Dataset> {
+    Arc::new(Dataset::open(path, 0.1, 0).unwrap())
+}
+
+fn train_batches(dataset: &Arc<Dataset>, first: u64, count: u64, workers: usize) -> Vec<Batch> {
+    let dataset = dataset.clone();
+    let mut loader = TrainLoader::new(dataset, preprocess(12), 3, 4, first, workers).unwrap();
+    (first..first + count).map(|_| loader.next().unwrap()).collect()
+}
+
+fn validation_batches(dataset: &Arc<Dataset>, workers: usize) -> Vec<Batch> {
+    let validation = Validation { resize: 14, crop: 12 };
+    let mut loader =
+        ValidationLoader::new(dataset.clone(), validation, NORMALIZE, 4, workers).unwrap();
+    let mut batches = Vec::new();
+    while let Some(batch) = loader.next().unwrap() {
+        batches.push(batch.clone());
+        loader.recycle(batch);
+    }
+    assert!(loader.next().unwrap().is_none(), "the end stays the end");
+    batches
+}
+
+#[test]
+fn folder_tar_and_gzipped_tar_give_identical_batches() {
+    let place = tempfile::tempdir().unwrap();
+    let files = files();
+    folder(&place.path().join("set"), &files);
+    let archive = tar(&files);
+    fs::write(place.path().join("set.tar"), &archive).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &archive).unwrap();
+    fs::write(place.path().join("set.tar.gz"), gzip.finish().unwrap()).unwrap();
+    let sets: Vec<Arc<Dataset>> =
+        ["set", "set.tar", "set.tar.gz"].map(|name| open(&place.path().join(name))).into();
+    for set in &sets {
+        assert_eq!(set.classes, ["bird", "cat", "dog"]);
+        assert_eq!((set.train.len(), set.validation.len()), (21, 9));
+        let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+        assert_eq!(set.train.bytes().unwrap() + set.validation.bytes().unwrap(), total as u64);
+        assert_eq!(train_batches(set, 0, 7, 2), train_batches(&sets[0], 0, 7, 2));
+        assert_eq!(validation_batches(set, 2), validation_batches(&sets[0], 2));
+    }
+    assert!(sets[0].train.name(0).ends_with("set/train/bird/0.png"));
+    assert!(sets[1].train.name(0).ends_with("set.tar:set/train/bird/0.png"));
+}
+
+#[test]
+fn batches_do_not_depend_on_the_number_of_workers() {
+    let place = tempfile::tempdir().unwrap();
+    folder(place.path(), &files());
+    let set = open(place.path());
+    let (train, validation) = (train_batches(&set, 0, 13, 1), validation_batches(&set, 1));
+    for workers in [2, 3, 7] {
+        assert!(train_batches(&set, 0, 13, workers) == train, "{workers} workers");
+        assert!(validation_batches(&set, workers) == validation, "{workers} workers");
+    }
+}
+
+#[test]
+fn starting_at_a_step_equals_running_to_it() {
+    let place = tempfile::tempdir().unwrap();
+    folder(place.path(), &files());
+    let set = open(place.path());
+    let all = train_batches(&set, 0, 17, 2);
+    // Five steps an epoch: inside the first, at the edges, and beyond.
+    for first in [0, 1, 4, 5, 6, 12] {
+        let resumed = train_batches(&set, first, 5, 2);
+        assert!(resumed == all[first as usize..first as usize + 5], "from step {first}");
+    }
+}
+
+#[test]
+fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
+    let set = Arc::new(Dataset::fashion_mnist());
+    assert_eq!(TrainLoader::steps_per_epoch(&set, 999).unwrap(), 5);
+    let mut loader = TrainLoader::new(set.clone(), preprocess(8), 0, 999, 0, 2).unwrap();
+    let mut seen: Vec<u32> = (0..5).flat_map(|_| loader.next().unwrap().indices).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 4995);
+    assert!(loader.waited() > std::time::Duration::ZERO);
+
+    let validation = Validation { resize: 8, crop: 8 };
+    let mut loader = ValidationLoader::new(set.clone(), validation, NORMALIZE, 300, 2).unwrap();
+    let mut indices = Vec::new();
+    let mut sizes = Vec::new();
+    while let Some(batch) = loader.next().unwrap() {
+        assert_eq!(batch.images.len(), batch.labels.len() * 8 * 8 * 3);
+        for (&index, &label) in batch.indices.iter().zip(&batch.labels) {
+            assert_eq!(set.validation.label(index as usize), label);
+        }
+        sizes.push(batch.labels.len());
+        indices.extend(batch.indices);
+    }
+    assert_eq!(sizes, [300, 300, 300, 100]);
+    assert_eq!(indices, (0..1000).collect::<Vec<u32>>());
+}
+
+#[test]
+fn fashion_mnist_is_balanced_and_named() {
+    let set = Dataset::fashion_mnist();
+    assert_eq!(set.classes.len(), 10);
+    assert_eq!(set.classes[9], "Ankle boot");
+    let counts = |part: &Part| {
+        let mut counts = [0; 10];
+        (0..part.len()).for_each(|index| counts[part.label(index) as usize] += 1);
+        counts
+    };
+    assert_eq!(counts(&set.train), [500; 10]);
+    assert_eq!(counts(&set.validation), [100; 10]);
+    // The first training image of the original set is an ankle boot.
+    assert_eq!(set.train.label(0), 9);
+    let image = set.train.image(0).unwrap();
+    assert_eq!((image.width, image.height), (28, 28));
+    assert!(image.pixels.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
+    assert!(image.pixels.iter().any(|&value| value > 200));
+    assert_eq!(set.train.name(0), "fashion-mnist:train/0");
+}
+
+#[test]
+fn a_broken_image_is_an_error_that_names_its_path_and_ends_the_loader() {
+    let place = tempfile::tempdir().unwrap();
+    let mut files = files();
+    files[3].1.truncate(60);
+    folder(&place.path().join("set"), &files);
+    let archive = place.path().join("set.tar");
+    fs::write(&archive, tar(&files)).unwrap();
+    for (path, inner) in
+        [(place.path().join("set"), "/train/bird/3.png"), (archive, ":set/train/bird/3.png")]
+    {
+        let expected = format!("{}{inner}: not a readable image: ", path.display());
+        let set = open(&path);
+        assert!(set.train.image(3).unwrap_err().to_string().starts_with(&expected));
+        for workers in [1, 3] {
+            let mut loader =
+                TrainLoader::new(set.clone(), preprocess(8), 0, 7, 0, workers).unwrap();
+            let error = (0..3).find_map(|_| loader.next().err()).expect("an error in epoch 0");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+            assert!(matches!(loader.next(), Err(DataError::Stopped)));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_or_shrinks_is_an_error_not_a_crash() {
+    let place = tempfile::tempdir().unwrap();
+    folder(&place.path().join("set"), &files());
+    let archive = place.path().join("set.tar");
+    fs::write(&archive, tar(&files())).unwrap();
+    let (set, packed) = (open(&place.path().join("set")), open(&archive));
+    fs::remove_file(place.path().join("set/train/bird/0.png")).unwrap();
+    let message = set.train.image(0).unwrap_err().to_string();
+    assert!(message.contains("set/train/bird/0.png: cannot be read: "), "{message}");
+    fs::OpenOptions::new().write(true).open(&archive).unwrap().set_len(1000).unwrap();
+    let message = packed.train.image(0).unwrap_err().to_string();
+    assert!(message.contains("set.tar:set/train/bird/0.png: cannot be read: "), "{message}");
+}
+
+#[test]
+fn dropping_a_loader_ends_its_threads() {
+    let set = Arc::new(Dataset::fashion_mnist());
+    for (workers, taken) in [(1, 0), (3, 0), (3, 2)] {
+        let mut loader = TrainLoader::new(set.clone(), preprocess(32), 0, 16, 0, workers).unwrap();
+        (0..taken).for_each(|_| drop(loader.next().unwrap()));
+        assert_eq!(Arc::strong_count(&set), 2);
+        drop(loader);
+        // The threads hold the set: with them gone it is ours alone.
+        assert_eq!(Arc::strong_count(&set), 1);
+    }
+}
+
+#[test]
+fn mistakes_say_what_is_wrong_and_how_to_mend_it() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path();
+    fs::create_dir_all(root.join("empty")).unwrap();
+    folder(&root.join("flat"), &[("a/1.png".into(), picture(0)), ("a/2.png".into(), picture(1))]);
+    fs::write(root.join("noise.tar"), [9; 4096]).unwrap();
+    fs::write(root.join("noise.gz"), [0x1F, 0x8B, 9, 9, 9]).unwrap();
+    fs::write(root.join("nothing.tar"), []).unwrap();
+    let whole = tar(&files());
+    fs::write(root.join("cut.tar"), &whole[..whole.len() / 2 + 100]).unwrap();
+    let failure =
+        |path: &str, split: f64| Dataset::open(&root.join(path), split, 0).unwrap_err().to_string();
+    let cases = [
+        (failure("none", 0.1), "none: no such file or folder; give the path"),
+        (failure("empty", 0.1), "empty: no images here; expected class folders"),
+        (failure("flat", 0.0), "flat: has no validation part, and data.split is 0; set data.split"),
+        (failure("flat", 1.0), "flat: has no validation part, and data.split is 1; set data.split"),
+        (failure("flat", f64::NAN), "flat: has no validation part, and data.split is NaN"),
+        (failure("noise.tar", 0.1), "noise.tar: not a usable tar archive: "),
+        (
+            failure("noise.gz", 0.1),
+            "noise.gz: not a usable tar archive: its gzip stream is damaged",
+        ),
+        (failure("nothing.tar", 0.1), "nothing.tar: no images here"),
+        (failure("cut.tar", 0.1), "cut.tar: not a usable tar archive: "),
+    ];
+    for (message, expected) in cases {
+        let expected = format!("{}/{expected}", root.display());
+        assert!(message.starts_with(&expected), "{message}\nis not\n{expected}");
+    }
+    let set = open(&root.join("flat"));
+    let error = TrainLoader::new(set, preprocess(8), 0, 64, 0, 1).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "flat: 1 training images do not fill one batch of 64; set train.batch to 1 or less, or add images"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn links_are_followed_and_hidden_files_ignored() {
+    let place = tempfile::tempdir().unwrap();
+    let root: PathBuf = place.path().join("set");
+    folder(&place.path().join("elsewhere"), &[("1.png".into(), picture(0))]);
+    folder(
+        &root,
+        &[
+            ("a/1.PNG".into(), picture(1)),
+            ("a/._1.PNG".into(), vec![0]),
+            ("a/.hidden.png".into(), vec![0]),
+            (".git/x/1.png".into(), vec![0]),
+        ],
+    );
+    std::os::unix::fs::symlink(place.path().join("elsewhere"), root.join("b")).unwrap();
+    let set = open(&root);
+    assert_eq!(set.classes, ["a", "b"]);
+    assert_eq!((set.train.len(), set.validation.len()), (2, 0));
+    assert_eq!(set.train.image(1).unwrap().width, 20);
+}

@@ -1,0 +1,610 @@
+//! Batch normalisation (Ioffe and Szegedy 2015, arXiv 1502.03167, algorithms 1 and 2):
+//! y = act(γ (x − μ) / √(σ² + ε) + β [+ residual]), fused with the ReLU and the residual sum that
+//! follow it.
+//!
+//! σ² is the biased variance. It is summed in chunks of rows, each around its own first row and
+//! then around its own mean, and the chunks are merged in `f64` (Chan, Golub and LeVeque 1983), so
+//! that it is accurate when |μ| is far greater than σ.
+
+use crate::check;
+use crate::isa::{Isa, vectorised};
+use crate::parallel;
+use crate::scratch::{self, Slot};
+
+/// What follows the normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    Identity,
+    Relu,
+}
+
+/// The dims of a batch norm; `x`, `y` and `residual` are `[rows, channels]`, where an image's rows
+/// are its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    pub rows: usize,
+    pub channels: usize,
+    pub epsilon: f32,
+    pub activation: Activation,
+}
+
+/// γ and β, each `[channels]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine<'a, T = f32> {
+    pub gamma: &'a [T],
+    pub beta: &'a [T],
+}
+
+/// μ and the biased σ², each `[channels]`, to read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistics<'a, T = f32> {
+    pub mean: &'a [T],
+    pub variance: &'a [T],
+}
+
+/// μ and the biased σ², each `[channels]`, to write.
+#[derive(Debug, PartialEq)]
+pub struct Moments<'a, T = f32> {
+    pub mean: &'a mut [T],
+    pub variance: &'a mut [T],
+}
+
+/// What the backward pass needs of the forward pass: its input, its output (whose zeros are where
+/// ReLU let nothing through), γ, and the statistics it normalised by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormSaved<'a, T = f32> {
+    pub x: &'a [T],
+    pub y: &'a [T],
+    pub gamma: &'a [T],
+    pub mean: &'a [T],
+    pub variance: &'a [T],
+}
+
+/// The gradients of a batch norm; `dresidual` is given if and only if a residual was.
+#[derive(Debug, PartialEq)]
+pub struct BatchNormGradients<'a, T = f32> {
+    pub dx: &'a mut [T],
+    pub dgamma: &'a mut [T],
+    pub dbeta: &'a mut [T],
+    pub dresidual: Option<&'a mut [T]>,
+}
+
+/// Channels merged by one task.
+const MERGED: usize = 64;
+
+impl BatchNorm {
+    /// Rows of a chunk: about 64 Ki elements, which stay in a second-level cache between the two
+    /// looks at them.
+    fn chunk_rows(&self) -> usize {
+        (64 * 1024 / self.channels.max(1)).clamp(8, 1024)
+    }
+
+    fn chunk(&self) -> usize {
+        self.chunk_rows() * self.channels
+    }
+
+    fn chunks(&self) -> usize {
+        self.rows.div_ceil(self.chunk_rows())
+    }
+
+    /// The width at which loops run: whole rows, several where they are short, so that the loop
+    /// over channels is long enough to be worth entering.
+    fn width(&self) -> usize {
+        self.channels * (512 / self.channels.max(1)).max(1)
+    }
+
+    fn length(&self) -> usize {
+        self.rows * self.channels
+    }
+
+    #[track_caller]
+    pub(crate) fn check<const N: usize, const M: usize>(
+        &self,
+        operation: &str,
+        activations: [(&str, usize); N],
+        parameters: [(&str, usize); M],
+    ) {
+        for (name, found) in activations {
+            check::length(operation, name, found, self.length());
+        }
+        for (name, found) in parameters {
+            check::length(operation, name, found, self.channels);
+        }
+    }
+
+    fn inverse_deviation(&self, variance: f32) -> f32 {
+        1.0 / (variance + self.epsilon).sqrt()
+    }
+}
+
+/// The unbiased variance n/(n−1)·σ², which PyTorch's running variance averages; σ² itself for one
+/// row, where it is not defined.
+pub fn unbiased(variance: f32, rows: usize) -> f32 {
+    if rows > 1 { (f64::from(variance) * rows as f64 / (rows - 1) as f64) as f32 } else { variance }
+}
+
+/// Normalises by the statistics of the batch itself, which are written to `moments`.
+#[track_caller]
+pub fn batch_norm_train(
+    d: &BatchNorm,
+    x: &[f32],
+    affine: Affine<'_>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+    moments: Moments<'_>,
+) {
+    let Moments { mean, variance } = moments;
+    check_forward(d, "batch_norm_train", x, &affine, residual, y);
+    d.check("batch_norm_train", [], [("mean", mean.len()), ("variance", variance.len())]);
+    let isa = Isa::current();
+    if d.length() == 0 {
+        mean.fill(0.0);
+        variance.fill(0.0);
+        return;
+    }
+    let pair = 2 * d.channels;
+    scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
+        parallel::chunks(partials, pair, |index, sums| {
+            let part = &x[index * d.chunk()..((index + 1) * d.chunk()).min(x.len())];
+            scratch::with(Slot::Left, 2 * d.width(), |space| {
+                chunk_moments(isa, part, sums, space);
+            });
+        });
+        let partials = &*partials;
+        parallel::chunks2((mean, MERGED), (variance, MERGED), |index, mean, variance| {
+            merge_moments(isa, d, x, partials, index * MERGED, mean, variance);
+        });
+    });
+    normalise(isa, d, x, affine, Statistics { mean, variance }, (residual, y));
+}
+
+/// Normalises by given statistics, such as the running ones.
+#[track_caller]
+pub fn batch_norm_eval(
+    d: &BatchNorm,
+    x: &[f32],
+    affine: Affine<'_>,
+    statistics: Statistics<'_>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    check_forward(d, "batch_norm_eval", x, &affine, residual, y);
+    let Statistics { mean, variance } = statistics;
+    d.check("batch_norm_eval", [], [("mean", mean.len()), ("variance", variance.len())]);
+    normalise(Isa::current(), d, x, affine, statistics, (residual, y));
+}
+
+#[track_caller]
+fn check_forward(
+    d: &BatchNorm,
+    operation: &str,
+    x: &[f32],
+    affine: &Affine<'_>,
+    residual: Option<&[f32]>,
+    y: &[f32],
+) {
+    d.check(
+        operation,
+        [("x", x.len()), ("y", y.len()), ("residual", residual.map_or(x.len(), <[f32]>::len))],
+        [("gamma", affine.gamma.len()), ("beta", affine.beta.len())],
+    );
+}
+
+vectorised! {
+    /// The chunk's moments about its first row: in `sums`, first the mean of x − x₀, then the sum of
+    /// squares about that mean.
+    fn chunk_moments(x: &[f32], sums: &mut [f32], space: &mut [f32]) {
+        let channels = sums.len() / 2;
+        let (means, squares) = sums.split_at_mut(channels);
+        let width = space.len() / 2;
+        let (origins, totals) = space.split_at_mut(width);
+        repeat(&x[..channels], origins);
+        totals.fill(0.0);
+        for_four_rows(x, totals, |k, x| x - origins[k]);
+        fold(totals, means);
+        let share = 1.0 / (x.len() / channels) as f32;
+        for mean in &mut *means {
+            *mean *= share;
+        }
+        for copy in origins.chunks_exact_mut(channels) {
+            for (origin, mean) in copy.iter_mut().zip(&*means) {
+                *origin += mean;
+            }
+        }
+        totals.fill(0.0);
+        let origins = &origins[..width];
+        for_four_rows(x, totals, |k, x| (x - origins[k]) * (x - origins[k]));
+        fold(totals, squares);
+    }
+}
+
+/// Adds up `term(k, x[.. + k])` for rows of the width of `totals`, four at a time, so that the
+/// totals are loaded and stored once for four.
+#[inline(always)]
+fn for_four_rows(x: &[f32], totals: &mut [f32], term: impl Fn(usize, f32) -> f32) {
+    let width = totals.len();
+    let mut groups = x.chunks_exact(4 * width);
+    for group in &mut groups {
+        let [a, b, c, e] = quarters(group, width);
+        for k in 0..width {
+            totals[k] += (term(k, a[k]) + term(k, b[k])) + (term(k, c[k]) + term(k, e[k]));
+        }
+    }
+    for row in groups.remainder().chunks(width) {
+        for (k, (total, &x)) in totals.iter_mut().zip(row).enumerate() {
+            *total += term(k, x);
+        }
+    }
+}
+
+/// Fills `wide` with copies of `values`.
+fn repeat(values: &[f32], wide: &mut [f32]) {
+    for copy in wide.chunks_exact_mut(values.len()) {
+        copy.copy_from_slice(values);
+    }
+}
+
+/// Adds up what [`repeat`] spread.
+fn fold(wide: &[f32], values: &mut [f32]) {
+    values.fill(0.0);
+    for copy in wide.chunks_exact(values.len()) {
+        for (value, copy) in values.iter_mut().zip(copy) {
+            *value += copy;
+        }
+    }
+}
+
+/// Four rows as four slices of the same known length.
+#[inline(always)]
+fn quarters(group: &[f32], width: usize) -> [&[f32]; 4] {
+    let (a, rest) = group.split_at(width);
+    let (b, rest) = rest.split_at(width);
+    let (c, e) = rest.split_at(width);
+    [a, b, c, &e[..width]]
+}
+
+vectorised! {
+    /// Merges the moments of the chunks, in order, for the channels from `first` on.
+    fn merge_moments(
+        d: &BatchNorm,
+        x: &[f32],
+        partials: &[f32],
+        first: usize,
+        mean: &mut [f32],
+        variance: &mut [f32],
+    ) {
+        let width = mean.len();
+        let mut means = [0.0f64; MERGED];
+        let mut squares = [0.0f64; MERGED];
+        let mut count = 0.0f64;
+        for (index, sums) in partials.chunks_exact(2 * d.channels).enumerate() {
+            let start = index * d.chunk_rows();
+            let rows = d.chunk_rows().min(d.rows - start) as f64;
+            let origin = &x[start * d.channels + first..][..width];
+            let shift = &sums[first..][..width];
+            let square = &sums[d.channels + first..][..width];
+            let share = rows / (count + rows);
+            let weight = count * share;
+            for k in 0..width {
+                let apart = f64::from(origin[k]) + f64::from(shift[k]) - means[k];
+                means[k] += apart * share;
+                squares[k] += f64::from(square[k]) + apart * apart * weight;
+            }
+            count += rows;
+        }
+        for k in 0..width {
+            mean[k] = means[k] as f32;
+            variance[k] = (squares[k] / count) as f32;
+        }
+    }
+}
+
+fn normalise(
+    isa: Isa,
+    d: &BatchNorm,
+    x: &[f32],
+    affine: Affine<'_>,
+    statistics: Statistics<'_>,
+    (residual, y): (Option<&[f32]>, &mut [f32]),
+) {
+    if d.length() == 0 {
+        return;
+    }
+    let width = d.width();
+    scratch::with(Slot::Shared, 3 * width, |wide| {
+        let (scales, rest) = wide.split_at_mut(width);
+        let (means, betas) = rest.split_at_mut(width);
+        repeat(affine.gamma, scales);
+        for copy in scales.chunks_exact_mut(d.channels) {
+            for (scale, &variance) in copy.iter_mut().zip(statistics.variance) {
+                *scale *= d.inverse_deviation(variance);
+            }
+        }
+        repeat(statistics.mean, means);
+        repeat(affine.beta, betas);
+        let (scales, means, betas) = (&*scales, &*means, &*betas);
+        // The rectifier is chosen outside the loops: max(v, −∞) is v.
+        let floor = match d.activation {
+            Activation::Identity => f32::NEG_INFINITY,
+            Activation::Relu => 0.0,
+        };
+        parallel::chunks(y, d.chunk(), |index, part| {
+            let start = index * d.chunk();
+            let x = &x[start..][..part.len()];
+            let residual = residual.map(|residual| &residual[start..][..part.len()]);
+            normalise_chunk(isa, x, [means, scales, betas], residual, floor, part);
+        });
+    });
+}
+
+vectorised! {
+    /// `factors` are the means, the scales and the betas, a width of each.
+    fn normalise_chunk(
+        x: &[f32],
+        factors: [&[f32]; 3],
+        residual: Option<&[f32]>,
+        floor: f32,
+        y: &mut [f32],
+    ) {
+        let width = factors[0].len();
+        for (row, y) in y.chunks_mut(width).enumerate() {
+            let (at, length) = (row * width, y.len());
+            let x = &x[at..][..length];
+            let [means, scales, betas] = factors;
+            let (means, scales, betas) = (&means[..length], &scales[..length], &betas[..length]);
+            if let Some(residual) = residual {
+                let residual = &residual[at..][..length];
+                for k in 0..length {
+                    let v = (x[k] - means[k]) * scales[k] + betas[k] + residual[k];
+                    y[k] = if v < floor { floor } else { v };
+                }
+            } else {
+                for k in 0..length {
+                    let v = (x[k] - means[k]) * scales[k] + betas[k];
+                    y[k] = if v < floor { floor } else { v };
+                }
+            }
+        }
+    }
+}
+
+/// The gradients of [`batch_norm_train`]: the statistics depend on `x`.
+#[track_caller]
+pub fn batch_norm_train_backward(
+    d: &BatchNorm,
+    saved: BatchNormSaved<'_>,
+    dy: &[f32],
+    gradients: BatchNormGradients<'_>,
+) {
+    backward("batch_norm_train_backward", d, saved, dy, gradients, true);
+}
+
+/// The gradients of [`batch_norm_eval`]: the statistics are constants.
+#[track_caller]
+pub fn batch_norm_eval_backward(
+    d: &BatchNorm,
+    saved: BatchNormSaved<'_>,
+    dy: &[f32],
+    gradients: BatchNormGradients<'_>,
+) {
+    backward("batch_norm_eval_backward", d, saved, dy, gradients, false);
+}
+
+/// With g = dy where the activation let through, else 0: dβ = Σ g, dγ = Σ g x̂, and
+/// dx = γ/σ (g − Σ g / n − x̂ Σ g x̂ / n), the last two terms only if the statistics are of x.
+#[track_caller]
+fn backward(
+    operation: &str,
+    d: &BatchNorm,
+    saved: BatchNormSaved<'_>,
+    dy: &[f32],
+    gradients: BatchNormGradients<'_>,
+    of_batch: bool,
+) {
+    let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
+    let residual = dresidual.as_ref().map_or(dy.len(), |dresidual| dresidual.len());
+    d.check(
+        operation,
+        [
+            ("x", saved.x.len()),
+            ("y", saved.y.len()),
+            ("dy", dy.len()),
+            ("dx", dx.len()),
+            ("dresidual", residual),
+        ],
+        [
+            ("gamma", saved.gamma.len()),
+            ("mean", saved.mean.len()),
+            ("variance", saved.variance.len()),
+            ("dgamma", dgamma.len()),
+            ("dbeta", dbeta.len()),
+        ],
+    );
+    let isa = Isa::current();
+    dgamma.fill(0.0);
+    dbeta.fill(0.0);
+    if d.length() == 0 {
+        return;
+    }
+    let dresidual = dresidual.map(|dresidual| &*masked(isa, d, saved.y, dy, dresidual));
+    let (dy, activation) = match dresidual {
+        Some(masked) => (masked, Activation::Identity),
+        None => (dy, d.activation),
+    };
+    let d = &BatchNorm { activation, ..*d };
+    let width = d.width();
+    scratch::with(Slot::Shared, 4 * width, |wide| {
+        let (means, factors) = wide.split_at_mut(width);
+        repeat(saved.mean, means);
+        backward_sums(isa, d, &saved, dy, means, (dgamma, dbeta));
+        let (scales, rest) = factors.split_at_mut(width);
+        let (shifts, slopes) = rest.split_at_mut(width);
+        for (k, dgamma) in dgamma.iter_mut().enumerate() {
+            let inverse = d.inverse_deviation(saved.variance[k]);
+            *dgamma *= inverse;
+            let scale = saved.gamma[k] * inverse;
+            let share = if of_batch { scale / d.rows as f32 } else { 0.0 };
+            for at in (k..width).step_by(d.channels) {
+                scales[at] = scale;
+                shifts[at] = dbeta[k] * share;
+                slopes[at] = *dgamma * inverse * share;
+            }
+        }
+        input_gradient(isa, d, &saved, dy, [means, scales, shifts, slopes], dx);
+    });
+}
+
+/// Writes the gradient behind the activation, which is that of the residual.
+fn masked<'a>(
+    isa: Isa,
+    d: &BatchNorm,
+    y: &[f32],
+    dy: &[f32],
+    dresidual: &'a mut [f32],
+) -> &'a mut [f32] {
+    parallel::chunks(dresidual, parallel::ELEMENTS, |index, part| {
+        let start = index * parallel::ELEMENTS;
+        let (y, dy) = (&y[start..][..part.len()], &dy[start..][..part.len()]);
+        match d.activation {
+            Activation::Identity => part.copy_from_slice(dy),
+            Activation::Relu => isa.run(|| {
+                for ((to, &y), &dy) in part.iter_mut().zip(y).zip(dy) {
+                    *to = if y > 0.0 { dy } else { 0.0 };
+                }
+            }),
+        }
+    });
+    dresidual
+}
+
+/// Σ g (x − μ) and Σ g, in chunks that are merged in order.
+fn backward_sums(
+    isa: Isa,
+    d: &BatchNorm,
+    saved: &BatchNormSaved<'_>,
+    dy: &[f32],
+    means: &[f32],
+    (products, sums): (&mut [f32], &mut [f32]),
+) {
+    let pair = 2 * d.channels;
+    scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
+        parallel::chunks(partials, pair, |index, partial| {
+            let range = index * d.chunk()..((index + 1) * d.chunk()).min(dy.len());
+            let (x, y, dy) = (&saved.x[range.clone()], &saved.y[range.clone()], &dy[range]);
+            scratch::with(Slot::Left, 2 * means.len(), |space| {
+                match d.activation {
+                    Activation::Identity => chunk_sums::<false>(isa, x, y, dy, means, space),
+                    Activation::Relu => chunk_sums::<true>(isa, x, y, dy, means, space),
+                }
+                let (products, sums) = space.split_at(means.len());
+                let (product, sum) = partial.split_at_mut(d.channels);
+                fold(products, product);
+                fold(sums, sum);
+            });
+        });
+        let partials = &*partials;
+        parallel::chunks2((products, MERGED), (sums, MERGED), |index, products, sums| {
+            let width = products.len();
+            let mut totals = [[0.0f64; MERGED]; 2];
+            for partial in partials.chunks_exact(pair) {
+                let first = index * MERGED;
+                for (total, start) in totals.iter_mut().zip([first, d.channels + first]) {
+                    for (total, &value) in total.iter_mut().zip(&partial[start..][..width]) {
+                        *total += f64::from(value);
+                    }
+                }
+            }
+            for k in 0..width {
+                products[k] = totals[0][k] as f32;
+                sums[k] = totals[1][k] as f32;
+            }
+        });
+    });
+}
+
+vectorised! {
+    /// One chunk's Σ g (x − μ) and Σ g, both as wide as `means`.
+    fn chunk_sums<const RELU: bool>(
+        x: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        means: &[f32],
+        space: &mut [f32],
+    ) {
+        let width = means.len();
+        space.fill(0.0);
+        let (products, sums) = space.split_at_mut(width);
+        let sums = &mut sums[..width];
+        let whole = x.len() / (4 * width) * (4 * width);
+        for start in (0..whole).step_by(4 * width) {
+            let x = quarters(&x[start..][..4 * width], width);
+            let y = quarters(&y[start..][..4 * width], width);
+            let dy = quarters(&dy[start..][..4 * width], width);
+            for k in 0..width {
+                let a = masked_by::<RELU>(y[0][k], dy[0][k]);
+                let b = masked_by::<RELU>(y[1][k], dy[1][k]);
+                let c = masked_by::<RELU>(y[2][k], dy[2][k]);
+                let e = masked_by::<RELU>(y[3][k], dy[3][k]);
+                let mean = means[k];
+                products[k] += (a * (x[0][k] - mean) + b * (x[1][k] - mean))
+                    + (c * (x[2][k] - mean) + e * (x[3][k] - mean));
+                sums[k] += (a + b) + (c + e);
+            }
+        }
+        for start in (whole..x.len()).step_by(width) {
+            for k in 0..width.min(x.len() - start) {
+                let g = masked_by::<RELU>(y[start + k], dy[start + k]);
+                products[k] += g * (x[start + k] - means[k]);
+                sums[k] += g;
+            }
+        }
+    }
+}
+
+/// The gradient behind the activation.
+#[inline(always)]
+fn masked_by<const RELU: bool>(y: f32, dy: f32) -> f32 {
+    if !RELU || y > 0.0 { dy } else { 0.0 }
+}
+
+fn input_gradient(
+    isa: Isa,
+    d: &BatchNorm,
+    saved: &BatchNormSaved<'_>,
+    dy: &[f32],
+    factors: [&[f32]; 4],
+    dx: &mut [f32],
+) {
+    parallel::chunks(dx, d.chunk(), |index, dx| {
+        let range = index * d.chunk()..index * d.chunk() + dx.len();
+        let (x, y, dy) = (&saved.x[range.clone()], &saved.y[range.clone()], &dy[range]);
+        match d.activation {
+            Activation::Identity => gradient_chunk::<false>(isa, x, y, dy, factors, dx),
+            Activation::Relu => gradient_chunk::<true>(isa, x, y, dy, factors, dx),
+        }
+    });
+}
+
+vectorised! {
+    /// `factors` are the means, scales, shifts and slopes, a width of each.
+    fn gradient_chunk<const RELU: bool>(
+        x: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        factors: [&[f32]; 4],
+        dx: &mut [f32],
+    ) {
+        let width = factors[0].len();
+        for (row, dx) in dx.chunks_mut(width).enumerate() {
+            let (at, length) = (row * width, dx.len());
+            let (x, y, dy) = (&x[at..][..length], &y[at..][..length], &dy[at..][..length]);
+            let [means, scales, shifts, slopes] = factors;
+            let (means, scales) = (&means[..length], &scales[..length]);
+            let (shifts, slopes) = (&shifts[..length], &slopes[..length]);
+            for k in 0..length {
+                let g = masked_by::<RELU>(y[k], dy[k]);
+                dx[k] = g * scales[k] - shifts[k] - (x[k] - means[k]) * slopes[k];
+            }
+        }
+    }
+}

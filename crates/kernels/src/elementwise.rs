@@ -1,0 +1,65 @@
+//! Element-wise operations: a + b, a += b, max(x, 0) and its gradient.
+
+use crate::check;
+use crate::isa::Isa;
+use crate::parallel::{self, ELEMENTS};
+
+/// `out[i] = body(a[i], b[i])`.
+fn map2(a: &[f32], b: &[f32], out: &mut [f32], body: impl Fn(f32, f32) -> f32 + Sync) {
+    let isa = Isa::current();
+    parallel::chunks(out, ELEMENTS, |index, part| {
+        let start = index * ELEMENTS;
+        let (a, b) = (&a[start..][..part.len()], &b[start..][..part.len()]);
+        isa.run(|| {
+            for ((to, &a), &b) in part.iter_mut().zip(a).zip(b) {
+                *to = body(a, b);
+            }
+        });
+    });
+}
+
+/// `y = a + b`.
+#[track_caller]
+pub fn add(a: &[f32], b: &[f32], y: &mut [f32]) {
+    check::length("add", "a", a.len(), y.len());
+    check::length("add", "b", b.len(), y.len());
+    map2(a, b, y, |a, b| a + b);
+}
+
+/// `a += b`.
+#[track_caller]
+pub fn add_assign(a: &mut [f32], b: &[f32]) {
+    check::length("add_assign", "b", b.len(), a.len());
+    let isa = Isa::current();
+    parallel::chunks(a, ELEMENTS, |index, part| {
+        let b = &b[index * ELEMENTS..][..part.len()];
+        isa.run(|| {
+            for (a, &b) in part.iter_mut().zip(b) {
+                *a += b;
+            }
+        });
+    });
+}
+
+/// `y = max(x, 0)`; what is not a number stays so.
+#[track_caller]
+pub fn relu(x: &[f32], y: &mut [f32]) {
+    check::length("relu", "x", x.len(), y.len());
+    let isa = Isa::current();
+    parallel::chunks(y, ELEMENTS, |index, part| {
+        let x = &x[index * ELEMENTS..][..part.len()];
+        isa.run(|| {
+            for (y, &x) in part.iter_mut().zip(x) {
+                *y = if x < 0.0 { 0.0 } else { x };
+            }
+        });
+    });
+}
+
+/// `dx = dy` where the output `y` is positive, else 0.
+#[track_caller]
+pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    check::length("relu_backward", "y", y.len(), dx.len());
+    check::length("relu_backward", "dy", dy.len(), dx.len());
+    map2(y, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 });
+}

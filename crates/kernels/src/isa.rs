@@ -1,0 +1,113 @@
+//! Which instruction set the kernels run on, chosen at run time.
+
+/// An instruction set. It is read once where a kernel is entered and handed down from there, so
+/// that one call never mixes two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx2Fma,
+    Portable,
+}
+
+#[cfg(test)]
+thread_local! {
+    static PORTABLE_FORCED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `body` with every kernel entered on this thread on its portable path.
+#[cfg(test)]
+pub(crate) fn with_portable<R>(body: impl FnOnce() -> R) -> R {
+    PORTABLE_FORCED.set(true);
+    let result = body();
+    PORTABLE_FORCED.set(false);
+    result
+}
+
+impl Isa {
+    pub(crate) fn current() -> Self {
+        #[cfg(test)]
+        if PORTABLE_FORCED.get() {
+            return Self::Portable;
+        }
+        // The standard library caches the answer; this is one load.
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return Self::Avx2Fma;
+        }
+        Self::Portable
+    }
+
+    /// Runs a short plain loop compiled for this instruction set: `body` is inlined into a function
+    /// that has it enabled, and the compiler vectorises it there. The compiler may decline to inline
+    /// a long one; [`vectorised!`] is for those.
+    #[inline(always)]
+    pub(crate) fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        match self {
+            // SAFETY: the variant is only made after AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Fma => unsafe { run_avx2_fma(body) },
+            Self::Portable => body(),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2_fma<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+/// Asks for the cache line at `place`, which may be any address.
+#[inline(always)]
+pub(crate) fn prefetch(place: *const f32) {
+    // SAFETY: SSE is part of the architecture's baseline, and a prefetch reads nothing.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// Defines a function of plain loops that takes an [`Isa`] before its own arguments and is compiled
+/// once for each.
+macro_rules! vectorised {
+    (
+        $(#[$meta:meta])*
+        fn $name:ident $(<$(const $generic:ident: $kind:ty),+>)?
+        ($($argument:ident: $type:ty),* $(,)?) $body:block
+    ) => {
+        $(#[$meta])*
+        #[inline]
+        fn $name $(<$(const $generic: $kind),+>)? (isa: $crate::isa::Isa, $($argument: $type),*) {
+            #[inline(always)]
+            fn plain $(<$(const $generic: $kind),+>)? ($($argument: $type),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2_fma $(<$(const $generic: $kind),+>)? ($($argument: $type),*) {
+                plain $(::<$($generic),+>)? ($($argument),*)
+            }
+
+            match isa {
+                // SAFETY: the variant is only made after AVX2 and FMA were detected.
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Isa::Avx2Fma => unsafe {
+                    avx2_fma $(::<$($generic),+>)? ($($argument),*)
+                },
+                $crate::isa::Isa::Portable => plain $(::<$($generic),+>)? ($($argument),*),
+            }
+        }
+    };
+}
+pub(crate) use vectorised;
+
+/// The instruction set the kernels run on here: `"avx2+fma"` or `"portable"`.
+pub fn instruction_set() -> &'static str {
+    match Isa::current() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2Fma => "avx2+fma",
+        Isa::Portable => "portable",
+    }
+}

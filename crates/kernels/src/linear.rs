@@ -1,0 +1,99 @@
+//! A linear layer: y = x·wᵀ + b, and its gradients dx = dy·w, dw = dyᵀ·x, db = Σ dy.
+
+use crate::check;
+use crate::gemm::{self, Output, Shape};
+use crate::isa::Isa;
+use crate::pack::{ByColumns, ByRows, Matrix};
+use crate::parallel;
+use crate::scratch::{self, Slot};
+
+/// The dims of a linear layer: `x` is `[rows, c_in]`, `w` is `[c_out, c_in]`, `y` is
+/// `[rows, c_out]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Linear {
+    pub rows: usize,
+    pub c_in: usize,
+    pub c_out: usize,
+}
+
+impl Linear {
+    #[track_caller]
+    fn check(&self, operation: &str, x: usize, w: usize, y: usize) {
+        assert!(self.c_in > 0, "{operation}: needs at least one input");
+        check::length(operation, "x", x, self.rows * self.c_in);
+        check::length(operation, "w", w, self.c_out * self.c_in);
+        check::length(operation, "y", y, self.rows * self.c_out);
+    }
+}
+
+fn dense(data: &[f32], columns: usize) -> Matrix<'_> {
+    Matrix { data, columns, stride: columns }
+}
+
+/// `y = x·wᵀ + b`; `b` is `[c_out]`.
+#[track_caller]
+pub fn linear_forward(d: &Linear, x: &[f32], w: &[f32], b: Option<&[f32]>, y: &mut [f32]) {
+    d.check("linear_forward", x.len(), w.len(), y.len());
+    let shape = Shape { rows: d.rows, columns: d.c_out, inner: d.c_in };
+    let (left, right) = (ByRows(dense(x, d.c_in)), ByRows(dense(w, d.c_in)));
+    // SAFETY: rows are `c_out` apart.
+    let output = unsafe { Output::new(y, |row| row * d.c_out) };
+    gemm::multiply(Isa::current(), shape, &left, &right, &output);
+    if let Some(b) = b {
+        check::length("linear_forward", "b", b.len(), d.c_out);
+        let rows = (parallel::ELEMENTS / d.c_out.max(1)).max(1);
+        parallel::chunks(y, rows * d.c_out, |_, part| {
+            for row in part.chunks_exact_mut(d.c_out) {
+                for (y, &b) in row.iter_mut().zip(b) {
+                    *y += b;
+                }
+            }
+        });
+    }
+}
+
+/// `dx = dy·w`.
+#[track_caller]
+pub fn linear_input_grad(d: &Linear, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    d.check("linear_input_grad", dx.len(), w.len(), dy.len());
+    assert!(d.c_out > 0, "linear_input_grad: needs at least one output");
+    let shape = Shape { rows: d.rows, columns: d.c_in, inner: d.c_out };
+    let (left, right) = (ByRows(dense(dy, d.c_out)), ByColumns(dense(w, d.c_in)));
+    // SAFETY: rows are `c_in` apart.
+    let output = unsafe { Output::new(dx, |row| row * d.c_in) };
+    gemm::multiply(Isa::current(), shape, &left, &right, &output);
+}
+
+/// `dw = dyᵀ·x`.
+#[track_caller]
+pub fn linear_weight_grad(d: &Linear, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    d.check("linear_weight_grad", x.len(), dw.len(), dy.len());
+    let shape = Shape { rows: d.c_out, columns: d.c_in, inner: d.rows };
+    let (left, right) = (ByColumns(dense(dy, d.c_out)), ByColumns(dense(x, d.c_in)));
+    gemm::multiply_reduce(Isa::current(), shape, &left, &right, dw);
+}
+
+/// `db = Σ dy` over the rows.
+#[track_caller]
+pub fn linear_bias_grad(d: &Linear, dy: &[f32], db: &mut [f32]) {
+    check::length("linear_bias_grad", "dy", dy.len(), d.rows * d.c_out);
+    check::length("linear_bias_grad", "db", db.len(), d.c_out);
+    if db.is_empty() || d.rows == 0 {
+        db.fill(0.0);
+        return;
+    }
+    let rows = (4 * parallel::ELEMENTS / d.c_out).clamp(16, 1024);
+    let chunk = rows * d.c_out;
+    scratch::with(Slot::Partials, dy.len().div_ceil(chunk) * d.c_out, |partials| {
+        parallel::chunks(partials, d.c_out, |index, sums| {
+            sums.fill(0.0);
+            let part = &dy[index * chunk..((index + 1) * chunk).min(dy.len())];
+            for row in part.chunks_exact(d.c_out) {
+                for (sum, &value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        });
+        parallel::sum_in_order(partials, db);
+    });
+}

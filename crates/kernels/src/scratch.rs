@@ -1,0 +1,53 @@
+//! Working memory that is kept: each thread owns a few buffers that only grow, so that a training
+//! step does not pay for fresh pages again.
+
+use std::cell::RefCell;
+
+/// One cache line; makes every buffer start on one, so that no panel's vector load straddles two.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+const LINE: usize = 16;
+
+/// What a buffer is for. A thread never needs two of the same at once, except when it steals
+/// another kernel's call while it waits; that call then allocates its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot {
+    /// The packed block of the left factor.
+    Left,
+    /// The packed block of the right factor.
+    Right,
+    /// A right factor packed whole and shared between threads.
+    Shared,
+    /// Partial sums of the chunks.
+    Partials,
+    /// An image with its border of zeros.
+    Padded,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<[Vec<Line>; 5]> = const {
+        RefCell::new([Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new()])
+    };
+}
+
+/// Calls `body` with a buffer of `length` floats whose contents are left from earlier use.
+pub(crate) fn with<R>(slot: Slot, length: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut lines = BUFFERS.with_borrow_mut(|all| std::mem::take(&mut all[slot as usize]));
+    if lines.len() * LINE < length {
+        lines.clear();
+        lines.resize(length.div_ceil(LINE), Line([0.0; LINE]));
+    }
+    // SAFETY: `Line` is `repr(C)` over `[f32; LINE]` of exactly its size, so the lines are
+    // `lines.len() * LINE >= length` initialised floats, borrowed mutably through `lines`.
+    let floats = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), length) };
+    let result = body(floats);
+    BUFFERS.with_borrow_mut(|all| {
+        let kept = &mut all[slot as usize];
+        if kept.len() < lines.len() {
+            *kept = lines;
+        }
+    });
+    result
+}

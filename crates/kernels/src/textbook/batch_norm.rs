@@ -1,0 +1,94 @@
+//! Batch normalisation by its definition (arXiv 1502.03167, algorithm 1, and the gradients below it).
+
+use super::{Real, zero};
+use crate::{
+    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, Moments, Statistics,
+};
+
+/// The twin of [`crate::batch_norm_train`].
+pub fn batch_norm_train<T: Real>(
+    d: &BatchNorm,
+    x: &[T],
+    affine: Affine<'_, T>,
+    residual: Option<&[T]>,
+    y: &mut [T],
+    moments: Moments<'_, T>,
+) {
+    let Moments { mean, variance } = moments;
+    let count = T::of(d.rows as f64);
+    mean.fill(zero());
+    variance.fill(zero());
+    for (at, &value) in x.iter().enumerate() {
+        mean[at % d.channels] += value / count;
+    }
+    for (at, &value) in x.iter().enumerate() {
+        let away = value - mean[at % d.channels];
+        variance[at % d.channels] += away * away / count;
+    }
+    batch_norm_eval(d, x, affine, Statistics { mean, variance }, residual, y);
+}
+
+/// The twin of [`crate::batch_norm_eval`].
+pub fn batch_norm_eval<T: Real>(
+    d: &BatchNorm,
+    x: &[T],
+    affine: Affine<'_, T>,
+    statistics: Statistics<'_, T>,
+    residual: Option<&[T]>,
+    y: &mut [T],
+) {
+    for (at, &value) in x.iter().enumerate() {
+        let k = at % d.channels;
+        let deviation = (statistics.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
+        let mut sum = affine.gamma[k] * (value - statistics.mean[k]) / deviation + affine.beta[k];
+        if let Some(residual) = residual {
+            sum += residual[at];
+        }
+        let cut = d.activation == Activation::Relu && sum < zero();
+        y[at] = if cut { zero() } else { sum };
+    }
+}
+
+/// The twin of [`crate::batch_norm_train_backward`].
+pub fn batch_norm_train_backward<T: Real>(
+    d: &BatchNorm,
+    saved: BatchNormSaved<'_, T>,
+    dy: &[T],
+    gradients: BatchNormGradients<'_, T>,
+) {
+    let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
+    let inner =
+        BatchNormGradients { dx: &mut *dx, dgamma: &mut *dgamma, dbeta: &mut *dbeta, dresidual };
+    batch_norm_eval_backward(d, saved, dy, inner);
+    let count = T::of(d.rows as f64);
+    for (at, dx) in dx.iter_mut().enumerate() {
+        let k = at % d.channels;
+        let deviation = (saved.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
+        let normalised = (saved.x[at] - saved.mean[k]) / deviation;
+        *dx -= saved.gamma[k] / deviation * (dbeta[k] + normalised * dgamma[k]) / count;
+    }
+}
+
+/// The twin of [`crate::batch_norm_eval_backward`].
+pub fn batch_norm_eval_backward<T: Real>(
+    d: &BatchNorm,
+    saved: BatchNormSaved<'_, T>,
+    dy: &[T],
+    gradients: BatchNormGradients<'_, T>,
+) {
+    let BatchNormGradients { dx, dgamma, dbeta, mut dresidual } = gradients;
+    dgamma.fill(zero());
+    dbeta.fill(zero());
+    for (at, dx) in dx.iter_mut().enumerate() {
+        let k = at % d.channels;
+        let deviation = (saved.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
+        let cut = d.activation == Activation::Relu && saved.y[at] <= zero();
+        let g = if cut { zero() } else { dy[at] };
+        dgamma[k] += g * (saved.x[at] - saved.mean[k]) / deviation;
+        dbeta[k] += g;
+        *dx = g * saved.gamma[k] / deviation;
+        if let Some(dresidual) = &mut dresidual {
+            dresidual[at] = g;
+        }
+    }
+}

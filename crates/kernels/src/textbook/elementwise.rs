@@ -1,0 +1,42 @@
+//! Element-wise operations and the NAG update by their definitions.
+
+use super::{Real, zero};
+use crate::Nag;
+
+/// The twin of [`crate::add`].
+pub fn add<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
+    for (at, y) in y.iter_mut().enumerate() {
+        *y = a[at] + b[at];
+    }
+}
+
+/// The twin of [`crate::add_assign`].
+pub fn add_assign<T: Real>(a: &mut [T], b: &[T]) {
+    for (at, a) in a.iter_mut().enumerate() {
+        *a += b[at];
+    }
+}
+
+/// The twin of [`crate::relu`].
+pub fn relu<T: Real>(x: &[T], y: &mut [T]) {
+    for (at, y) in y.iter_mut().enumerate() {
+        *y = if x[at] < zero() { zero() } else { x[at] };
+    }
+}
+
+/// The twin of [`crate::relu_backward`].
+pub fn relu_backward<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) {
+    for (at, dx) in dx.iter_mut().enumerate() {
+        *dx = if y[at] > zero() { dy[at] } else { zero() };
+    }
+}
+
+/// The twin of [`crate::nag`].
+pub fn nag<T: Real>(h: &Nag, w: &mut [T], g: &[T], v: &mut [T]) {
+    let [rate, momentum, decay] = [h.rate, h.momentum, h.decay].map(|x| T::of(f64::from(x)));
+    for at in 0..w.len() {
+        let g = g[at] + decay * w[at];
+        v[at] = momentum * v[at] + g;
+        w[at] -= rate * (g + momentum * v[at]);
+    }
+}

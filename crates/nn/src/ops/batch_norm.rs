@@ -1,0 +1,468 @@
+//! Batch normalization, fused with the residual add and with ReLU (§3.1, §4.1):
+//! y = act(γ (x − mean) / √(variance + ε) + β [+ residual]), per channel over all rows n·h·w.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, Dispatch, ExtensionType, Flex, TensorMetadata,
+    backend_extension,
+};
+use burn::tensor::Tensor;
+use kernels::{Activation, BatchNorm};
+
+use super::flex::{contiguous, filled, floats};
+
+/// γ and β `[channels]` and ε.
+pub struct Affine {
+    pub gamma: Tensor<1>,
+    pub beta: Tensor<1>,
+    pub epsilon: f32,
+}
+
+/// Normalizes with the batch's own statistics. Returns y, and the batch's mean and biased variance `[channels]`,
+/// which carry no gradient.
+pub fn batch_norm_train(
+    x: Tensor<4>,
+    affine: Affine,
+    residual: Option<Tensor<4>>,
+    activation: Activation,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let dims = dims(&x, &affine, residual.as_ref(), activation);
+    let (y, mean, variance) = Dispatch::batch_norm_train_op(
+        x.into_dispatch(),
+        affine.gamma.into_dispatch(),
+        affine.beta.into_dispatch(),
+        Residual::from(residual),
+        dims,
+    );
+    let statistic = |tensor| Tensor::<1>::from_dispatch(tensor).without_autodiff();
+    (Tensor::from_dispatch(y), statistic(mean), statistic(variance))
+}
+
+/// Normalizes with given statistics `[channels]`, which get no gradient.
+pub fn batch_norm_eval(
+    x: Tensor<4>,
+    affine: Affine,
+    statistics: [Tensor<1>; 2],
+    residual: Option<Tensor<4>>,
+    activation: Activation,
+) -> Tensor<4> {
+    let dims = dims(&x, &affine, residual.as_ref(), activation);
+    let [mean, variance] = statistics;
+    Tensor::from_dispatch(Dispatch::batch_norm_eval_op(
+        x.into_dispatch(),
+        affine.gamma.into_dispatch(),
+        affine.beta.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        Residual::from(residual),
+        dims,
+    ))
+}
+
+#[track_caller]
+fn dims(
+    x: &Tensor<4>,
+    affine: &Affine,
+    residual: Option<&Tensor<4>>,
+    activation: Activation,
+) -> BatchNorm {
+    let [n, height, width, channels] = x.dims();
+    assert_eq!(affine.gamma.dims(), [channels], "batch norm: γ for x {:?}", x.dims());
+    assert_eq!(affine.beta.dims(), [channels], "batch norm: β for x {:?}", x.dims());
+    if let Some(residual) = residual {
+        assert_eq!(residual.dims(), x.dims(), "batch norm: the residual's shape and x's");
+    }
+    BatchNorm { rows: n * height * width, channels, epsilon: affine.epsilon, activation }
+}
+
+/// What path B brings to the add at the end of a block.
+#[derive(ExtensionType)]
+pub enum Residual<B: Backend> {
+    None,
+    Add(FloatTensor<B>),
+}
+
+impl From<Option<Tensor<4>>> for Residual<Dispatch> {
+    fn from(residual: Option<Tensor<4>>) -> Self {
+        residual.map_or(Residual::None, |tensor| Residual::Add(tensor.into_dispatch()))
+    }
+}
+
+/// What backward needs of forward.
+#[derive(ExtensionType)]
+pub struct Saved<B: Backend> {
+    pub x: FloatTensor<B>,
+    /// Forward's output, whose sign is ReLU's mask.
+    pub y: FloatTensor<B>,
+    pub gamma: FloatTensor<B>,
+    pub mean: FloatTensor<B>,
+    pub variance: FloatTensor<B>,
+}
+
+impl<B: Backend> Clone for Saved<B> {
+    fn clone(&self) -> Self {
+        let Saved { x, y, gamma, mean, variance } = self;
+        let (x, y, gamma) = (x.clone(), y.clone(), gamma.clone());
+        Saved { x, y, gamma, mean: mean.clone(), variance: variance.clone() }
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for Saved<B> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Saved").finish_non_exhaustive()
+    }
+}
+
+/// Where the statistics came from: only a batch's own depend on x.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistics {
+    Batch,
+    Running,
+}
+
+type Gradient<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Residual<B>);
+
+#[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
+pub trait BatchNormOp: Backend {
+    /// y, mean, biased variance.
+    fn batch_norm_train_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        #[extension_type] residual: Residual<Self>,
+        dims: BatchNorm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed_train::<Self>(x, gamma, beta, residual, dims)
+    }
+
+    fn batch_norm_eval_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        #[extension_type] residual: Residual<Self>,
+        dims: BatchNorm,
+    ) -> FloatTensor<Self> {
+        composed_eval::<Self>(x, [gamma, beta, mean, variance], residual, dims)
+    }
+
+    /// dx, dγ, dβ, and what the residual gets if `add`.
+    fn batch_norm_backward_op(
+        #[extension_type] saved: Saved<Self>,
+        dy: FloatTensor<Self>,
+        statistics: Statistics,
+        add: bool,
+        dims: BatchNorm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Residual<Self>) {
+        composed_backward::<Self>(saved, dy, statistics, add, dims)
+    }
+}
+
+#[cfg(feature = "wgpu")]
+impl<R: burn::backend::wgpu::CubeRuntime> BatchNormOp for burn::backend::Cube<R> {}
+
+impl BatchNormOp for Flex {
+    fn batch_norm_train_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: Residual<Self>,
+        dims: BatchNorm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
+        let residual = residual.contiguous();
+        let (mut mean, mut variance) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
+        let y = filled(&x.shape().to_vec(), |y| {
+            kernels::batch_norm_train(
+                &dims,
+                floats(&x),
+                kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
+                residual.as_ref().map(floats),
+                y,
+                kernels::Moments { mean: &mut mean, variance: &mut variance },
+            );
+        });
+        (y, vector(mean), vector(variance))
+    }
+
+    fn batch_norm_eval_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        residual: Residual<Self>,
+        dims: BatchNorm,
+    ) -> FloatTensor<Self> {
+        let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
+        let (mean, variance, residual) =
+            (contiguous(mean), contiguous(variance), residual.contiguous());
+        filled(&x.shape().to_vec(), |y| {
+            kernels::batch_norm_eval(
+                &dims,
+                floats(&x),
+                kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
+                kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
+                residual.as_ref().map(floats),
+                y,
+            );
+        })
+    }
+
+    fn batch_norm_backward_op(
+        saved: Saved<Self>,
+        dy: FloatTensor<Self>,
+        statistics: Statistics,
+        add: bool,
+        dims: BatchNorm,
+    ) -> Gradient<Self> {
+        let shape = saved.x.shape().to_vec();
+        let dy = contiguous(dy);
+        let forward = kernels::BatchNormSaved {
+            x: floats(&saved.x),
+            y: floats(&saved.y),
+            gamma: floats(&saved.gamma),
+            mean: floats(&saved.mean),
+            variance: floats(&saved.variance),
+        };
+        let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
+        let mut dresidual = add.then(|| vec![0.0; dims.rows * dims.channels]);
+        let dx = filled(&shape, |dx| {
+            let gradient = kernels::BatchNormGradients {
+                dx,
+                dgamma: &mut dgamma,
+                dbeta: &mut dbeta,
+                dresidual: dresidual.as_deref_mut(),
+            };
+            match statistics {
+                Statistics::Batch => {
+                    kernels::batch_norm_train_backward(&dims, forward, floats(&dy), gradient);
+                }
+                Statistics::Running => {
+                    kernels::batch_norm_eval_backward(&dims, forward, floats(&dy), gradient);
+                }
+            }
+        });
+        let dresidual = match dresidual {
+            Some(values) => Residual::Add(super::flex::tensor(values, &shape)),
+            None => Residual::None,
+        };
+        (dx, vector(dgamma), vector(dbeta), dresidual)
+    }
+}
+
+impl Residual<Flex> {
+    fn contiguous(self) -> Option<FloatTensor<Flex>> {
+        match self {
+            Residual::None => None,
+            Residual::Add(tensor) => Some(contiguous(tensor)),
+        }
+    }
+}
+
+fn vector(values: Vec<f32>) -> FloatTensor<Flex> {
+    let channels = values.len();
+    super::flex::tensor(values, &[channels])
+}
+
+#[derive(Debug)]
+struct BatchNormBackward;
+
+impl<B: Backend + BatchNormOp> Backward<B, 4> for BatchNormBackward {
+    type State = (Saved<B>, Statistics, BatchNorm);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, gamma_node, beta_node, residual_node] = ops.parents;
+        let (saved, statistics, dims) = ops.state;
+        let dy = grads.consume::<B>(&ops.node);
+        let (dx, dgamma, dbeta, dresidual) =
+            B::batch_norm_backward_op(saved, dy, statistics, residual_node.is_some(), dims);
+        for (node, gradient) in [(x_node, dx), (gamma_node, dgamma), (beta_node, dbeta)] {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+        if let (Some(node), Residual::Add(gradient)) = (residual_node, dresidual) {
+            grads.register::<B>(node.id, gradient);
+        }
+    }
+}
+
+impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B, C> {
+    fn batch_norm_train_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: Residual<Self>,
+        dims: BatchNorm,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [x.node(), gamma.node(), beta.node(), residual.node(&gamma)];
+        let prepared = BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful();
+        let (x, gamma) = (x.into_primitive(), gamma.into_primitive());
+        let (y, mean, variance) = B::batch_norm_train_op(
+            x.clone(),
+            gamma.clone(),
+            beta.into_primitive(),
+            residual.into_inner(),
+            dims,
+        );
+        let statistics = (Self::from_inner(mean.clone()), Self::from_inner(variance.clone()));
+        let y = match prepared {
+            OpsKind::Tracked(prepared) => {
+                let saved = saved(x, &y, gamma, [mean, variance], dims);
+                prepared.finish((saved, Statistics::Batch, dims), y)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(y),
+        };
+        (y, statistics.0, statistics.1)
+    }
+
+    fn batch_norm_eval_op(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        residual: Residual<Self>,
+        dims: BatchNorm,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), gamma.node(), beta.node(), residual.node(&gamma)];
+        let prepared = BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful();
+        let (x, gamma) = (x.into_primitive(), gamma.into_primitive());
+        let (mean, variance) = (mean.into_primitive(), variance.into_primitive());
+        let y = B::batch_norm_eval_op(
+            x.clone(),
+            gamma.clone(),
+            beta.into_primitive(),
+            mean.clone(),
+            variance.clone(),
+            residual.into_inner(),
+            dims,
+        );
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let saved = saved(x, &y, gamma, [mean, variance], dims);
+                prepared.finish((saved, Statistics::Running, dims), y)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(y),
+        }
+    }
+}
+
+/// Without ReLU nothing masks the gradient, and y need not be kept.
+fn saved<B: Backend>(
+    x: FloatTensor<B>,
+    y: &FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    [mean, variance]: [FloatTensor<B>; 2],
+    dims: BatchNorm,
+) -> Saved<B> {
+    let y = match dims.activation {
+        Activation::Relu => y.clone(),
+        Activation::Identity => x.clone(),
+    };
+    Saved { x, y, gamma, mean, variance }
+}
+
+impl<B: Backend, C: CheckpointStrategy> Residual<Autodiff<B, C>> {
+    /// The residual's place in the graph; without one, an untracked constant made of `stand_in`.
+    fn node(
+        &self,
+        stand_in: &FloatTensor<Autodiff<B, C>>,
+    ) -> burn::backend::autodiff::ops::NodeGuard {
+        match self {
+            Residual::None => Autodiff::<B, C>::from_inner(stand_in.primitive().clone()).node(),
+            Residual::Add(tensor) => tensor.node(),
+        }
+    }
+
+    fn into_inner(self) -> Residual<B> {
+        match self {
+            Residual::None => Residual::None,
+            Residual::Add(tensor) => Residual::Add(tensor.into_primitive()),
+        }
+    }
+}
+
+pub(super) fn composed_train<B: Backend>(
+    x: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    residual: Residual<B>,
+    dims: BatchNorm,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let rows = B::float_reshape(x.clone(), [dims.rows, dims.channels].into());
+    let mean = B::float_mean_dim(rows.clone(), 0);
+    let centered = B::float_sub(rows, mean.clone());
+    let variance = B::float_mean_dim(B::float_mul(centered.clone(), centered), 0);
+    let flat = |tensor| B::float_reshape(tensor, [dims.channels].into());
+    let (mean, variance) = (flat(mean), flat(variance));
+    let y = composed_eval::<B>(x, [gamma, beta, mean.clone(), variance.clone()], residual, dims);
+    (y, mean, variance)
+}
+
+pub(super) fn composed_eval<B: Backend>(
+    x: FloatTensor<B>,
+    [gamma, beta, mean, variance]: [FloatTensor<B>; 4],
+    residual: Residual<B>,
+    dims: BatchNorm,
+) -> FloatTensor<B> {
+    let shape = x.shape();
+    let row = |tensor| B::float_reshape(tensor, [1, dims.channels].into());
+    let scale = B::float_mul(row(gamma), inverse_deviation::<B>(row(variance), dims));
+    let x = B::float_reshape(x, [dims.rows, dims.channels].into());
+    let y = B::float_mul(B::float_sub(x, row(mean)), scale);
+    let y = B::float_reshape(B::float_add(y, row(beta)), shape);
+    let y = match residual {
+        Residual::None => y,
+        Residual::Add(residual) => B::float_add(y, residual),
+    };
+    match dims.activation {
+        Activation::Identity => y,
+        Activation::Relu => B::relu(y),
+    }
+}
+
+pub(super) fn composed_backward<B: Backend>(
+    saved: Saved<B>,
+    dy: FloatTensor<B>,
+    statistics: Statistics,
+    add: bool,
+    dims: BatchNorm,
+) -> Gradient<B> {
+    let shape = saved.x.shape();
+    let rows = |tensor| B::float_reshape(tensor, [dims.rows, dims.channels].into());
+    let row = |tensor| B::float_reshape(tensor, [1, dims.channels].into());
+    let dz = match dims.activation {
+        Activation::Identity => dy,
+        Activation::Relu => B::relu_backward(saved.y, dy),
+    };
+    let dresidual = if add { Residual::Add(dz.clone()) } else { Residual::None };
+    let dz = rows(dz);
+    let inverse = inverse_deviation::<B>(row(saved.variance), dims);
+    let normalized =
+        B::float_mul(B::float_sub(rows(saved.x), row(saved.mean)), inverse.clone());
+    let dbeta = B::float_sum_dim(dz.clone(), 0);
+    let dgamma = B::float_sum_dim(B::float_mul(dz.clone(), normalized.clone()), 0);
+    let scale = B::float_mul(row(saved.gamma), inverse);
+    let dz = match statistics {
+        Statistics::Running => dz,
+        Statistics::Batch => {
+            let share = (1.0 / dims.rows as f32).into();
+            let through_statistics =
+                B::float_add(dbeta.clone(), B::float_mul(normalized, dgamma.clone()));
+            B::float_sub(dz, B::float_mul_scalar(through_statistics, share))
+        }
+    };
+    let dx = B::float_reshape(B::float_mul(dz, scale), shape);
+    let flat = |tensor| B::float_reshape(tensor, [dims.channels].into());
+    (dx, flat(dgamma), flat(dbeta), dresidual)
+}
+
+fn inverse_deviation<B: Backend>(variance: FloatTensor<B>, dims: BatchNorm) -> FloatTensor<B> {
+    B::float_recip(B::float_sqrt(B::float_add_scalar(variance, dims.epsilon.into())))
+}

@@ -1,0 +1,35 @@
+//! The recipes inside the program: the files of `recipes/`.
+
+use crate::mistake;
+
+/// Names and texts, sorted by name.
+const RECIPES: &[(&str, &str)] = &[
+    ("baseline", include_str!("../../../recipes/baseline.toml")),
+    ("efficient", include_str!("../../../recipes/efficient.toml")),
+    ("quickstart", include_str!("../../../recipes/quickstart.toml")),
+    ("resnet18d-128", include_str!("../../../recipes/resnet18d-128.toml")),
+    ("resnet18d-32", include_str!("../../../recipes/resnet18d-32.toml")),
+    ("resnet18d-64", include_str!("../../../recipes/resnet18d-64.toml")),
+];
+
+/// The TOML of a built-in recipe, comments and all.
+pub fn builtin(name: &str) -> Option<&'static str> {
+    RECIPES.iter().find(|(each, _)| *each == name).map(|(_, text)| *text)
+}
+
+/// The names of the built-in recipes, sorted.
+pub fn names() -> Vec<&'static str> {
+    RECIPES.iter().map(|(name, _)| *name).collect()
+}
+
+/// What a built-in recipe is, in a line: the first comment of its file.
+pub fn summary(name: &str) -> Option<&'static str> {
+    builtin(name)?.lines().next()?.strip_prefix("# ")
+}
+
+/// The built-in recipe that was meant, where one is near enough.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let names = names();
+    let near = mistake::nearest(name, &names)?;
+    names.iter().find(|each| **each == near).copied()
+}

@@ -1,0 +1,107 @@
+//! Rules between keys. Each looks at what it needs and speaks only where all of that reads well.
+
+use crate::mistake::Complaint;
+use crate::reader::{self, Reader};
+use crate::tree::{Node, Place, Value};
+use crate::types::{Span, Stem};
+use crate::words::STEMS;
+
+/// The widest image the small stem is made for, pixels.
+const SMALL_STEM_SIZE: usize = 64;
+
+pub(crate) fn check(reader: &mut Reader<'_>) {
+    let rules = [validation_crop, small_stem, warmup_fits, decay_points];
+    for rule in rules {
+        for (key, place, complaint) in rule(reader) {
+            reader.complain(key, &place, complaint);
+        }
+    }
+}
+
+type Finding = (&'static str, Place, Complaint);
+
+fn validation_crop(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "validation.crop";
+    let edge = |key: &str| reader.quietly(key, |value| reader::count(key, value));
+    match (edge(key), edge("validation.resize")) {
+        (Some((crop, place)), Some((resize, _))) if crop > resize => {
+            let message =
+                format!("a crop of {crop} pixels does not fit a shorter edge of {resize}");
+            let mend = "raise validation.resize, or crop less";
+            vec![(key, place.clone(), Complaint::new(message, mend))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn small_stem(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "network.stem";
+    let stem = reader.quietly(key, |value| {
+        let word = reader::text(value)?;
+        Ok(STEMS.iter().any(|(name, stem)| *name == word && *stem == Stem::Small))
+    });
+    let size_key = "preprocess.size";
+    let size = reader.quietly(size_key, |value| reader::count(size_key, value));
+    match (stem, size) {
+        (Some((true, place)), Some((size, _))) if size > SMALL_STEM_SIZE => {
+            let message = format!(
+                "the small stem is for images of at most {SMALL_STEM_SIZE} pixels, not {size}"
+            );
+            let mend = r#"write stem = "imagenet", or lower preprocess.size"#;
+            vec![(key, place.clone(), Complaint::new(message, mend))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn run(reader: &Reader<'_>) -> Option<Span> {
+    reader.quietly("train.duration", reader::span).map(|(run, _)| run)
+}
+
+fn warmup_fits(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "rate.warmup.duration";
+    match (reader.quietly(key, reader::span), run(reader)) {
+        (Some((warmup, place)), Some(run)) if warmup > run => {
+            vec![(key, place.clone(), warmup_too_long(&warmup.to_string(), &run.to_string()))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) fn warmup_too_long(warmup: &str, run: &str) -> Complaint {
+    let message = format!("a warm-up of {warmup} is longer than the run of {run}");
+    Complaint::new(message, "shorten it, or raise train.duration")
+}
+
+fn decay_points(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "rate.decay.step.at";
+    let nodes = reader.quietly(key, |value| match value {
+        Value::List(items) => Ok(items.clone()),
+        other => Err(Complaint::expected("a list", &other.describe())),
+    });
+    let Some((nodes, _)) = nodes else { return Vec::new() };
+    let points: Vec<(Span, Place)> = nodes
+        .iter()
+        .filter_map(|Node { value, place }| Some((reader::span(value).ok()?, place.clone())))
+        .collect();
+    let mut findings = Vec::new();
+    if let Some(run) = run(reader) {
+        for (point, place) in points.iter().filter(|(point, _)| *point >= run) {
+            let complaint = point_too_late(&point.to_string(), &run.to_string());
+            findings.push((key, place.clone(), complaint));
+        }
+    }
+    for pair in points.windows(2) {
+        if pair[1].0 <= pair[0].0 {
+            let message = format!("\"{}\" comes after \"{}\"", pair[1].0, pair[0].0);
+            let complaint = Complaint::new(message, "write the points in ascending order");
+            findings.push((key, pair[1].1.clone(), complaint));
+        }
+    }
+    findings
+}
+
+pub(crate) fn point_too_late(point: &str, run: &str) -> Complaint {
+    let message = format!("the rate cannot fall at {point}: the run ends at {run}");
+    Complaint::new(message, "leave this point out, or raise train.duration")
+}

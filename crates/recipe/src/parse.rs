@@ -1,0 +1,290 @@
+//! From TOML to a [`Recipe`], or to every mistake in it.
+
+use crate::check;
+use crate::edit;
+use crate::mistake::{Complaint, RecipeErrors, did_you_mean};
+use crate::reader::{self, Reader, mistake, out_of_range};
+use crate::schema;
+use crate::tree::{self, Place, Value};
+use crate::types::*;
+use crate::words::{DECAY_ON, INITS, SOURCES, STEMS};
+
+/// The version of the format that this program reads and writes.
+pub(crate) const VERSION: u32 = 1;
+
+/// The longest edge an image may be given, pixels; beyond it a typing error would ask for all the memory there is.
+const LONGEST_EDGE: usize = 8192;
+
+/// Reads the recipe in `text`. `file` is what mistakes call it; `known_models` are the names of networks.
+pub fn parse(text: &str, file: &str, known_models: &[String]) -> Result<Recipe, RecipeErrors> {
+    parse_with_edits(text, file, &[], known_models)
+}
+
+/// Reads the recipe in `text` after the edits of `--set KEY=VALUE`, each given as `KEY=VALUE`, in order.
+///
+/// A value is TOML, or bare text where it is not: `network.model=resnet50d`, `rate.base=0.2`,
+/// `rate.warmup={duration="5 epochs"}`. The value `off` takes away what a recipe may leave out: `rate.warmup=off`.
+pub fn parse_with_edits(
+    text: &str,
+    file: &str,
+    edits: &[String],
+    known_models: &[String],
+) -> Result<Recipe, RecipeErrors> {
+    let mut root = tree::document(text).map_err(|error| {
+        let complaint = Complaint::new(format!("not TOML: {}", error.message), "");
+        RecipeErrors::new(vec![mistake(file, "", &error.place, complaint)])
+    })?;
+    let refused: Vec<_> =
+        edits.iter().filter_map(|edit| edit::apply(&mut root, edit).err()).collect();
+
+    let mut reader = Reader::new(file, &root);
+    reader.mistakes = refused;
+    schema::check_structure(&mut reader, "", &Place::Nowhere, &root);
+    let recipe = recipe(&mut reader, known_models);
+    check::check(&mut reader);
+    match recipe {
+        Some(recipe) if reader.mistakes.is_empty() => Ok(recipe),
+        _ => Err(RecipeErrors::new(reader.mistakes)),
+    }
+}
+
+// In each table every key is read before the first `?`, so that one mistake never hides another.
+
+fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
+    let version = version(reader);
+    let name = reader.read("name", |value| match reader::text(value)? {
+        name if name.trim().is_empty() => Err(Complaint::new("is empty", "")),
+        name => Ok(name),
+    });
+    let seed = reader.read("seed", |value| {
+        reader::whole(value, &format!("seed is a whole number from 0 to {}", u64::MAX))
+    });
+    let network = network(reader, known_models);
+    let data = data(reader);
+    let preprocess = preprocess(reader);
+    let validation = validation(reader);
+    let train = train(reader);
+    let rate = rate(reader);
+    let update = update(reader);
+    let checkpoint = checkpoint(reader);
+    Some(Recipe {
+        version: version?,
+        name: name?,
+        seed: seed?,
+        network: network?,
+        data: data?,
+        preprocess: preprocess?,
+        validation: validation?,
+        train: train?,
+        rate: rate?,
+        update: update?,
+        checkpoint: checkpoint?,
+    })
+}
+
+fn version(reader: &mut Reader<'_>) -> Option<u32> {
+    reader.read("version", |value| match value {
+        Value::Whole(number) if *number == i128::from(VERSION) => Ok(VERSION),
+        Value::Whole(number) => {
+            let message =
+                format!("this program reads version {VERSION} of the format, not {number}");
+            Err(Complaint::new(
+                message,
+                format!("write version = {VERSION} if the keys are its keys"),
+            ))
+        }
+        other => Err(Complaint::expected("a whole number", &other.describe())),
+    })
+}
+
+fn network(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Network> {
+    let model = reader.read("network.model", |value| {
+        let name = reader::text(value)?;
+        if known_models.contains(&name) {
+            return Ok(name);
+        }
+        let mend = did_you_mean(&name, known_models);
+        let mend = mend.unwrap_or_else(|| "`trickbag models` lists the names".into());
+        Err(Complaint::new(format!("no network is named '{name}'"), mend))
+    });
+    let stem = reader.choice("network.stem", STEMS);
+    let init = reader.choice("network.init", INITS);
+    let last_gamma = reader.read("network.last_gamma", reader::short_number);
+    let shape = optional(reader, "network.shape", shape);
+    Some(Network {
+        model: model?,
+        stem: stem?,
+        init: init?,
+        last_gamma: last_gamma?,
+        shape: shape?,
+    })
+}
+
+/// A table that may be left out: `Some(None)` where it is, `None` where it is there and wrong.
+fn optional<T>(
+    reader: &mut Reader<'_>,
+    key: &str,
+    read: impl Fn(&mut Reader<'_>) -> Option<T>,
+) -> Option<Option<T>> {
+    if reader.has(key) { read(reader).map(Some) } else { Some(None) }
+}
+
+fn shape(reader: &mut Reader<'_>) -> Option<Shape> {
+    let stages = |reader: &mut Reader<'_>, key| {
+        reader.read(key, |value| {
+            reader::list(value, "whole numbers", |item| reader::count(key, item))
+        })
+    };
+    let blocks = stages(reader, "network.shape.blocks");
+    let channels = stages(reader, "network.shape.channels");
+    let stem_key = "network.shape.stem_channels";
+    let stem_channels = reader.read(stem_key, |value| match reader::count(stem_key, value)? {
+        odd if odd % 2 == 1 => {
+            Err(out_of_range(stem_key, &odd.to_string(), "even: the stem of C and D halves it"))
+        }
+        even => Ok(even),
+    });
+    Some(Shape { blocks: blocks?, channels: channels?, stem_channels: stem_channels? })
+}
+
+fn data(reader: &mut Reader<'_>) -> Option<Data> {
+    let source = reader.choice("data.source", SOURCES);
+    let split = reader.number(
+        "data.split",
+        |share| share > 0.0 && share < 1.0,
+        "more than 0 and less than 1",
+    );
+    Some(Data { source: source?, split: split? })
+}
+
+/// An edge of an image.
+fn edge(reader: &mut Reader<'_>, key: &'static str) -> Option<usize> {
+    reader.read(key, |value| match reader::count(key, value)? {
+        edge if edge > LONGEST_EDGE => {
+            Err(out_of_range(key, &edge.to_string(), &format!("at most {LONGEST_EDGE} pixels")))
+        }
+        edge => Ok(edge),
+    })
+}
+
+fn preprocess(reader: &mut Reader<'_>) -> Option<Preprocess> {
+    let size = edge(reader, "preprocess.size");
+    let crop = optional(reader, "preprocess.crop", crop);
+    let flip = optional(reader, "preprocess.flip", |reader| {
+        reader.number("preprocess.flip", |p| (0.0..=1.0).contains(&p), "from 0 to 1")
+    });
+    let color = optional(reader, "preprocess.color", color);
+    let pca_noise = optional(reader, "preprocess.pca_noise", |reader| {
+        reader.number("preprocess.pca_noise", |deviation| deviation >= 0.0, "at least 0")
+    });
+    let normalize = normalize(reader);
+    Some(Preprocess {
+        size: size?,
+        crop: crop?,
+        flip: flip?,
+        color: color?,
+        pca_noise: pca_noise?,
+        normalize: normalize?,
+    })
+}
+
+fn crop(reader: &mut Reader<'_>) -> Option<Crop> {
+    let area = reader.range(
+        "preprocess.crop.area",
+        |low, high| low > 0.0 && high <= 1.0,
+        "more than 0 and at most 1",
+    );
+    let aspect = reader.range("preprocess.crop.aspect", |low, _| low > 0.0, "more than 0");
+    Some(Crop { area: area?, aspect: aspect? })
+}
+
+fn color(reader: &mut Reader<'_>) -> Option<Color> {
+    let mut coefficient = |key| reader.range(key, |low, _| low >= 0.0, "at least 0");
+    let hue = coefficient("preprocess.color.hue");
+    let saturation = coefficient("preprocess.color.saturation");
+    let brightness = coefficient("preprocess.color.brightness");
+    Some(Color { hue: hue?, saturation: saturation?, brightness: brightness? })
+}
+
+fn normalize(reader: &mut Reader<'_>) -> Option<Normalize> {
+    let mean = reader
+        .read("preprocess.normalize.mean", |value| reader::list(value, "numbers", reader::number));
+    let key = "preprocess.normalize.std";
+    let std = reader.read(key, |value| {
+        reader::list(value, "numbers", |item| match reader::number(item)? {
+            deviation if deviation > 0.0 => Ok(deviation),
+            _ => Err(out_of_range(key, &item.describe(), "more than 0")),
+        })
+    });
+    Some(Normalize { mean: mean?, std: std? })
+}
+
+fn validation(reader: &mut Reader<'_>) -> Option<Validation> {
+    let resize = edge(reader, "validation.resize");
+    let crop = edge(reader, "validation.crop");
+    Some(Validation { resize: resize?, crop: crop? })
+}
+
+fn train(reader: &mut Reader<'_>) -> Option<Train> {
+    let duration = reader.span("train.duration");
+    let batch = reader.count("train.batch");
+    let evaluate_every = reader.span("train.evaluate_every");
+    Some(Train { duration: duration?, batch: batch?, evaluate_every: evaluate_every? })
+}
+
+fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
+    let base = reader.number("rate.base", |base| base > 0.0, "more than 0");
+    let linear_scaling = optional(reader, "rate.linear_scaling", |reader| {
+        let reference_batch = reader.count("rate.linear_scaling.reference_batch")?;
+        Some(LinearScaling { reference_batch })
+    });
+    let warmup = optional(reader, "rate.warmup", |reader| {
+        Some(Warmup { duration: reader.span("rate.warmup.duration")? })
+    });
+    let decay = step_decay(reader);
+    Some(Rate { base: base?, linear_scaling: linear_scaling?, warmup: warmup?, decay: decay? })
+}
+
+fn step_decay(reader: &mut Reader<'_>) -> Option<Decay> {
+    let factor = reader.number(
+        "rate.decay.step.factor",
+        |factor| factor > 0.0 && factor < 1.0,
+        "more than 0 and less than 1",
+    );
+    let at = decay_points(reader);
+    Some(Decay::Step { factor: factor?, at: at? })
+}
+
+/// The points where the rate falls; an empty list is a rate that never does. Every wrong point is reported.
+fn decay_points(reader: &mut Reader<'_>) -> Option<Vec<Span>> {
+    let key = "rate.decay.step.at";
+    let nodes = reader.read(key, |value| match value {
+        Value::List(items) => Ok(items.clone()),
+        other => Err(Complaint::expected("a list of lengths", &other.describe())),
+    })?;
+    let mut points = Vec::new();
+    for node in &nodes {
+        match reader::span(&node.value) {
+            Ok(point) => points.push(point),
+            Err(complaint) => reader.complain(key, &node.place, complaint),
+        }
+    }
+    (points.len() == nodes.len()).then_some(points)
+}
+
+fn update(reader: &mut Reader<'_>) -> Option<Update> {
+    let momentum = reader.number(
+        "update.momentum",
+        |momentum| (0.0..1.0).contains(&momentum),
+        "at least 0 and less than 1",
+    );
+    let decay = reader.number("update.decay", |decay| decay >= 0.0, "at least 0");
+    let decay_on = reader.choice("update.decay_on", DECAY_ON);
+    Some(Update { momentum: momentum?, decay: decay?, decay_on: decay_on? })
+}
+
+fn checkpoint(reader: &mut Reader<'_>) -> Option<Checkpoint> {
+    let every = reader.read("checkpoint.every", reader::interval);
+    let keep = reader.count("checkpoint.keep");
+    Some(Checkpoint { every: every?, keep: keep? })
+}

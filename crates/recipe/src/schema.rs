@@ -1,0 +1,195 @@
+//! The keys of a recipe: which exist, which may be left out, and what each looks like.
+
+use crate::mistake::{Complaint, did_you_mean, nearest};
+use crate::reader::Reader;
+use crate::tree::{Place, Table, Value};
+
+/// One key of the format.
+pub(crate) struct Key {
+    /// Dotted, such as `rate.warmup.duration`.
+    pub(crate) path: &'static str,
+    /// Left out means off.
+    pub(crate) optional: bool,
+    /// TOML of a value that would do; `None` for a table.
+    example: Option<&'static str>,
+}
+
+const fn table(path: &'static str) -> Key {
+    Key { path, optional: false, example: None }
+}
+
+const fn optional_table(path: &'static str) -> Key {
+    Key { path, optional: true, example: None }
+}
+
+const fn value(path: &'static str, example: &'static str) -> Key {
+    Key { path, optional: false, example: Some(example) }
+}
+
+const fn optional(path: &'static str, example: &'static str) -> Key {
+    Key { path, optional: true, example: Some(example) }
+}
+
+/// Every key, in the order of [`crate::Recipe`].
+pub(crate) static KEYS: &[Key] = &[
+    value("version", "1"),
+    value("name", r#""my-run""#),
+    value("seed", "1"),
+    table("network"),
+    value("network.model", r#""resnet50d""#),
+    value("network.stem", r#""imagenet""#),
+    value("network.init", r#""xavier""#),
+    value("network.last_gamma", "0.0"),
+    optional_table("network.shape"),
+    value("network.shape.blocks", "[3, 4, 6, 3]"),
+    value("network.shape.channels", "[64, 128, 256, 512]"),
+    value("network.shape.stem_channels", "64"),
+    table("data"),
+    value("data.source", r#""path""#),
+    value("data.split", "0.1"),
+    table("preprocess"),
+    value("preprocess.size", "224"),
+    optional_table("preprocess.crop"),
+    value("preprocess.crop.area", "[0.08, 1.0]"),
+    value("preprocess.crop.aspect", "[0.75, 1.3333333333333333]"),
+    optional("preprocess.flip", "0.5"),
+    optional_table("preprocess.color"),
+    value("preprocess.color.hue", "[0.6, 1.4]"),
+    value("preprocess.color.saturation", "[0.6, 1.4]"),
+    value("preprocess.color.brightness", "[0.6, 1.4]"),
+    optional("preprocess.pca_noise", "0.1"),
+    table("preprocess.normalize"),
+    value("preprocess.normalize.mean", "[123.68, 116.779, 103.939]"),
+    value("preprocess.normalize.std", "[58.393, 57.12, 57.375]"),
+    table("validation"),
+    value("validation.resize", "256"),
+    value("validation.crop", "224"),
+    table("train"),
+    value("train.duration", r#""120 epochs""#),
+    value("train.batch", "256"),
+    value("train.evaluate_every", r#""1 epoch""#),
+    table("rate"),
+    value("rate.base", "0.1"),
+    optional_table("rate.linear_scaling"),
+    value("rate.linear_scaling.reference_batch", "256"),
+    optional_table("rate.warmup"),
+    value("rate.warmup.duration", r#""5 epochs""#),
+    table("rate.decay"),
+    table("rate.decay.step"),
+    value("rate.decay.step.factor", "0.1"),
+    value("rate.decay.step.at", r#"["30 epochs", "60 epochs", "90 epochs"]"#),
+    table("update"),
+    value("update.momentum", "0.9"),
+    value("update.decay", "1e-4"),
+    value("update.decay_on", r#""weights""#),
+    table("checkpoint"),
+    value("checkpoint.every", r#""5 minutes""#),
+    value("checkpoint.keep", "2"),
+];
+
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The path of `key` in the table at `table`; the empty path is the whole recipe.
+pub(crate) fn join(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
+/// `rate.warmup` ↦ (`rate`, `warmup`).
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+impl Key {
+    pub(crate) fn is_table(&self) -> bool {
+        self.example.is_none()
+    }
+
+    /// How to write it: `base = 0.1`, `warmup = { duration = "5 epochs" }`.
+    pub(crate) fn example(&self) -> String {
+        let (_, name) = split(self.path);
+        match self.example {
+            Some(example) => format!("{name} = {example}"),
+            None => {
+                let inner: Vec<String> = children(self.path).map(Key::example).collect();
+                format!("{name} = {{ {} }}", inner.join(", "))
+            }
+        }
+    }
+
+    /// How to give it on the command line: `--set rate.base=0.1`, `--set 'train.duration=120 epochs'`.
+    pub(crate) fn argument(&self) -> String {
+        let example = self.example();
+        let (_, value) = example.split_once(" = ").expect("an example has a value");
+        let text = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        let edit = format!("{}={}", self.path, text.unwrap_or(value));
+        // What a shell would take apart goes in quotes.
+        let is_word = edit.chars().all(|c| c.is_ascii_alphanumeric() || "=._-".contains(c));
+        if is_word { format!("--set {edit}") } else { format!("--set '{edit}'") }
+    }
+
+    /// What to add where it is missing.
+    fn addition(&self) -> String {
+        if !self.is_table() || self.path.contains('.') {
+            return format!("add {}", self.example());
+        }
+        let required = children(self.path).filter(|key| !key.optional);
+        let names: Vec<&str> = required.map(|key| split(key.path).1).collect();
+        format!("add [{}] with {}", self.path, names.join(", "))
+    }
+}
+
+fn children(table: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| split(key.path).0 == table)
+}
+
+/// Reports every key that does not exist, every one that is missing, and every table that is not one.
+pub(crate) fn check_structure(reader: &mut Reader<'_>, path: &str, place: &Place, table: &Table) {
+    let here: Vec<&str> = children(path).map(|key| split(key.path).1).collect();
+    let mut misspelt = Vec::new();
+    for entry in table.entries() {
+        let inner_path = join(path, &entry.key);
+        match (find(&inner_path), &entry.node.value) {
+            (None, _) => {
+                reader.complain(path, &entry.place, unknown_key(path, &entry.key));
+                misspelt.extend(nearest(&entry.key, &here));
+            }
+            (Some(key), Value::Table(inner)) if key.is_table() => {
+                check_structure(reader, key.path, &entry.place, inner);
+            }
+            (Some(key), other) if key.is_table() => {
+                let mut complaint = Complaint::expected("a table", &other.describe());
+                if key.optional {
+                    complaint.mend =
+                        format!("write {}, or leave it out to switch it off", key.example());
+                }
+                reader.complain(key.path, &entry.node.place, complaint);
+            }
+            // A plain value: its own reader looks at it.
+            (Some(_), _) => {}
+        }
+    }
+    for key in children(path).filter(|key| !key.optional) {
+        let (_, name) = split(key.path);
+        // A misspelt key is one mistake, not also a missing one.
+        if table.get(name).is_none() && !misspelt.contains(&name) {
+            let what = if key.is_table() { "table" } else { "key" };
+            let complaint = Complaint::new(format!("missing {what} '{name}'"), key.addition());
+            reader.complain(path, place, complaint);
+        }
+    }
+}
+
+/// The complaint about `key` in the table at `path`, with what was meant: a key of this table, else one of another.
+pub(crate) fn unknown_key(path: &str, key: &str) -> Complaint {
+    let here: Vec<&str> = children(path).map(|key| split(key.path).1).collect();
+    let elsewhere = || {
+        let same = KEYS.iter().find(|other| split(other.path).1 == key)?;
+        Some(format!("did you mean '{}'?", same.path))
+    };
+    let mend = did_you_mean(key, &here)
+        .or_else(elsewhere)
+        .unwrap_or_else(|| format!("the keys here are {}", here.join(", ")));
+    Complaint::new(format!("unknown key '{key}'"), mend)
+}

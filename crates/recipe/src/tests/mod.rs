@@ -1,0 +1,25 @@
+//! The whole way from text to recipe and back, as tables of cases.
+
+mod mistakes;
+mod round_trip;
+mod schedule;
+
+use crate::{Recipe, builtin, parse, parse_with_edits};
+
+fn models() -> Vec<String> {
+    ["resnet18d", "resnet50", "resnet50c", "resnet50d", "resnet50_original"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn read(name: &str) -> Recipe {
+    let text = builtin(name).expect("a built-in recipe");
+    parse(text, name, &models()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn read_with(name: &str, edits: &[&str]) -> Result<Recipe, Vec<String>> {
+    let edits: Vec<String> = edits.iter().map(ToString::to_string).collect();
+    let text = builtin(name).expect("a built-in recipe");
+    parse_with_edits(text, "r.toml", &edits, &models())
+        .map_err(|errors| errors.mistakes.iter().map(ToString::to_string).collect())
+}

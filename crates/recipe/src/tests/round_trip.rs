@@ -1,0 +1,224 @@
+//! Built-in recipes, and that writing a recipe and reading it again changes nothing.
+
+use proptest::prelude::*;
+use tricks::TRICKS;
+
+use super::{models, read};
+use crate::*;
+
+#[test]
+fn every_builtin_reads_is_complete_and_short() {
+    for name in builtin::names() {
+        let text = builtin(name).unwrap();
+        let recipe = read(name);
+        assert_eq!(recipe.name, name, "the name inside is the name of the file");
+        assert!(text.lines().count() <= 45, "{name}: a recipe has at most 45 lines");
+        let summary = builtin::summary(name).unwrap();
+        assert!(summary.ends_with('.') && summary.len() > 20, "{name}: {summary}");
+        assert_eq!(parse(&to_toml(&recipe), name, &models()).as_ref(), Ok(&recipe), "{name}");
+        assert_eq!(diff(&recipe, &recipe), [] as [String; 0]);
+    }
+    assert!(builtin::names().is_sorted());
+    assert_eq!(builtin::nearest("quick-start"), Some("quickstart"));
+    assert_eq!(builtin::nearest("what"), None);
+    assert_eq!(builtin("what"), None);
+}
+
+#[test]
+fn the_table_of_tricks_tells_where_each_is_on() {
+    for trick in TRICKS {
+        let is_on = |recipe: &Recipe| match trick.name {
+            "linear scaling learning rate" => recipe.rate.linear_scaling.is_some(),
+            "learning rate warmup" => recipe.rate.warmup.is_some(),
+            "zero γ" => recipe.network.last_gamma == 0.0,
+            "no bias decay" => recipe.update.decay_on == DecayOn::Weights,
+            // A net of basic blocks has no 1×1 in path A for B to move the stride from.
+            "ResNet-B" => {
+                recipe.network.model.starts_with("resnet50")
+                    && recipe.network.model != "resnet50_original"
+            }
+            "ResNet-C" => {
+                recipe.network.model.ends_with(['c', 'd']) && recipe.network.stem == Stem::Imagenet
+            }
+            "ResNet-D" => recipe.network.model.ends_with('d'),
+            other => panic!("say here how a recipe has {other} on"),
+        };
+        let on: Vec<&str> =
+            builtin::names().into_iter().filter(|name| is_on(&read(name))).collect();
+        assert_eq!(trick.default_in, on, "{}", trick.name);
+    }
+}
+
+#[test]
+fn the_baseline_is_the_papers() {
+    let recipe = read("baseline");
+    assert_eq!(recipe.train.duration, Span::Epochs(120.0));
+    assert_eq!(recipe.train.batch, 256);
+    assert_eq!(
+        recipe.rate.decay,
+        Decay::Step { factor: 0.1, at: [30.0, 60.0, 90.0].map(Span::Epochs).to_vec() }
+    );
+    assert_eq!(recipe.preprocess.crop.unwrap().aspect, [3.0 / 4.0, 4.0 / 3.0]);
+}
+
+#[test]
+fn what_the_efficient_recipe_changes() {
+    let (mut baseline, efficient) = (read("baseline"), read("efficient"));
+    baseline.name = efficient.name.clone();
+    assert_eq!(
+        diff(&baseline, &efficient),
+        [
+            "network.last_gamma: 1.0 → 0.0",
+            "train.batch: 256 → 1024",
+            "update.decay_on: \"everything\" → \"weights\"",
+            "rate.linear_scaling.reference_batch: off → 256",
+            "rate.warmup.duration: off → \"5 epochs\"",
+        ]
+    );
+}
+
+#[test]
+fn json_has_the_same_words() {
+    let json = serde_json::to_value(read("efficient")).unwrap();
+    assert_eq!(json["train"]["duration"], "120 epochs");
+    assert_eq!(json["checkpoint"]["every"], "10 minutes");
+    assert_eq!(json["network"]["stem"], "imagenet");
+    assert_eq!(json["rate"]["decay"]["step"]["at"][1], "60 epochs");
+}
+
+fn positive() -> impl Strategy<Value = f64> {
+    (1e-9..1e9f64).prop_map(|number| number)
+}
+
+fn range(low: f64, high: f64) -> impl Strategy<Value = [f64; 2]> {
+    (low..high, low..high).prop_map(|(a, b)| [a.min(b), a.max(b)])
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    prop_oneof![
+        positive().prop_map(Span::Epochs),
+        (1..1000u64).prop_map(|epochs| Span::Epochs(epochs as f64)),
+        (1..u64::MAX).prop_map(Span::Steps),
+    ]
+}
+
+fn interval() -> impl Strategy<Value = Interval> {
+    prop_oneof![
+        span().prop_map(Interval::Span),
+        positive().prop_map(Interval::Seconds),
+        (1..100_000u64).prop_map(|seconds| Interval::Seconds(seconds as f64)),
+    ]
+}
+
+prop_compose! {
+    fn preprocess()(
+        size in 1..64usize,
+        crop in proptest::option::of((range(1e-6, 1.0), range(1e-6, 10.0))),
+        flip in proptest::option::of(0.0..=1.0f64),
+        color in proptest::option::of((range(0.0, 2.0), range(0.0, 2.0), range(0.0, 2.0))),
+        pca_noise in proptest::option::of(positive()),
+        mean in [-1e3..1e3f64, -1e3..1e3f64, -1e3..1e3f64],
+        std in [positive(), positive(), positive()],
+    ) -> Preprocess {
+        Preprocess {
+            size,
+            crop: crop.map(|(area, aspect)| Crop { area, aspect }),
+            flip,
+            color: color.map(|(hue, saturation, brightness)| Color { hue, saturation, brightness }),
+            pca_noise,
+            normalize: Normalize { mean, std },
+        }
+    }
+}
+
+prop_compose! {
+    fn rate(run: Span)(
+        base in positive(),
+        reference_batch in proptest::option::of(1..5000usize),
+        share in proptest::option::of(0.01..1.0f64),
+        factor in 1e-6..0.999f64,
+        points in proptest::collection::btree_set(1..1000u64, 0..5),
+    ) -> Rate {
+        let part = |share: f64| match run {
+            Span::Epochs(epochs) => Span::Epochs(epochs * share),
+            Span::Steps(steps) => Span::Steps(((steps as f64 * share) as u64).clamp(1, steps)),
+        };
+        // Points of the other unit are compared with the run only when an epoch's length is known.
+        let point = |point: u64| match run {
+            Span::Epochs(_) => Span::Steps(point),
+            Span::Steps(_) => Span::Epochs(point as f64 / 7.0),
+        };
+        Rate {
+            base,
+            linear_scaling: reference_batch.map(|reference_batch| LinearScaling { reference_batch }),
+            warmup: share.map(|share| Warmup { duration: part(share) }),
+            decay: Decay::Step { factor, at: points.into_iter().map(point).collect() },
+        }
+    }
+}
+
+prop_compose! {
+    fn shape()(
+        blocks in [1..9usize, 1..9usize, 1..9usize, 1..9usize],
+        channels in [1..999usize, 1..999usize, 1..999usize, 1..999usize],
+        half in 1..99usize,
+    ) -> Shape {
+        Shape { blocks, channels, stem_channels: 2 * half }
+    }
+}
+
+prop_compose! {
+    fn recipe()(run in span())(
+        name in "\\PC{0,12}[a-z\"'\\\\\n\t]\\PC{0,12}",
+        seed in any::<u64>(),
+        last_gamma in -1e30..1e30f32,
+        shape in proptest::option::of(shape()),
+        stem in proptest::sample::select(vec![Stem::Imagenet, Stem::Small]),
+        init in proptest::sample::select(vec![Init::Xavier, Init::XavierChannels, Init::MsraPrelu]),
+        source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
+        split in 1e-6..0.999f64,
+        preprocess in preprocess(),
+        rate in rate(run),
+        (crop, margin) in (1..999usize, 0..999usize),
+        (batch, keep) in (1..9999usize, 1..99usize),
+        (evaluate_every, every) in (span(), interval()),
+        (momentum, decay) in (0.0..0.999f64, 0.0..1.0f64),
+        decay_on in proptest::sample::select(vec![DecayOn::Everything, DecayOn::Weights]),
+        run in Just(run),
+    ) -> Recipe {
+        Recipe {
+            version: 1,
+            name: format!("n{name}"),
+            seed,
+            network: Network { model: "resnet50d".into(), stem, init, last_gamma, shape },
+            data: Data { source, split },
+            preprocess,
+            validation: Validation { resize: crop + margin, crop },
+            train: Train { duration: run, batch, evaluate_every },
+            rate,
+            update: Update { momentum, decay, decay_on },
+            checkpoint: Checkpoint { every, keep },
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn writing_and_reading_again_changes_nothing(recipe in recipe()) {
+        let text = to_toml(&recipe);
+        let again = parse(&text, "r.toml", &models());
+        prop_assert_eq!(again, Ok(recipe), "{}", text);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(cut in 0..2000usize, insert in "\\PC{0,20}") {
+        let text = builtin("baseline").unwrap();
+        let at = (cut..).find(|&at| text.is_char_boundary(at.min(text.len()))).unwrap().min(text.len());
+        let broken = format!("{}{insert}{}", &text[..at], &text[at..]);
+        if let Err(errors) = parse(&broken, "r.toml", &models()) {
+            prop_assert!(!errors.mistakes.is_empty());
+        }
+        let _ = parse(&insert, "r.toml", &models());
+        let _ = parse_with_edits(text, "r.toml", &[insert.clone(), format!("rate.base={insert}")], &models());
+    }
+}

@@ -1,0 +1,225 @@
+//! A recipe is a run, written down: closed, complete, plain data (§2.1, §3.1).
+//!
+//! A trick that is off is absent (`None`); a trick that is on is complete. Nothing here reads a file, a clock or
+//! a device.
+
+use serde::Serialize;
+
+/// One run. `trickbag recipes NAME` prints one as TOML.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Version of the file format; this program reads version 1.
+    pub version: u32,
+    pub name: String,
+    /// Every random draw of the run is a function of this number and of its position.
+    pub seed: u64,
+    pub network: Network,
+    pub data: Data,
+    pub preprocess: Preprocess,
+    pub validation: Validation,
+    pub train: Train,
+    pub rate: Rate,
+    pub update: Update,
+    pub checkpoint: Checkpoint,
+}
+
+/// `[network]` §4.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Network {
+    /// A name that `trickbag models` lists, such as `resnet50d`.
+    pub model: String,
+    pub stem: Stem,
+    pub init: Init,
+    /// γ of the last batch norm of each residual block at the start: 1 in §2.1, 0 is §3.1's *zero γ*.
+    pub last_gamma: f32,
+    /// Another depth and width than the name's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+}
+
+/// The input of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stem {
+    /// The paper's: stride 4, for images of about 224 pixels.
+    Imagenet,
+    /// One 3×3 convolution of stride 1 and no max pool, for images of at most 64 pixels.
+    Small,
+}
+
+/// §2.1 initialization of convolution and linear weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// Uniform in ±√(6/(d_in + d_out)), fans with kernel area and groups.
+    Xavier,
+    /// The paper's text to the letter: fans are channel counts only.
+    XavierChannels,
+    /// The authors' code: normal with variance 2/(1 + 0.25²)/((fan_in + fan_out)/2).
+    MsraPrelu,
+}
+
+/// `[network.shape]`: blocks and channels of each stage, and channels of the stem's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shape {
+    pub blocks: [usize; 4],
+    /// Inner channels of each stage (64, 128, 256, 512 in every ResNet of the paper).
+    pub channels: [usize; 4],
+    /// Channels of the stem's output (64 in the paper).
+    pub stem_channels: usize,
+}
+
+/// `[data]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Data {
+    pub source: Source,
+    /// Share of the training images held out for validation where the data has no validation part.
+    pub split: f64,
+}
+
+/// Where the images come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The path given with `--data`.
+    Path,
+    /// The Fashion-MNIST subset inside the program.
+    FashionMnist,
+}
+
+/// `[preprocess]`: the six steps of §2.1; step 1, decoding, has no parameter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Preprocess {
+    /// Side of the square a training image becomes, pixels.
+    pub size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Crop>,
+    /// Probability of a horizontal flip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flip: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color: Option<Color>,
+    /// Standard deviation of the PCA noise coefficients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pca_noise: Option<f64>,
+    pub normalize: Normalize,
+}
+
+/// Step 2: a random rectangle, as shares of the image's area and as width / height.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Crop {
+    pub area: [f64; 2],
+    pub aspect: [f64; 2],
+}
+
+/// Step 4: ranges of the coefficients, [0.6, 1.4] in the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Color {
+    pub hue: [f64; 2],
+    pub saturation: [f64; 2],
+    pub brightness: [f64; 2],
+}
+
+/// Step 6: per channel, in levels of 0..=255.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Normalize {
+    pub mean: [f64; 3],
+    pub std: [f64; 3],
+}
+
+/// `[validation]`: shorter edge to `resize` pixels, then the center square of `crop` pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Validation {
+    pub resize: usize,
+    pub crop: usize,
+}
+
+/// `[train]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Train {
+    pub duration: Span,
+    pub batch: usize,
+    pub evaluate_every: Span,
+}
+
+/// `[rate]`: the learning rate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    pub base: f64,
+    /// §3.1 linear scaling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linear_scaling: Option<LinearScaling>,
+    /// §3.1 learning rate warm-up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
+    pub decay: Decay,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LinearScaling {
+    /// The batch that `base` is meant for: 256 in the paper.
+    pub reference_batch: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Warmup {
+    pub duration: Span,
+}
+
+/// How the rate falls after the warm-up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// §2.1: multiplied by `factor` at each point, counted from the start of the run.
+    Step { factor: f64, at: Vec<Span> },
+}
+
+/// `[update]`: Nesterov accelerated gradient (§2.1) with coupled weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Update {
+    pub momentum: f64,
+    pub decay: f64,
+    pub decay_on: DecayOn,
+}
+
+/// What weight decay acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecayOn {
+    /// Every learnable parameter (§2.1).
+    Everything,
+    /// §3.1 *no bias decay*: the weights of convolutions and linear layers only.
+    Weights,
+}
+
+/// `[checkpoint]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Checkpoint {
+    pub every: Interval,
+    /// How many of the latest checkpoints stay; the best one stays besides.
+    pub keep: usize,
+}
+
+/// A length of training. Written with its unit: `"5 epochs"`, `"100 steps"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Span {
+    Epochs(f64),
+    Steps(u64),
+}
+
+impl Span {
+    /// Steps, given how many an epoch has. Rounded to the nearest step.
+    pub fn steps(self, steps_per_epoch: u64) -> u64 {
+        match self {
+            Span::Epochs(epochs) => (epochs * steps_per_epoch as f64).round() as u64,
+            Span::Steps(steps) => steps,
+        }
+    }
+}
+
+/// Time between checkpoints: of work, `"5 minutes"` or `"30 seconds"`, or a span of training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Interval {
+    Seconds(f64),
+    Span(Span),
+}

@@ -1,0 +1,45 @@
+//! The words a recipe uses for the choices of [`crate::types`].
+
+use crate::types::{DecayOn, Init, Source, Stem};
+
+/// A closed list of words and what each stands for.
+pub(crate) type Words<T> = &'static [(&'static str, T)];
+
+pub(crate) const STEMS: Words<Stem> = &[("imagenet", Stem::Imagenet), ("small", Stem::Small)];
+
+pub(crate) const INITS: Words<Init> = &[
+    ("xavier", Init::Xavier),
+    ("xavier-channels", Init::XavierChannels),
+    ("msra-prelu", Init::MsraPrelu),
+];
+
+pub(crate) const SOURCES: Words<Source> =
+    &[("path", Source::Path), ("fashion-mnist", Source::FashionMnist)];
+
+pub(crate) const DECAY_ON: Words<DecayOn> =
+    &[("everything", DecayOn::Everything), ("weights", DecayOn::Weights)];
+
+/// The word for a value.
+pub(crate) fn word<T: PartialEq>(words: Words<T>, value: &T) -> &'static str {
+    let found = words.iter().find(|(_, each)| each == value);
+    found.map(|(word, _)| *word).expect("every value of a closed list has its word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: serde::Serialize>(words: Words<T>) {
+        for (word, value) in words {
+            assert_eq!(serde_json::to_value(value).unwrap(), *word);
+        }
+    }
+
+    #[test]
+    fn json_uses_the_same_words() {
+        check(STEMS);
+        check(INITS);
+        check(SOURCES);
+        check(DECAY_ON);
+    }
+}

@@ -1,0 +1,209 @@
+//! A recipe as TOML, complete and in a stable order, and the difference of two.
+
+use crate::types::*;
+use crate::words::{DECAY_ON, INITS, SOURCES, STEMS, word};
+
+/// A value as TOML writes it, or the entries of a table.
+enum Written {
+    Plain(String),
+    Table(Vec<(&'static str, Written)>),
+}
+
+use Written::{Plain, Table};
+
+type Entries = Vec<(&'static str, Written)>;
+
+/// The whole recipe as TOML; reading it again gives the same recipe.
+pub fn to_toml(recipe: &Recipe) -> String {
+    let mut text = String::new();
+    for (key, value) in entries(recipe) {
+        match value {
+            Plain(value) => text.push_str(&format!("{key} = {value}\n")),
+            Table(entries) => {
+                text.push_str(&format!("\n[{key}]\n"));
+                for (key, value) in entries {
+                    text.push_str(&format!("{key} = {}\n", inline(&value)));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn inline(value: &Written) -> String {
+    match value {
+        Plain(value) => value.clone(),
+        Table(entries) => {
+            let entries = entries.iter().map(|(key, value)| format!("{key} = {}", inline(value)));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// The keys that differ, each with its value in `a` and in `b`: `rate.base: 0.1 → 0.2`.
+pub fn diff(a: &Recipe, b: &Recipe) -> Vec<String> {
+    let (a, b) = (leaves(a), leaves(b));
+    let value = |leaves: &[(String, String)], key: &str| {
+        let found = leaves.iter().find(|(each, _)| each == key);
+        found.map_or("off".to_owned(), |(_, value)| value.clone())
+    };
+    let mut keys: Vec<&String> = a.iter().map(|(key, _)| key).collect();
+    keys.extend(
+        b.iter().map(|(key, _)| key).filter(|key| a.iter().all(|(other, _)| other != *key)),
+    );
+    let changes = keys.into_iter().map(|key| (key, value(&a, key), value(&b, key)));
+    changes.filter(|(_, a, b)| a != b).map(|(key, a, b)| format!("{key}: {a} → {b}")).collect()
+}
+
+/// Every plain value with its dotted key.
+fn leaves(recipe: &Recipe) -> Vec<(String, String)> {
+    fn walk(path: &str, value: Written, leaves: &mut Vec<(String, String)>) {
+        match value {
+            Plain(value) => leaves.push((path.to_owned(), value)),
+            Table(entries) => {
+                for (key, value) in entries {
+                    walk(&crate::schema::join(path, key), value, leaves);
+                }
+            }
+        }
+    }
+    let mut leaves = Vec::new();
+    walk("", Table(entries(recipe)), &mut leaves);
+    leaves
+}
+
+fn entries(recipe: &Recipe) -> Entries {
+    let Recipe {
+        version,
+        name,
+        seed,
+        network: network_table,
+        data,
+        preprocess: preprocess_table,
+        validation,
+        train,
+        rate: rate_table,
+        update,
+        checkpoint,
+    } = recipe;
+    vec![
+        ("version", Plain(version.to_string())),
+        ("name", text(name)),
+        ("seed", Plain(seed.to_string())),
+        ("network", network(network_table)),
+        (
+            "data",
+            Table(vec![
+                ("source", text(word(SOURCES, &data.source))),
+                ("split", number(data.split)),
+            ]),
+        ),
+        ("preprocess", preprocess(preprocess_table)),
+        (
+            "validation",
+            Table(vec![
+                ("resize", Plain(validation.resize.to_string())),
+                ("crop", Plain(validation.crop.to_string())),
+            ]),
+        ),
+        (
+            "train",
+            Table(vec![
+                ("duration", text(train.duration)),
+                ("batch", Plain(train.batch.to_string())),
+                ("evaluate_every", text(train.evaluate_every)),
+            ]),
+        ),
+        ("rate", rate(rate_table)),
+        (
+            "update",
+            Table(vec![
+                ("momentum", number(update.momentum)),
+                ("decay", number(update.decay)),
+                ("decay_on", text(word(DECAY_ON, &update.decay_on))),
+            ]),
+        ),
+        (
+            "checkpoint",
+            Table(vec![
+                ("every", text(checkpoint.every)),
+                ("keep", Plain(checkpoint.keep.to_string())),
+            ]),
+        ),
+    ]
+}
+
+fn network(network: &Network) -> Written {
+    let Network { model, stem, init, last_gamma, shape } = network;
+    let mut entries = vec![
+        ("model", text(model)),
+        ("stem", text(word(STEMS, stem))),
+        ("init", text(word(INITS, init))),
+        ("last_gamma", Plain(format!("{last_gamma:?}"))),
+    ];
+    if let Some(Shape { blocks, channels, stem_channels }) = shape {
+        let shape = vec![
+            ("blocks", Plain(format!("{blocks:?}"))),
+            ("channels", Plain(format!("{channels:?}"))),
+            ("stem_channels", Plain(stem_channels.to_string())),
+        ];
+        entries.push(("shape", Table(shape)));
+    }
+    Table(entries)
+}
+
+fn preprocess(preprocess: &Preprocess) -> Written {
+    let Preprocess { size, crop, flip, color, pca_noise, normalize } = preprocess;
+    let mut entries = vec![("size", Plain(size.to_string()))];
+    if let Some(Crop { area, aspect }) = crop {
+        entries.push(("crop", Table(vec![("area", numbers(area)), ("aspect", numbers(aspect))])));
+    }
+    if let Some(flip) = flip {
+        entries.push(("flip", number(*flip)));
+    }
+    if let Some(Color { hue, saturation, brightness }) = color {
+        let color = vec![
+            ("hue", numbers(hue)),
+            ("saturation", numbers(saturation)),
+            ("brightness", numbers(brightness)),
+        ];
+        entries.push(("color", Table(color)));
+    }
+    if let Some(deviation) = pca_noise {
+        entries.push(("pca_noise", number(*deviation)));
+    }
+    let Normalize { mean, std } = normalize;
+    entries.push(("normalize", Table(vec![("mean", numbers(mean)), ("std", numbers(std))])));
+    Table(entries)
+}
+
+fn rate(rate: &Rate) -> Written {
+    let Rate { base, linear_scaling, warmup, decay } = rate;
+    let mut entries = vec![("base", number(*base))];
+    if let Some(LinearScaling { reference_batch }) = linear_scaling {
+        let scaling = vec![("reference_batch", Plain(reference_batch.to_string()))];
+        entries.push(("linear_scaling", Table(scaling)));
+    }
+    if let Some(Warmup { duration }) = warmup {
+        entries.push(("warmup", Table(vec![("duration", text(duration))])));
+    }
+    let Decay::Step { factor, at } = decay;
+    let points = at.iter().map(|point| inline(&text(point))).collect::<Vec<_>>().join(", ");
+    let step = vec![("factor", number(*factor)), ("at", Plain(format!("[{points}]")))];
+    entries.push(("decay", Table(vec![("step", Table(step))])));
+    Table(entries)
+}
+
+/// Text in quotes, escaped as TOML asks.
+fn text(text: impl ToString) -> Written {
+    Plain(toml::Value::String(text.to_string()).to_string())
+}
+
+/// The shortest decimal that reads back as the same number; always with a point or an exponent, as TOML's floats.
+fn number(number: f64) -> Written {
+    Plain(format!("{number:?}"))
+}
+
+fn numbers(numbers: &[f64]) -> Written {
+    Plain(format!("{numbers:?}"))
+}

@@ -1,0 +1,176 @@
+//! Image classification: the task of §2 to §5.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use data::{Batch, Dataset, TrainLoader, ValidationLoader};
+use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
+use recipe::{Normalize, Validation};
+use zoo::Model;
+
+use crate::error::TrainError;
+use crate::plan::Plan;
+use crate::task::{Evaluation, Task};
+
+/// Images of a validation batch, whatever the recipe's: the same model then gives the same bits in `train` and `eval`.
+const VALIDATION_BATCH: usize = 50;
+
+/// The classification of a plan's images.
+pub struct Classify {
+    dataset: Arc<Dataset>,
+    validation: Validation,
+    normalize: Normalize,
+    loader: TrainLoader,
+    loader_threads: usize,
+}
+
+impl Classify {
+    /// Goes on from `step`.
+    pub fn new(plan: &Plan, step: u64, loader_threads: usize) -> Result<Classify, TrainError> {
+        let loader = TrainLoader::new(
+            plan.dataset.clone(),
+            plan.recipe.preprocess.clone(),
+            plan.recipe.seed,
+            plan.recipe.train.batch,
+            step,
+            loader_threads,
+        )?;
+        Ok(Classify {
+            dataset: plan.dataset.clone(),
+            validation: plan.recipe.validation,
+            normalize: plan.recipe.preprocess.normalize,
+            loader,
+            loader_threads,
+        })
+    }
+}
+
+impl Task for Classify {
+    type Batch = Batch;
+
+    fn batch(&mut self) -> Result<Batch, TrainError> {
+        Ok(self.loader.next()?)
+    }
+
+    fn loss(&self, model: &mut Model, leaves: &Leaves, batch: Batch) -> Tensor<1> {
+        let target = one_hot(&batch.labels, model.network.classes());
+        let p = Tensor::from_data(target, &model.device);
+        let x = Tensor::from_data(images(batch), &model.device);
+        let mut pass = Pass { mode: Mode::Train, leaves, statistics: &mut model.statistics };
+        cross_entropy(model.network.forward(&mut pass, x), p)
+    }
+
+    fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError> {
+        evaluate(model, &self.dataset, self.validation, self.normalize, self.loader_threads)
+    }
+
+    fn waited(&self) -> Duration {
+        self.loader.waited()
+    }
+}
+
+/// Accuracy and mean loss over the validation part, each image counted once.
+pub fn evaluate(
+    model: &mut Model,
+    dataset: &Arc<Dataset>,
+    validation: Validation,
+    normalize: Normalize,
+    loader_threads: usize,
+) -> Result<Evaluation, TrainError> {
+    let batch = VALIDATION_BATCH;
+    let mut loader =
+        ValidationLoader::new(dataset.clone(), validation, normalize, batch, loader_threads)?;
+    let (mut loss, mut first, mut five, mut count) = (0.0, 0u64, 0u64, 0u64);
+    while let Some(batch) = loader.next()? {
+        let labels = batch.labels.clone();
+        let x = Tensor::from_data(images(batch), &model.device);
+        let logits = rows(model.logits(x));
+        for (z, &label) in logits.iter().zip(&labels) {
+            let rank = rank(z, label as usize);
+            first += u64::from(rank < 1);
+            five += u64::from(rank < 5);
+            loss += negative_log_likelihood(z, label as usize);
+        }
+        count += labels.len() as u64;
+    }
+    let percent = |hits: u64| 100.0 * hits as f64 / count as f64;
+    Ok(Evaluation {
+        loss: loss / count as f64,
+        top1: percent(first),
+        top5: percent(five),
+        images: count,
+    })
+}
+
+/// The images of a batch as a tensor `[n, side, side, 3]`.
+fn images(batch: Batch) -> TensorData {
+    let n = batch.labels.len();
+    let side = (batch.images.len() / (3 * n)).isqrt();
+    TensorData::new(batch.images, [n, side, side, 3])
+}
+
+/// The distributions `[n, classes]` that put everything on the true class.
+fn one_hot(labels: &[u32], classes: usize) -> TensorData {
+    let mut target = vec![0.0f32; labels.len() * classes];
+    for (row, &label) in target.chunks_exact_mut(classes).zip(labels) {
+        row[label as usize] = 1.0;
+    }
+    TensorData::new(target, [labels.len(), classes])
+}
+
+/// Logits by image.
+pub fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, classes] = logits.dims();
+    let values: Vec<f32> = logits.into_data().into_vec().expect("logits are f32");
+    values.chunks_exact(classes).map(<[f32]>::to_vec).collect()
+}
+
+/// How many classes beat the true one; of equal logits the lower index counts as first. NaN beats everything, so that
+/// a broken model scores nothing.
+fn rank(z: &[f32], label: usize) -> usize {
+    let own = z[label];
+    let beats = |(class, &other): (usize, &f32)| {
+        class != label && (other > own || (other == own && class < label) || other.is_nan())
+    };
+    if own.is_nan() { z.len() } else { z.iter().enumerate().filter(|&each| beats(each)).count() }
+}
+
+fn negative_log_likelihood(z: &[f32], label: usize) -> f64 {
+    let largest = z.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(f64::from(b)));
+    let sum: f64 = z.iter().map(|&value| (f64::from(value) - largest).exp()).sum();
+    sum.ln() - (f64::from(z[label]) - largest)
+}
+
+/// Probabilities of logits.
+pub fn softmax(z: &[f32]) -> Vec<f64> {
+    let largest = z.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(f64::from(b)));
+    let powers: Vec<f64> = z.iter().map(|&value| (f64::from(value) - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_count_the_classes_ahead() {
+        for (z, label, expected) in [
+            (vec![1.0, 3.0, 2.0], 1, 0),
+            (vec![1.0, 3.0, 2.0], 0, 2),
+            (vec![2.0, 2.0, 2.0], 0, 0),
+            (vec![2.0, 2.0, 2.0], 2, 2),
+            (vec![f32::NAN, 2.0], 1, 1),
+            (vec![1.0, f32::NAN], 1, 2),
+        ] {
+            assert_eq!(rank(&z, label), expected, "{z:?} {label}");
+        }
+    }
+
+    #[test]
+    fn softmax_of_large_logits_is_finite() {
+        let p = softmax(&[1000.0, 999.0]);
+        assert!((p[0] - 1.0 / (1.0 + (-1.0f64).exp())).abs() < 1e-12);
+        assert!((negative_log_likelihood(&[0.0, 0.0], 1) - 2.0f64.ln()).abs() < 1e-12);
+    }
+}

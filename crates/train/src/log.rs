@@ -1,0 +1,403 @@
+//! The logs of a run folder: `metrics.jsonl`, `metrics.csv` and TensorBoard events, all with the same rows.
+//!
+//! Each row goes to the operating system at once, so a kill loses none, and is in a file whole or not at all, even when
+//! the disk is full. [`RunLog::open`] cuts the files back to the step that a run goes on from, and drops the half row
+//! that a power cut may leave: a resumed run leaves the same rows as one that was never interrupted. Nothing here
+//! reads a clock.
+
+mod csv;
+mod events;
+mod jsonl;
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::durable::{self, WriteError};
+
+const JSONL: &str = "metrics.jsonl";
+const CSV: &str = "metrics.csv";
+/// TensorBoard looks for `tfevents` in the name; the number and the rest are free.
+const EVENTS: &str = "events.out.tfevents.0000000001.trickbag";
+
+/// What training did since the last such row.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TrainRow {
+    pub step: u64,
+    pub epoch: f64,
+    pub loss: f64,
+    pub rate: f64,
+    pub images_per_second: f64,
+    /// The part of the time that the loop waited for data, 0 to 1.
+    pub wait_share: f64,
+    /// Seconds of work since the start of the run.
+    pub seconds: f64,
+}
+
+/// One pass over the validation images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EvaluationRow {
+    pub step: u64,
+    pub epoch: f64,
+    pub loss: f64,
+    /// Percent.
+    pub top1: f64,
+    /// Percent.
+    pub top5: f64,
+    pub images: u64,
+    /// Seconds of work since the start of the run.
+    pub seconds: f64,
+}
+
+/// Why a log could not be opened or written, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(
+        "line {line} of {} cannot be read, though later ones can; delete that line and run again with --resume",
+        path.display()
+    )]
+    Line { path: PathBuf, line: usize },
+    #[error(
+        "{} does not begin as trickbag writes it; move it away and run again with --resume",
+        path.display()
+    )]
+    Foreign { path: PathBuf },
+}
+
+/// The three open logs of a run.
+#[derive(Debug)]
+pub struct RunLog {
+    jsonl: Rows,
+    csv: Rows,
+    events: Rows,
+    /// Seconds since 1970.
+    start: f64,
+}
+
+impl RunLog {
+    /// Opens the logs in `folder`, new or cut back to the rows with `step <= last_step`. TensorBoard's time of a row is
+    /// `start` plus its `seconds`: for a resumed run, `start` is now minus the seconds of work already done.
+    pub fn open(folder: &Path, last_step: u64, start: SystemTime) -> Result<RunLog, LogError> {
+        let start = start.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        durable::create_folder(folder)?;
+        let open = |name, head: &[u8], whole: &dyn Fn(&[u8]) -> Result<usize, Fault>| {
+            Rows::open(folder.join(name), head, whole)
+        };
+        let log = RunLog {
+            jsonl: open(JSONL, &[], &|bytes| jsonl::whole(bytes, last_step))?,
+            csv: open(CSV, csv::HEAD.as_bytes(), &|bytes| csv::whole(bytes, last_step))?,
+            events: open(EVENTS, &events::head(start), &|bytes| events::whole(bytes, last_step))?,
+            start,
+        };
+        durable::sync_folder(folder).map_err(|cause| WriteError::new(folder, cause))?;
+        Ok(log)
+    }
+
+    pub fn train(&mut self, row: &TrainRow) -> Result<(), LogError> {
+        self.jsonl.append(&jsonl::train(row))?;
+        self.csv.append(csv::train(row).as_bytes())?;
+        self.events.append(&events::train(row, self.start))
+    }
+
+    pub fn evaluation(&mut self, row: &EvaluationRow) -> Result<(), LogError> {
+        self.jsonl.append(&jsonl::evaluation(row))?;
+        self.csv.append(csv::evaluation(row).as_bytes())?;
+        self.events.append(&events::evaluation(row, self.start))
+    }
+
+    /// Makes all rows so far durable. Called before a checkpoint is saved, so that a run that goes on from it finds them.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        [&self.jsonl, &self.csv, &self.events].into_iter().try_for_each(Rows::sync)
+    }
+}
+
+/// What is wrong inside a log, beyond a half-written end.
+#[derive(Debug, PartialEq)]
+enum Fault {
+    Line(usize),
+    Foreign,
+}
+
+/// A file that grows by whole rows.
+#[derive(Debug)]
+struct Rows {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Rows {
+    /// Opens a file and cuts it to the length that `whole` finds in its bytes; an empty one begins with `head`.
+    fn open(
+        path: PathBuf,
+        head: &[u8],
+        whole: &dyn Fn(&[u8]) -> Result<usize, Fault>,
+    ) -> Result<Rows, LogError> {
+        let mut bytes = Vec::new();
+        let read = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let read = read.and_then(|mut file| file.read_to_end(&mut bytes).map(|_| file));
+        let file = read.map_err(|cause| WriteError::new(&path, cause))?;
+        let length = match whole(&bytes) {
+            Ok(length) => length as u64,
+            Err(Fault::Line(line)) => return Err(LogError::Line { path, line }),
+            Err(Fault::Foreign) => return Err(LogError::Foreign { path }),
+        };
+        let mut rows = Rows { path, file, length };
+        rows.cut().map_err(|cause| WriteError::new(&rows.path, cause))?;
+        if rows.length == 0 {
+            rows.append(head)?;
+        }
+        Ok(rows)
+    }
+
+    fn append(&mut self, row: &[u8]) -> Result<(), LogError> {
+        match self.file.write_all(row) {
+            Ok(()) => {
+                self.length += row.len() as u64;
+                Ok(())
+            }
+            Err(cause) => {
+                // A full disk may have taken a part of the row. When this fails too, opening drops that part.
+                let _ = self.cut();
+                Err(WriteError::new(&self.path, cause).into())
+            }
+        }
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        self.file.sync_data().map_err(|cause| WriteError::new(&self.path, cause).into())
+    }
+}
+
+/// The length of the lines from `begin` on that are whole and have `step <= last_step`. `step` reads a line, and says
+/// `None` when it cannot: at the end that is a half-written line; before a line to keep it is damage.
+fn whole_lines(
+    bytes: &[u8],
+    begin: usize,
+    last_step: u64,
+    step: impl Fn(&str) -> Option<u64>,
+) -> Result<usize, Fault> {
+    let first = 1 + bytes[..begin].iter().filter(|&&byte| byte == b'\n').count();
+    let (mut position, mut kept, mut unreadable) = (begin, begin, None);
+    for (index, line) in bytes[begin..].split_inclusive(|&byte| byte == b'\n').enumerate() {
+        position += line.len();
+        let text = line.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok());
+        match (text.and_then(&step), unreadable) {
+            (Some(step), None) if step <= last_step => kept = position,
+            (Some(step), Some(line)) if step <= last_step => return Err(Fault::Line(line)),
+            (Some(_), None) => break,
+            (Some(_), Some(_)) => {}
+            (None, _) => unreadable = unreadable.or(Some(first + index)),
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::time::Duration;
+
+    fn start() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+    }
+
+    fn write(log: &mut RunLog, steps: std::ops::RangeInclusive<u64>) {
+        for step in steps {
+            let (epoch, seconds) = (step as f64 / 2.0, step as f64 * 1.5);
+            let (loss, rate) = (1.0 / step as f64, 0.1);
+            let speed = (33.5, 0.25);
+            let (images_per_second, wait_share) = speed;
+            let row = TrainRow { step, epoch, loss, rate, images_per_second, wait_share, seconds };
+            log.train(&row).unwrap();
+            if step % 2 == 0 {
+                let (top1, top5, images) = (50.0 + step as f64, 90.0, 1000);
+                let row = EvaluationRow { step, epoch, loss, top1, top5, images, seconds };
+                log.evaluation(&row).unwrap();
+            }
+        }
+        log.sync().unwrap();
+    }
+
+    fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, fs::read(path).unwrap())
+            })
+            .collect()
+    }
+
+    /// The files of a run of `steps` that nothing interrupted.
+    fn uninterrupted(steps: u64) -> BTreeMap<String, Vec<u8>> {
+        let folder = tempfile::tempdir().unwrap();
+        write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=steps);
+        files(folder.path())
+    }
+
+    #[test]
+    fn text_logs_read_as_documented() {
+        let files = uninterrupted(2);
+        let names: Vec<_> = files.keys().map(String::as_str).collect();
+        assert_eq!(names, [EVENTS, CSV, JSONL]);
+        assert_eq!(
+            str::from_utf8(&files[JSONL]).unwrap(),
+            concat!(
+                r#"{"kind":"train","step":1,"epoch":0.5,"loss":1.0,"rate":0.1,"#,
+                r#""images_per_second":33.5,"wait_share":0.25,"seconds":1.5}"#,
+                "\n",
+                r#"{"kind":"train","step":2,"epoch":1.0,"loss":0.5,"rate":0.1,"#,
+                r#""images_per_second":33.5,"wait_share":0.25,"seconds":3.0}"#,
+                "\n",
+                r#"{"kind":"evaluation","step":2,"epoch":1.0,"loss":0.5,"top1":52.0,"top5":90.0,"#,
+                r#""images":1000,"seconds":3.0}"#,
+                "\n",
+            )
+        );
+        assert_eq!(
+            str::from_utf8(&files[CSV]).unwrap(),
+            "step,epoch,kind,loss,rate,top1,top5,images,images_per_second,wait_share,seconds\n\
+             1,0.5,train,1,0.1,,,,33.5,0.25,1.5\n\
+             2,1,train,0.5,0.1,,,,33.5,0.25,3\n\
+             2,1,evaluation,0.5,,52,90,1000,,,3\n"
+        );
+    }
+
+    #[test]
+    fn a_resumed_run_leaves_the_files_of_an_uninterrupted_one() {
+        let whole = uninterrupted(9);
+        for last_step in 0..=9 {
+            let folder = tempfile::tempdir().unwrap();
+            write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=9);
+            let mut log = RunLog::open(folder.path(), last_step, start()).unwrap();
+            assert_eq!(files(folder.path()), uninterrupted(last_step));
+            write(&mut log, last_step + 1..=9);
+            assert!(files(folder.path()) == whole, "resumed from {last_step}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_keeps_its_whole_rows() {
+        type Whole = fn(&[u8], u64) -> Result<usize, Fault>;
+        let files = uninterrupted(4);
+        let readers: [(_, _, Whole); 3] = [
+            (JSONL, 0, jsonl::whole),
+            (CSV, csv::HEAD.len(), csv::whole),
+            (EVENTS, events::head(0.0).len(), events::whole),
+        ];
+        for (name, head, whole) in readers {
+            let bytes = &files[name];
+            let mut kept = vec![];
+            for length in 0..=bytes.len() {
+                kept.push(whole(&bytes[..length], 4).unwrap());
+                assert!(kept[length] <= length, "{name} cut at {length}");
+            }
+            assert_eq!(kept[head], head);
+            assert_eq!(kept[bytes.len()], bytes.len());
+            assert!(kept.is_sorted());
+            kept.dedup();
+            // Nothing, the head if there is one, then one row more each time.
+            assert_eq!(kept.len(), 1 + usize::from(head > 0) + 6, "{name}");
+        }
+    }
+
+    #[test]
+    fn half_a_row_at_the_end_is_dropped() {
+        let whole = uninterrupted(4);
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in &whole {
+            fs::write(folder.path().join(name), &bytes[..bytes.len() - 3]).unwrap();
+        }
+        write(&mut RunLog::open(folder.path(), 3, start()).unwrap(), 4..=4);
+        assert!(files(folder.path()) == whole);
+    }
+
+    #[test]
+    fn a_missing_log_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=4);
+        fs::remove_file(folder.path().join(CSV)).unwrap();
+        write(&mut RunLog::open(folder.path(), 3, start()).unwrap(), 4..=4);
+        let csv = fs::read_to_string(folder.path().join(CSV)).unwrap();
+        assert_eq!(csv.lines().count(), 3, "{csv}");
+    }
+
+    #[test]
+    fn damage_before_rows_to_keep_is_told_and_touches_nothing() {
+        for (name, line) in [(JSONL, 2), (CSV, 3)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=4);
+            let text = fs::read_to_string(&path).unwrap().replacen("\n2,", "\n\0,", 1);
+            let text = text.replacen(r#""step":2"#, r#""step":?"#, 1);
+            fs::write(&path, &text).unwrap();
+            let error = RunLog::open(folder.path(), 4, start()).unwrap_err().to_string();
+            let says = format!("line {line} of {}", path.display());
+            assert!(error.starts_with(&says), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            // When nothing after it is to be kept, it goes with the rest.
+            RunLog::open(folder.path(), 1, start()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), uninterrupted(1)[name]);
+        }
+    }
+
+    #[test]
+    fn somebody_elses_files_are_left_alone() {
+        for name in [CSV, EVENTS] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::write(&path, "these,are,my,own,columns\n1,2,3,4,5\n").unwrap();
+            let error = RunLog::open(folder.path(), 4, start()).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("move it away"), "{error}");
+            assert!(fs::read_to_string(&path).unwrap().starts_with("these"));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told() {
+        let file = File::options().write(true).open("/dev/full").unwrap();
+        let mut rows = Rows { path: JSONL.into(), file, length: 0 };
+        let error = rows.append(b"{}\n").unwrap_err().to_string();
+        assert!(error.contains(JSONL) && error.contains("the disk is full"), "{error}");
+        assert_eq!(rows.length, 0);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_do_not_break_a_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = RunLog::open(folder.path(), 0, start()).unwrap();
+        let row = TrainRow {
+            step: 1,
+            epoch: 0.5,
+            loss: f64::NAN,
+            rate: f64::INFINITY,
+            images_per_second: 1.0,
+            wait_share: 0.0,
+            seconds: 1.0,
+        };
+        log.train(&row).unwrap();
+        let files = files(folder.path());
+        let line: serde_json::Value = serde_json::from_slice(&files[JSONL]).unwrap();
+        assert!(line["loss"].is_null() && line["rate"].is_null());
+        let csv = str::from_utf8(&files[CSV]).unwrap();
+        assert!(csv.ends_with("\n1,0.5,train,NaN,inf,,,,1,0,1\n"), "{csv}");
+        RunLog::open(folder.path(), 1, start()).unwrap();
+        assert_eq!(self::files(folder.path()), files);
+    }
+}

@@ -1,0 +1,299 @@
+//! A model folder: `model.safetensors` and `config.json`, as timm's `local-dir:` reads them, with class names and
+//! preprocessing inside.
+//!
+//! What timm has no key for stands under `trickbag`, which timm ignores.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nn::Device;
+use recipe::{Normalize, Validation};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+use zoo::{FileTensor, FileTensors, Model, Network, Options, Shape, StemSize, Timm};
+
+use crate::durable;
+use crate::error::TrainError;
+use crate::plan::Plan;
+
+/// What a folder tells beside the tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// Name of each class, by its index.
+    pub classes: Vec<String>,
+    pub validation: Validation,
+    pub normalize: Normalize,
+    /// How the network differs from its name's own.
+    pub options: Options,
+    /// Steps trained; each batch norm's `num_batches_tracked`.
+    pub step: u64,
+    /// Of the recipe: what the run held out where its data had no validation part.
+    pub split: Split,
+    pub recipe: String,
+}
+
+/// A deterministic choice of validation images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Split {
+    pub share: f64,
+    pub seed: u64,
+    /// Whether the data are the images inside the program.
+    pub embedded: bool,
+}
+
+impl Card {
+    pub(crate) fn of_run(plan: &Plan, step: u64) -> Card {
+        let recipe = &plan.recipe;
+        Card {
+            classes: plan.dataset.classes.clone(),
+            validation: recipe.validation,
+            normalize: recipe.preprocess.normalize,
+            options: plan.options(),
+            step,
+            split: Split {
+                share: recipe.data.split,
+                seed: recipe.seed,
+                embedded: recipe.data.source == recipe::Source::FashionMnist,
+            },
+            recipe: recipe.name.clone(),
+        }
+    }
+}
+
+const WEIGHTS: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+const COUNTER: &str = "num_batches_tracked";
+
+/// Writes the folder, making it where needed.
+pub fn write(folder: &Path, model: &Model, card: &Card) -> Result<(), TrainError> {
+    let make = |cause| durable::WriteError { path: folder.to_owned(), cause };
+    fs::create_dir_all(folder).map_err(make)?;
+    durable::write(&folder.join(WEIGHTS), &weights(model, card.step))?;
+    let config = serde_json::to_string_pretty(&config(&model.network, card));
+    let config = config.expect("a config is plain data") + "\n";
+    durable::write(&folder.join(CONFIG), config.as_bytes())?;
+    Ok(())
+}
+
+fn weights(model: &Model, step: u64) -> Vec<u8> {
+    let mut files: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = model
+        .tensors()
+        .into_iter()
+        .map(|(name, FileTensor { shape, values })| {
+            (name, Dtype::F32, shape, values.into_iter().flat_map(f32::to_le_bytes).collect())
+        })
+        .collect();
+    for (name, _) in model.network.batch_norms() {
+        let counter = (step as i64).to_le_bytes().to_vec();
+        files.push((format!("{name}.{COUNTER}"), Dtype::I64, vec![], counter));
+    }
+    let views = files.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
+        (name.as_str(), view.expect("shape and bytes agree"))
+    });
+    // One key: more come out in random order.
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize(views, Some(metadata)).expect("every tensor is well formed")
+}
+
+fn config(network: &Network, card: &Card) -> Value {
+    let Validation { resize, crop } = card.validation;
+    let features = network.features();
+    let stride = features.last().map_or(1, |feature| feature.stride);
+    let levels = |values: [f64; 3]| values.map(|value| value / 255.0);
+    let (architecture, model_args, timm) = match &network.timm {
+        Timm::Builds { architecture, model_args } => {
+            (architecture.clone(), model_args.clone(), json!(true))
+        }
+        Timm::Cannot { why } => {
+            (network.name.clone(), Default::default(), json!(format!("cannot build it: {why}")))
+        }
+    };
+    let first_conv = network.conv_bns().first().map_or("", |layer| layer.conv.as_str()).to_owned();
+    json!({
+        "architecture": architecture,
+        "num_classes": network.classes(),
+        "num_features": network.classifier.c_in,
+        "global_pool": "avg",
+        "label_names": card.classes,
+        "model_args": model_args,
+        "pretrained_cfg": {
+            "tag": "trickbag",
+            "custom_load": false,
+            "input_size": [3, crop, crop],
+            "fixed_input_size": false,
+            "interpolation": "bilinear",
+            "crop_pct": crop as f64 / resize as f64,
+            "crop_mode": "center",
+            "mean": levels(card.normalize.mean),
+            "std": levels(card.normalize.std),
+            "num_classes": network.classes(),
+            "pool_size": [crop.div_ceil(stride), crop.div_ceil(stride)],
+            "first_conv": first_conv,
+            "classifier": network.classifier.name,
+        },
+        "trickbag": {
+            "version": env!("CARGO_PKG_VERSION"),
+            "timm": timm,
+            "network": network.name,
+            "stem": if card.options.stem == StemSize::Small { "small" } else { "imagenet" },
+            "shape": card.options.shape.map(|shape| json!({
+                "blocks": shape.blocks,
+                "channels": shape.channels,
+                "stem_channels": shape.stem_channels,
+            })),
+            "resize": resize,
+            "crop": crop,
+            "mean": card.normalize.mean,
+            "std": card.normalize.std,
+            "split": card.split.share,
+            "seed": card.split.seed,
+            "embedded": card.split.embedded,
+            "recipe": card.recipe,
+            "step": card.step,
+        },
+    })
+}
+
+/// Opens a model folder, or a run folder that holds one.
+pub fn read(path: &Path, device: &Device) -> Result<(Model, Card), TrainError> {
+    let folder = locate(path)?;
+    let config = read_config(&folder.join(CONFIG))?;
+    let (name, card) = parse_config(&config)
+        .map_err(|problem| TrainError::ModelFolder { path: folder.join(CONFIG), problem })?;
+    let network = zoo::network(&name, &card.options)?;
+    let file = folder.join(WEIGHTS);
+    let broken = |problem| TrainError::ModelFolder { path: file.clone(), problem };
+    let tensors = read_weights(&file)?;
+    let model =
+        Model::from_tensors(network, tensors, device).map_err(|error| broken(error.to_string()))?;
+    Ok((model, card))
+}
+
+fn locate(path: &Path) -> Result<PathBuf, TrainError> {
+    let candidates = [path.to_owned(), path.join("model")];
+    let found = candidates.into_iter().find(|folder| folder.join(CONFIG).is_file());
+    found.ok_or_else(|| {
+        let problem = if path.join("recipe.toml").is_file() {
+            "this run has no model yet: it is written when the run ends; go on with it by `trickbag train --resume \
+             --out` and this folder"
+        } else {
+            "no model here; give a run folder, or a folder with config.json and model.safetensors"
+        };
+        TrainError::ModelFolder { path: path.to_owned(), problem: problem.to_owned() }
+    })
+}
+
+fn read_config(file: &Path) -> Result<Value, TrainError> {
+    let broken =
+        |problem: String| TrainError::ModelFolder { path: file.to_owned(), problem };
+    let text = fs::read_to_string(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| broken(format!("not valid JSON: {error}")))
+}
+
+fn parse_config(config: &Value) -> Result<(String, Card), String> {
+    let own = &config["trickbag"];
+    let classes = config["num_classes"].as_u64().ok_or("num_classes is missing")? as usize;
+    let name = own["network"].as_str().or(config["architecture"].as_str());
+    let name = name.ok_or("architecture is missing")?.to_owned();
+    let reshaped = config["model_args"].as_object().is_some_and(|args| !args.is_empty());
+    if own.is_null() && reshaped {
+        return Err("model_args of timm's own are not supported; only plain architectures are".into());
+    }
+    let numbers = |value: &Value, count: usize| -> Option<Vec<f64>> {
+        let list: Vec<f64> = value.as_array()?.iter().filter_map(Value::as_f64).collect();
+        (list.len() == count).then_some(list)
+    };
+    let three = |key: &str, scale: f64| -> Result<[f64; 3], String> {
+        let (value, scale) = match &own[key] {
+            Value::Null => (&config["pretrained_cfg"][key], scale),
+            value => (value, 1.0),
+        };
+        let list = numbers(value, 3).ok_or(format!("{key} of three channels is missing"))?;
+        Ok([list[0] * scale, list[1] * scale, list[2] * scale])
+    };
+    let names = config["label_names"].as_array().cloned().unwrap_or_default();
+    let names: Vec<String> =
+        names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let card = Card {
+        classes: if names.len() == classes {
+            names
+        } else {
+            (0..classes).map(|class| format!("class {class}")).collect()
+        },
+        validation: parse_validation(config)?,
+        normalize: Normalize { mean: three("mean", 255.0)?, std: three("std", 255.0)? },
+        options: parse_options(own, classes)?,
+        step: own["step"].as_u64().unwrap_or(0),
+        split: Split {
+            share: own["split"].as_f64().unwrap_or(0.1),
+            seed: own["seed"].as_u64().unwrap_or(1),
+            embedded: own["embedded"].as_bool().unwrap_or(false),
+        },
+        recipe: own["recipe"].as_str().unwrap_or("").to_owned(),
+    };
+    Ok((name, card))
+}
+
+/// timm's own folders give the crop and the share of the resized edge that it takes.
+fn parse_validation(config: &Value) -> Result<Validation, String> {
+    let (own, cfg) = (&config["trickbag"], &config["pretrained_cfg"]);
+    let size = |value: &Value| value.as_u64().map(|size| size as usize);
+    if let (Some(resize), Some(crop)) = (size(&own["resize"]), size(&own["crop"])) {
+        return Ok(Validation { resize, crop });
+    }
+    let crop = size(&cfg["input_size"][1]).ok_or("pretrained_cfg.input_size is missing")?;
+    let share = cfg["crop_pct"].as_f64().unwrap_or(0.875);
+    Ok(Validation { resize: (crop as f64 / share).floor() as usize, crop })
+}
+
+fn parse_options(own: &Value, classes: usize) -> Result<Options, String> {
+    let four = |key: &str| -> Result<[usize; 4], String> {
+        let list = own["shape"][key].as_array().map(Vec::as_slice).unwrap_or_default();
+        let list: Vec<usize> =
+            list.iter().filter_map(Value::as_u64).map(|value| value as usize).collect();
+        list.try_into().map_err(|_| format!("trickbag.shape.{key} has to be four numbers"))
+    };
+    let shape = match own["shape"] {
+        Value::Null => None,
+        _ => Some(Shape {
+            blocks: four("blocks")?,
+            channels: four("channels")?,
+            stem_channels: own["shape"]["stem_channels"]
+                .as_u64()
+                .ok_or("trickbag.shape.stem_channels is missing")? as usize,
+        }),
+    };
+    let stem = match own["stem"].as_str() {
+        Some("small") => StemSize::Small,
+        _ => StemSize::Imagenet,
+    };
+    Ok(Options { stem, shape, ..Options::plain(classes) })
+}
+
+fn read_weights(file: &Path) -> Result<FileTensors, TrainError> {
+    let broken =
+        |problem: String| TrainError::ModelFolder { path: file.to_owned(), problem };
+    let bytes = fs::read(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
+    let archive = SafeTensors::deserialize(&bytes).map_err(|error| {
+        broken(format!("not a whole safetensors file ({error}); copy or train it again"))
+    })?;
+    let mut tensors = FileTensors::new();
+    for (name, view) in archive.tensors() {
+        if name.ends_with(COUNTER) {
+            continue;
+        }
+        if view.dtype() != Dtype::F32 {
+            return Err(broken(format!("{name} is {:?}; only F32 is read", view.dtype())));
+        }
+        let numbers = view.data().chunks_exact(4);
+        let values: Vec<f32> =
+            numbers.map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))).collect();
+        if values.iter().any(|value| value.is_nan()) {
+            return Err(broken(format!("{name} holds NaN; train it again with a lower rate")));
+        }
+        tensors.insert(name, FileTensor { shape: view.shape().to_vec(), values });
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,85 @@
+//! A recipe met with its data: everything about a run that is known before its first step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use data::{Dataset, TrainLoader};
+use recipe::{Recipe, Schedule, Source};
+use zoo::{Network, Options, Shape, StemSize};
+
+use crate::error::TrainError;
+
+/// A run to be.
+#[derive(Debug)]
+pub struct Plan {
+    pub recipe: Recipe,
+    pub dataset: Arc<Dataset>,
+    pub network: Network,
+    pub schedule: Schedule,
+    pub steps_per_epoch: u64,
+}
+
+impl Plan {
+    /// Opens the data and refuses, before the first step, what cannot be trained.
+    pub fn new(recipe: Recipe, data: Option<&Path>) -> Result<Plan, TrainError> {
+        let dataset = Arc::new(open(&recipe, data)?);
+        let network =
+            zoo::network(&recipe.network.model, &options(&recipe, dataset.classes.len()))?;
+        let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, recipe.train.batch)?;
+        if dataset.validation.is_empty() {
+            return Err(TrainError::NothingToValidate { dataset: dataset.name.clone() });
+        }
+        let schedule = Schedule::new(&recipe, steps_per_epoch)?;
+        check_batch_norms(&network, &recipe)?;
+        Ok(Plan { recipe, dataset, network, schedule, steps_per_epoch })
+    }
+
+    /// How the network differs from its name's own.
+    pub fn options(&self) -> Options {
+        options(&self.recipe, self.dataset.classes.len())
+    }
+
+    /// Bytes that training will hold, by rule of thumb: each convolution's output is kept twice (before and after
+    /// its batch norm) and once more as a gradient on its way; parameters stand beside gradient and velocity.
+    pub fn memory_estimate(&self) -> u64 {
+        let cost = zoo::cost(&self.network, self.recipe.preprocess.size);
+        let images = self.recipe.train.batch as u64;
+        let input = (self.recipe.preprocess.size as u64).pow(2) * 3;
+        4 * (images * (cost.activations * 5 / 2 + 3 * input) + 3 * cost.parameters)
+    }
+}
+
+/// The dataset that a recipe names, or that `data` holds.
+pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError> {
+    let recipe_name = || recipe.name.clone();
+    match (recipe.data.source, data) {
+        (Source::FashionMnist, None) => Ok(Dataset::fashion_mnist()),
+        (Source::FashionMnist, Some(_)) => Err(TrainError::NeedlessData { recipe: recipe_name() }),
+        (Source::Path, Some(path)) => Ok(Dataset::open(path, recipe.data.split, recipe.seed)?),
+        (Source::Path, None) => Err(TrainError::NoData { recipe: recipe_name() }),
+    }
+}
+
+fn options(recipe: &Recipe, classes: usize) -> Options {
+    let stem = match recipe.network.stem {
+        recipe::Stem::Imagenet => StemSize::Imagenet,
+        recipe::Stem::Small => StemSize::Small,
+    };
+    let shape = recipe.network.shape.as_ref().map(|shape| Shape {
+        blocks: shape.blocks,
+        channels: shape.channels,
+        stem_channels: shape.stem_channels,
+    });
+    Options { stem, shape, ..Options::plain(classes) }
+}
+
+fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), TrainError> {
+    let (batch, size) = (recipe.train.batch, recipe.preprocess.size);
+    let lonely = zoo::rows(network, size)
+        .into_iter()
+        .find(|row| row.kind.starts_with("conv") && batch * row.output[0] * row.output[1] == 1);
+    match lonely {
+        Some(row) => Err(TrainError::OneValuePerChannel { layer: row.name, batch, size }),
+        None => Ok(()),
+    }
+}

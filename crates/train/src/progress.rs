@@ -1,0 +1,334 @@
+//! What a person sees while a run trains: a bar on a terminal, a plain line each 30 seconds elsewhere.
+//!
+//! Everything goes to standard error, and a reader that went away is nobody's error. The time left is reckoned from
+//! the steps since this start alone, evaluations and waiting included: a resumed run must not count steps that it did
+//! not do. The clock is given, so that tests need not wait.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Between two plain lines.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Shows how far a run is.
+pub struct Progress {
+    total_steps: u64,
+    start_step: u64,
+    steps_per_epoch: u64,
+    started: Instant,
+    clock: Clock,
+    surface: Surface,
+    top1: Option<f64>,
+    latest: Option<Latest>,
+}
+
+/// Says what time it is.
+pub type Clock = Box<dyn Fn() -> Instant + Send>;
+
+/// What progress is shown on.
+pub enum Surface {
+    Bar(ProgressBar),
+    Lines { out: Box<dyn Write + Send>, last: Option<Instant> },
+}
+
+#[derive(Clone, Copy)]
+struct Latest {
+    step: u64,
+    loss: f64,
+    rate: f64,
+    images_per_second: f64,
+    wait_share: f64,
+    shown: bool,
+}
+
+impl Progress {
+    /// Progress from `start_step` to `total_steps`, on standard error: a bar when `interactive` and it is a terminal.
+    pub fn new(
+        total_steps: u64,
+        start_step: u64,
+        steps_per_epoch: u64,
+        interactive: bool,
+    ) -> Progress {
+        let surface = if interactive { Surface::bar(total_steps) } else { Surface::lines() };
+        Progress::on(surface, Box::new(Instant::now), total_steps, start_step, steps_per_epoch)
+    }
+
+    /// The same, on another surface, by another clock.
+    pub fn on(
+        surface: Surface,
+        clock: Clock,
+        total_steps: u64,
+        start_step: u64,
+        steps_per_epoch: u64,
+    ) -> Progress {
+        if let Surface::Bar(bar) = &surface {
+            bar.set_position(start_step);
+        }
+        let (started, top1, latest) = (clock(), None, None);
+        Progress { total_steps, start_step, steps_per_epoch, started, clock, surface, top1, latest }
+    }
+
+    /// `step` steps are done. `top1` is in percent; without one, the last one known stays.
+    pub fn step(
+        &mut self,
+        step: u64,
+        loss: f64,
+        rate: f64,
+        images_per_second: f64,
+        wait_share: f64,
+        top1: Option<f64>,
+    ) {
+        self.top1 = top1.or(self.top1);
+        let latest = Latest { step, loss, rate, images_per_second, wait_share, shown: false };
+        let now = (self.clock)();
+        let due = match &self.surface {
+            Surface::Bar(_) => true,
+            Surface::Lines { last, .. } => last.is_none_or(|last| now - last >= INTERVAL),
+        };
+        self.latest = Some(latest);
+        if due {
+            self.show(latest, now);
+        }
+    }
+
+    /// Prints a line that stays, above the bar.
+    pub fn note(&mut self, text: &str) {
+        match &mut self.surface {
+            Surface::Bar(bar) => bar.println(text),
+            Surface::Lines { out, .. } => print(out, text),
+        }
+    }
+
+    /// Leaves the last numbers on the screen. The run may have stopped early.
+    pub fn finish(&mut self) {
+        if let Some(latest) = self.latest.filter(|latest| !latest.shown) {
+            self.show(latest, (self.clock)());
+        }
+        if let Surface::Bar(bar) = &self.surface {
+            bar.abandon();
+        }
+    }
+
+    fn show(&mut self, latest: Latest, now: Instant) {
+        let text = self.describe(&latest, now);
+        match &mut self.surface {
+            Surface::Bar(bar) => {
+                bar.set_message(text);
+                bar.set_position(latest.step);
+            }
+            Surface::Lines { out, last } => {
+                print(out, &format!("step {}/{}, {text}", latest.step, self.total_steps));
+                *last = Some(now);
+            }
+        }
+        self.latest = Some(Latest { shown: true, ..latest });
+    }
+
+    fn describe(&self, latest: &Latest, now: Instant) -> String {
+        let epoch = |step| step as f64 / self.steps_per_epoch.max(1) as f64;
+        let top1 = self.top1.map_or(String::new(), |top1| format!("top-1 {top1:.2} %, "));
+        let left = self.time_left(latest.step, now).map_or("?".to_owned(), duration);
+        // A narrow terminal cuts a bar's text at its end, so what people look for comes first.
+        format!(
+            "epoch {:.2}/{:.0}, loss {:.4}, {top1}ETA {left}, {:.*} images/s, wait {:.1} %, rate {:.5}",
+            epoch(latest.step),
+            epoch(self.total_steps),
+            latest.loss,
+            if latest.images_per_second < 100.0 { 1 } else { 0 },
+            latest.images_per_second,
+            100.0 * latest.wait_share,
+            latest.rate,
+        )
+    }
+
+    /// The steps to do, at the pace of those done since `started`.
+    fn time_left(&self, step: u64, now: Instant) -> Option<Duration> {
+        let done = step.checked_sub(self.start_step).filter(|&done| done > 0)?;
+        let to_do = self.total_steps.saturating_sub(step);
+        let seconds = (now - self.started).as_secs_f64() * to_do as f64 / done as f64;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+impl Surface {
+    /// A bar on standard error, or plain lines where that is no terminal: there a bar would swallow all notes.
+    pub fn bar(total_steps: u64) -> Surface {
+        let bar = ProgressBar::with_draw_target(Some(total_steps), ProgressDrawTarget::stderr());
+        if bar.is_hidden() {
+            return Surface::lines();
+        }
+        let style = ProgressStyle::with_template("{bar:10} {pos}/{len} {wide_msg}")
+            .expect("the template is a constant");
+        Surface::Bar(bar.with_style(style))
+    }
+
+    /// Plain lines on standard error.
+    pub fn lines() -> Surface {
+        Surface::Lines { out: Box::new(io::stderr()), last: None }
+    }
+}
+
+/// One write a line, so that lines of several processes do not mix. Nobody may be reading any more.
+fn print(out: &mut dyn Write, text: &str) {
+    let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
+}
+
+/// Two units are enough to plan by: `2 d 03 h`, `1 h 05 min`, `3 min 20 s`, `7 s`.
+fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64().round() as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {:02} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{days} d {:02} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    /// A clock that a test turns, and a page that it reads.
+    #[derive(Clone, Default)]
+    struct Desk {
+        seconds: Arc<AtomicU64>,
+        page: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Desk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.page.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Desk {
+        fn clock(&self) -> Clock {
+            let (seconds, zero) = (self.seconds.clone(), Instant::now());
+            Box::new(move || zero + Duration::from_secs(seconds.load(Ordering::Relaxed)))
+        }
+
+        fn surface(&self) -> Surface {
+            Surface::Lines { out: Box::new(self.clone()), last: None }
+        }
+
+        fn at(&self, seconds: u64) {
+            self.seconds.store(seconds, Ordering::Relaxed);
+        }
+
+        fn lines(&self) -> Vec<String> {
+            let page = self.page.lock().unwrap();
+            str::from_utf8(&page).unwrap().lines().map(str::to_owned).collect()
+        }
+    }
+
+    #[test]
+    fn a_line_after_the_first_step_then_each_thirty_seconds_and_at_the_end() {
+        let desk = Desk::default();
+        let mut progress = Progress::on(desk.surface(), desk.clock(), 1000, 0, 100);
+        for (seconds, step) in [(2, 1), (31, 15), (32, 16), (61, 30), (62, 31), (63, 32)] {
+            desk.at(seconds);
+            progress.step(step, 1.5, 0.1, 99.96, 0.031, (step > 20).then_some(71.5));
+        }
+        progress.note("saved");
+        progress.finish();
+        progress.finish();
+        assert_eq!(
+            desk.lines(),
+            [
+                "step 1/1000, epoch 0.01/10, loss 1.5000, ETA 33 min 18 s, 100.0 images/s, wait 3.1 %, rate 0.10000",
+                "step 16/1000, epoch 0.16/10, loss 1.5000, ETA 32 min 48 s, 100.0 images/s, wait 3.1 %, rate 0.10000",
+                "step 31/1000, epoch 0.31/10, loss 1.5000, top-1 71.50 %, ETA 32 min 18 s, 100.0 images/s, wait 3.1 %, rate 0.10000",
+                "saved",
+                "step 32/1000, epoch 0.32/10, loss 1.5000, top-1 71.50 %, ETA 31 min 46 s, 100.0 images/s, wait 3.1 %, rate 0.10000",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_resumed_run_counts_its_own_steps_only() {
+        let desk = Desk::default();
+        let mut progress = Progress::on(desk.surface(), desk.clock(), 1000, 900, 100);
+        desk.at(10);
+        progress.step(901, 1.5, 0.1, 10.0, 0.0, Some(50.0));
+        desk.at(60);
+        // The accuracy of an earlier step stays.
+        progress.step(910, f64::NAN, 1e-5, 1234.5, 0.0, None);
+        let lines = desk.lines();
+        assert!(lines[0].contains("ETA 16 min 30 s, "), "{lines:?}");
+        assert!(lines[1].contains("loss NaN, "), "{lines:?}");
+        assert!(lines[1].contains("top-1 50.00 %, ETA 9 min 00 s, 1234 images/s, "), "{lines:?}");
+        assert!(lines[1].ends_with("rate 0.00001"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_bar_holds_the_same() {
+        let desk = Desk::default();
+        let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::hidden());
+        let mut progress = Progress::on(Surface::Bar(bar.clone()), desk.clock(), 100, 40, 10);
+        assert_eq!(bar.position(), 40);
+        desk.at(10);
+        progress.step(50, 1.0, 0.5, 10.0, 0.5, None);
+        progress.note("hello");
+        assert_eq!(bar.position(), 50);
+        assert_eq!(
+            bar.message(),
+            "epoch 5.00/10, loss 1.0000, ETA 50 s, 10.0 images/s, wait 50.0 %, rate 0.50000"
+        );
+        progress.finish();
+        assert!(bar.is_finished());
+        assert_eq!(bar.position(), 50);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_ignored() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let surface = Surface::Lines { out: Box::new(Closed), last: None };
+        let mut progress = Progress::on(surface, Box::new(Instant::now), 10, 0, 1);
+        progress.step(1, 1.0, 1.0, 1.0, 0.0, None);
+        progress.note("hello");
+        progress.finish();
+    }
+
+    #[test]
+    fn strange_numbers_do_not_panic() {
+        let desk = Desk::default();
+        let mut progress = Progress::on(desk.surface(), desk.clock(), 0, 5, 0);
+        for step in [5, 3, 6] {
+            progress.step(step, f64::INFINITY, f64::NAN, f64::INFINITY, f64::NAN, None);
+        }
+        progress.finish();
+        assert!(desk.lines()[0].contains("ETA ?, "));
+    }
+
+    #[test]
+    fn durations_read_well() {
+        for (seconds, text) in [
+            (0.2, "0 s"),
+            (59.4, "59 s"),
+            (59.6, "1 min 00 s"),
+            (3599.0, "59 min 59 s"),
+            (3900.0, "1 h 05 min"),
+            (86_399.0, "23 h 59 min"),
+            (183_600.0, "2 d 03 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+    }
+}

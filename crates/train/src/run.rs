@@ -1,0 +1,291 @@
+//! A run folder: begun once, resumed at the very step, never overwritten.
+//!
+//! It holds `recipe.toml` (resolved), `run.json` (where it ran), `metrics.jsonl`, `metrics.csv`, TensorBoard events,
+//! `checkpoints/`, and at the end `model/`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nn::{Device, Nag};
+use recipe::{Interval, Recipe, Schedule};
+use tricks::Role;
+
+use crate::checkpoint::{self, Best, Checkpoint, RunFacts};
+use crate::clock::Clock;
+use crate::durable;
+use crate::error::TrainError;
+use crate::log::{EvaluationRow, RunLog, TrainRow};
+use crate::model_folder::{self, Card};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::state::State;
+use crate::task::Evaluation;
+
+/// Where a run keeps what it is and what it saw.
+pub struct Run {
+    folder: PathBuf,
+    plan: Plan,
+    log: RunLog,
+    progress: Progress,
+    clock: Clock,
+    /// Work done when the last checkpoint was saved, and its step.
+    saved: (Duration, Option<u64>),
+    logged: Logged,
+    last: Option<Evaluation>,
+}
+
+/// What the next logged row measures from.
+struct Logged {
+    step: u64,
+    worked: Duration,
+    waited: Duration,
+}
+
+/// How a run is started; none of it changes what is computed.
+pub struct Start<'a> {
+    pub folder: &'a Path,
+    pub resume: bool,
+    pub interactive: bool,
+    pub device: &'a Device,
+    /// Whatever `run.json` should tell of the machine and the command.
+    pub environment: serde_json::Value,
+}
+
+/// The recipe that a run folder was started with, as TOML; None where there is no run.
+pub fn recipe_of(folder: &Path) -> Option<String> {
+    std::fs::read_to_string(folder.join("recipe.toml")).ok()
+}
+
+impl Run {
+    /// Begins a run in a new folder, or goes on with the one in it.
+    pub fn start(plan: Plan, start: &Start) -> Result<(Run, State), TrainError> {
+        let folder = start.folder.to_owned();
+        let text = recipe::to_toml(&plan.recipe);
+        match (recipe_of(&folder), start.resume) {
+            (Some(_), false) => return Err(TrainError::RunExists { folder }),
+            (None, true) => return Err(TrainError::NoRun { folder }),
+            (Some(known), true) => check_recipe(&folder, &known, &plan.recipe)?,
+            (None, false) => {
+                let make = |source| durable::WriteError { path: folder.clone(), cause: source };
+                std::fs::create_dir_all(&folder).map_err(make)?;
+                let environment = serde_json::to_string_pretty(&start.environment);
+                let environment = environment.expect("an environment is plain data");
+                durable::write(&folder.join("run.json"), environment.as_bytes())?;
+                durable::write(&folder.join("recipe.toml"), text.as_bytes())?;
+            }
+        }
+        let checkpoint = checkpoint::latest(&folder.join("checkpoints"))?;
+        let mut notes = Vec::new();
+        let (state, worked) = match checkpoint {
+            Some(checkpoint) => {
+                check_facts(&folder, &plan, &checkpoint.facts, &mut notes)?;
+                let worked = Duration::from_secs_f64(checkpoint.facts.work_seconds);
+                (State::restored(plan.network.clone(), checkpoint, start.device)?, worked)
+            }
+            None => {
+                (State::initial(&plan.recipe, plan.network.clone(), start.device), Duration::ZERO)
+            }
+        };
+        let clock = Clock::after(worked);
+        let log = RunLog::open(&folder, state.step, clock.start_of_run())?;
+        let total = plan.schedule.total_steps();
+        let mut progress =
+            Progress::new(total, state.step, plan.steps_per_epoch, start.interactive);
+        notes.iter().for_each(|note| progress.note(note));
+        let run = Run {
+            saved: (worked, (state.step > 0).then_some(state.step)),
+            logged: Logged { step: state.step, worked, waited: Duration::ZERO },
+            last: None,
+            folder,
+            plan,
+            log,
+            progress,
+            clock,
+        };
+        Ok((run, state))
+    }
+
+    pub fn schedule(&self) -> &Schedule {
+        &self.plan.schedule
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The latest evaluation of this session.
+    pub fn last_evaluation(&self) -> Option<Evaluation> {
+        self.last
+    }
+
+    /// Work of the whole run so far.
+    pub fn worked(&self) -> Duration {
+        self.clock.worked()
+    }
+
+    /// The update of a parameter of this role (§2.1; *no bias decay*, §3.1, acts here).
+    pub fn nag(&self, role: Role, rate: f64) -> Nag {
+        let update = &self.plan.recipe.update;
+        let decay = if update.decay_on.acts_on(role) { update.decay } else { 0.0 };
+        Nag { rate: rate as f32, momentum: update.momentum as f32, decay: decay as f32 }
+    }
+
+    /// The loss of a step, unless it is NaN or infinite: the parameters are then lost, and the run with them, but
+    /// for what was saved.
+    pub fn finite(&self, loss: f32, step: u64) -> Result<f64, TrainError> {
+        if loss.is_finite() {
+            return Ok(f64::from(loss));
+        }
+        let saved = match self.saved.1 {
+            Some(step) => {
+                format!("the checkpoint of step {step} in {} stands", self.folder.display())
+            }
+            None => "nothing was saved yet".to_owned(),
+        };
+        let rate = self.schedule().rate(step);
+        Err(TrainError::NotFinite { loss, step, epoch: self.epoch(step), rate, saved })
+    }
+
+    fn epoch(&self, step: u64) -> f64 {
+        step as f64 / self.plan.steps_per_epoch as f64
+    }
+
+    /// Logs a step that is due, and shows where the run is.
+    pub fn record_step(
+        &mut self,
+        state: &State,
+        loss: f64,
+        rate: f64,
+        waited: Duration,
+    ) -> Result<(), TrainError> {
+        let total = self.schedule().total_steps();
+        let period = (total / 1000).clamp(1, 10);
+        if state.step % period != 0 && state.step != total {
+            return Ok(());
+        }
+        let worked = self.clock.worked();
+        let seconds = (worked - self.logged.worked).as_secs_f64().max(1e-9);
+        let images = (state.step - self.logged.step) * self.plan.recipe.train.batch as u64;
+        let row = TrainRow {
+            step: state.step,
+            epoch: self.epoch(state.step),
+            loss,
+            rate,
+            images_per_second: images as f64 / seconds,
+            wait_share: ((waited - self.logged.waited).as_secs_f64() / seconds).min(1.0),
+            seconds: worked.as_secs_f64(),
+        };
+        self.log.train(&row)?;
+        let TrainRow { images_per_second, wait_share, .. } = row;
+        self.progress.step(state.step, loss, rate, images_per_second, wait_share, self.last.map(|last| last.top1));
+        self.logged = Logged { step: state.step, worked, waited };
+        Ok(())
+    }
+
+    /// Logs an evaluation and remembers the best.
+    pub fn record_evaluation(
+        &mut self,
+        state: &mut State,
+        evaluation: Evaluation,
+    ) -> Result<(), TrainError> {
+        let Evaluation { loss, top1, top5, images } = evaluation;
+        let worked = self.clock.worked();
+        let (step, epoch, seconds) = (state.step, self.epoch(state.step), worked.as_secs_f64());
+        self.log.evaluation(&EvaluationRow { step, epoch, loss, top1, top5, images, seconds })?;
+        self.progress.note(&format!(
+            "epoch {epoch:.2}: top-1 {top1:.2} %, top-5 {top5:.2} %, loss {loss:.4} on {images} images"
+        ));
+        self.last = Some(evaluation);
+        if state.best.is_none_or(|best| best.top1 < top1) {
+            state.best = Some(Best { step, top1 });
+        }
+        // Evaluation is not part of the next steps' images per second.
+        self.logged.worked = worked;
+        Ok(())
+    }
+
+    /// Whether the recipe wants a checkpoint after `step` steps.
+    pub fn checkpoint_is_due(&self, step: u64) -> bool {
+        let by_time = match self.plan.recipe.checkpoint.every {
+            Interval::Seconds(seconds) => {
+                (self.clock.worked() - self.saved.0).as_secs_f64() >= seconds
+            }
+            Interval::Span(_) => false,
+        };
+        by_time || self.schedule().checkpoint_at(step - 1)
+    }
+
+    /// Saves a checkpoint, then deletes what the recipe no longer keeps.
+    pub fn save(&mut self, state: &State) -> Result<(), TrainError> {
+        if self.saved.1 == Some(state.step) {
+            return Ok(());
+        }
+        self.log.sync()?;
+        let recipe = &self.plan.recipe;
+        let facts = RunFacts {
+            recipe: recipe::to_toml(recipe),
+            instruction_set: kernels::instruction_set().to_owned(),
+            best: state.best,
+            work_seconds: self.clock.worked().as_secs_f64(),
+            images: state.step * recipe.train.batch as u64,
+            classes: self.plan.dataset.classes.clone(),
+        };
+        let checkpoint = Checkpoint { step: state.step, facts, tensors: state.tensors() };
+        let folder = self.folder.join("checkpoints");
+        checkpoint::save(&folder, &checkpoint)?;
+        checkpoint::prune(&folder, recipe.checkpoint.keep, state.best.map(|best| best.step))?;
+        self.saved = (self.clock.worked(), Some(state.step));
+        self.logged.worked = self.clock.worked();
+        Ok(())
+    }
+
+    /// Writes `model/` from the last state.
+    pub fn finish(&mut self, state: &State) -> Result<(), TrainError> {
+        self.progress.finish();
+        let card = Card::of_run(&self.plan, state.step);
+        model_folder::write(&self.folder.join("model"), &state.model, &card)
+    }
+
+    /// Says where a run that was stopped stands.
+    pub fn pause(&mut self) {
+        self.progress.finish();
+    }
+}
+
+fn check_recipe(folder: &Path, known: &str, recipe: &Recipe) -> Result<(), TrainError> {
+    let file = folder.join("recipe.toml").display().to_string();
+    let known = recipe::parse(known, &file, &zoo::names())?;
+    let differences = recipe::diff(&known, recipe);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(TrainError::OtherRecipe { folder: folder.to_owned(), differences })
+}
+
+fn check_facts(
+    folder: &Path,
+    plan: &Plan,
+    facts: &RunFacts,
+    notes: &mut Vec<String>,
+) -> Result<(), TrainError> {
+    if facts.classes != plan.dataset.classes {
+        return Err(TrainError::OtherData {
+            folder: folder.to_owned(),
+            dataset: plan.dataset.name.clone(),
+            difference: "it has other classes".to_owned(),
+        });
+    }
+    let here = kernels::instruction_set();
+    if facts.instruction_set != here {
+        notes.push(format!(
+            "note: the run so far computed with {}, this machine has {here}: from here on its bits differ from those \
+             of an uninterrupted run",
+            facts.instruction_set
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! A network with its numbers, and those numbers by PyTorch's names and shapes.
+
+use std::collections::BTreeMap;
+
+use nn::{Device, Init, Mode, ParameterSpec, Parameters, Pass, Statistics, Tensor};
+
+use crate::network::Network;
+
+/// A network, its parameters and its running statistics.
+#[derive(Debug)]
+pub struct Model {
+    pub network: Network,
+    pub parameters: Parameters,
+    pub statistics: Statistics,
+    pub device: Device,
+}
+
+/// A tensor as a file holds it: PyTorch's shape (a convolution's weight is `[c_out, c_in / groups, kh, kw]`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileTensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// By name, such as `layer1.0.bn1.running_mean`.
+pub type FileTensors = BTreeMap<String, FileTensor>;
+
+/// How the tensors of a file differ from those of a network.
+#[derive(Debug, Default, thiserror::Error)]
+#[error("{}", self.describe())]
+pub struct Mismatch {
+    pub network: String,
+    pub missing: Vec<String>,
+    pub unexpected: Vec<String>,
+    /// Name, shape in the file, shape in the network.
+    pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl Mismatch {
+    fn describe(&self) -> String {
+        let mut text = format!("the tensors are not those of {}", self.network);
+        let mut add = |what: &str, names: Vec<String>| {
+            if let Some(first) = names.first() {
+                text += &format!("; {} {what}, such as {first}", names.len());
+            }
+        };
+        add("missing", self.missing.clone());
+        add("unexpected", self.unexpected.clone());
+        let shapes = self.misshaped.iter();
+        add(
+            "of another shape",
+            shapes.map(|(name, file, own)| format!("{name} ({file:?}, not {own:?})")).collect(),
+        );
+        text
+    }
+}
+
+impl Model {
+    /// First values by `init`; `rng` gives the generator of the i-th parameter.
+    pub fn initialized<R: rand::Rng>(
+        network: Network,
+        init: Init,
+        last_gamma: f32,
+        device: &Device,
+        mut rng: impl FnMut(usize) -> R,
+    ) -> Model {
+        let specs = network.parameters();
+        let values = specs
+            .iter()
+            .enumerate()
+            .map(|(index, spec)| init.values(spec, last_gamma, &mut rng(index)))
+            .collect();
+        let parameters = Parameters::new(specs, values, device);
+        let statistics = Statistics::new(&network.batch_norms(), device);
+        Model { network, parameters, statistics, device: device.clone() }
+    }
+
+    /// The model that a file's tensors make, all of them and no others.
+    pub fn from_tensors(
+        network: Network,
+        mut tensors: FileTensors,
+        device: &Device,
+    ) -> Result<Model, Mismatch> {
+        let specs = network.parameters();
+        let mut mismatch = Mismatch { network: network.name.clone(), ..Mismatch::default() };
+        let mut take = |name: &str, shape: Vec<usize>| match tensors.remove(name) {
+            None => {
+                mismatch.missing.push(name.to_owned());
+                Vec::new()
+            }
+            Some(tensor) if tensor.shape != shape => {
+                mismatch.misshaped.push((name.to_owned(), tensor.shape, shape));
+                Vec::new()
+            }
+            Some(tensor) => tensor.values,
+        };
+        let values: Vec<Vec<f32>> = specs
+            .iter()
+            .map(|spec| from_file_layout(spec, take(&spec.name, file_shape(spec))))
+            .collect();
+        let mut statistics = Statistics::new(&network.batch_norms(), device);
+        for (name, channels) in network.batch_norms() {
+            let mut read = |kind: &str| take(&format!("{name}.{kind}"), vec![channels]);
+            let pair = [read("running_mean"), read("running_var")];
+            statistics.set(&name, pair, device);
+        }
+        mismatch.unexpected = tensors.into_keys().collect();
+        let Mismatch { missing, unexpected, misshaped, .. } = &mismatch;
+        if !(missing.is_empty() && unexpected.is_empty() && misshaped.is_empty()) {
+            return Err(mismatch);
+        }
+        let parameters = Parameters::new(specs, values, device);
+        Ok(Model { network, parameters, statistics, device: device.clone() })
+    }
+
+    /// Every tensor of the model by name.
+    pub fn tensors(&self) -> FileTensors {
+        let mut tensors = FileTensors::new();
+        for parameter in self.parameters.iter() {
+            let tensor = to_file_tensor(&parameter.spec, &parameter.value);
+            tensors.insert(parameter.spec.name.clone(), tensor);
+        }
+        for (name, [mean, variance]) in self.statistics.iter() {
+            for (kind, tensor) in [("running_mean", mean), ("running_var", variance)] {
+                let values = values(tensor);
+                let tensor = FileTensor { shape: vec![values.len()], values };
+                tensors.insert(format!("{name}.{kind}"), tensor);
+            }
+        }
+        tensors
+    }
+
+    /// Logits `[n, classes]` of images x `[n, h, w, 3]` by the running statistics.
+    pub fn logits(&mut self, x: Tensor<4>) -> Tensor<2> {
+        let leaves = self.parameters.constant();
+        let mut pass =
+            Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut self.statistics };
+        self.network.forward(&mut pass, x)
+    }
+}
+
+/// The numbers of a flat tensor.
+pub fn values(tensor: &Tensor<1>) -> Vec<f32> {
+    tensor.to_data().into_vec().expect("tensors here are f32")
+}
+
+/// A tensor shaped like a parameter (its value, its gradient, its velocity), as a file holds it.
+pub fn to_file_tensor(spec: &ParameterSpec, tensor: &Tensor<1>) -> FileTensor {
+    FileTensor { shape: file_shape(spec), values: to_file_layout(spec, values(tensor)) }
+}
+
+/// The reverse of [`to_file_tensor`].
+pub fn from_file_layout(spec: &ParameterSpec, values: Vec<f32>) -> Vec<f32> {
+    match *spec.shape.as_slice() {
+        [out, kh, kw, c_in] if values.len() == spec.len() => {
+            transpose_each(&values, out, c_in, kh * kw)
+        }
+        _ => values,
+    }
+}
+
+fn to_file_layout(spec: &ParameterSpec, values: Vec<f32>) -> Vec<f32> {
+    match *spec.shape.as_slice() {
+        [out, kh, kw, c_in] => transpose_each(&values, out, kh * kw, c_in),
+        _ => values,
+    }
+}
+
+fn file_shape(spec: &ParameterSpec) -> Vec<usize> {
+    match *spec.shape.as_slice() {
+        [out, kh, kw, c_in] => vec![out, c_in, kh, kw],
+        _ => spec.shape.clone(),
+    }
+}
+
+/// Each of `count` matrices `[rows, columns]`, transposed.
+fn transpose_each(values: &[f32], count: usize, rows: usize, columns: usize) -> Vec<f32> {
+    if rows == 1 || columns == 1 {
+        return values.to_vec();
+    }
+    let mut transposed = Vec::with_capacity(values.len());
+    for matrix in values.chunks_exact(rows * columns).take(count) {
+        for column in 0..columns {
+            transposed.extend((0..rows).map(|row| matrix[row * columns + column]));
+        }
+    }
+    transposed
+}
