@@ -1,4 +1,4 @@
-//! §2.1 step 1: "decode it into … raw pixel values in [0,255]".
+//! §2.1 step 1: "decode it into … raw pixel values in \[0,255\]".
 //!
 //! Every format ends as 8-bit RGB, as Pillow's `convert("RGB")` gives it: grey is repeated, a palette is looked
 //! up, alpha is dropped (not blended), of an animation the first frame is taken, and an orientation in EXIF is not

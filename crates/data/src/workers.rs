@@ -25,7 +25,7 @@ pub(crate) trait Task: Send + Sync + 'static {
     fn part(&self) -> &Part;
     /// Values of one image.
     fn values(&self) -> usize;
-    /// The images of the next batch and the number each is to be drawn under; nothing at the end.
+    /// The images of the next batch; nothing at the end.
     fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>>;
     /// Turns the decoded image into values.
     fn prepare(&self, epoch: u64, index: u32, memory: &mut Memory, out: &mut [f32]);

@@ -12,6 +12,7 @@
 //! A depthwise convolution has no sum over channels and has loops of its own.
 
 mod depthwise;
+mod merged;
 mod patches;
 
 use crate::check;
@@ -137,6 +138,9 @@ pub fn conv2d_forward(d: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
     if d.is_depthwise() {
         return depthwise::forward(d, x, w, y);
     }
+    if let Some(wide) = merged::of(d) {
+        return merged::forward(d, &wide, x, w, y);
+    }
     with_border(d, x, |d, x| {
         for group in 0..d.groups {
             if d.is_pointwise() {
@@ -164,6 +168,9 @@ pub fn conv2d_input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     d.check("conv2d_input_grad", dx.len(), w.len(), dy.len());
     if d.is_depthwise() {
         return depthwise::input_grad(d, dy, w, dx);
+    }
+    if let Some(wide) = merged::of(d) {
+        return merged::input_grad(d, &wide, dy, w, dx);
     }
     let phases: Vec<Phase> = phases(d);
     if phases.iter().any(|phase| phase.taps.is_empty()) {
@@ -218,6 +225,9 @@ pub fn conv2d_weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     d.check("conv2d_weight_grad", x.len(), dw.len(), dy.len());
     if d.is_depthwise() {
         return depthwise::weight_grad(d, x, dy, dw);
+    }
+    if let Some(wide) = merged::of(d) {
+        return merged::weight_grad(d, &wide, x, dy, dw);
     }
     with_border(d, x, |d, x| {
         let (outputs, patch) = (d.group_out(), d.patch());

@@ -20,7 +20,7 @@ const MC: usize = 144;
 /// Inner indices of a block; a panel of B of this depth takes half of a 32 KiB first-level cache.
 const KC: usize = 256;
 /// A product is cut into at least this many tasks if it is large enough to be.
-const TASKS: usize = 32;
+const TASKS: usize = 16;
 /// Rows of the tile of a result that one task of [`multiply_reduce`] sums up; with [`KC`] they make
 /// the block of A that stays packed while B goes by.
 const TILE_ROWS: usize = 2 * MC;

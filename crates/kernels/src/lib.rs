@@ -1,7 +1,8 @@
 //! CPU kernels on `f32` slices, and their textbook twins.
 //!
-//! Slices in, slices out: no tensors, no allocation of results, no global state. Images are laid
-//! out `[n, h, w, c]`, convolution weights `[c_out, kh, kw, c_in / groups]`.
+//! Slices in, slices out: no tensors, and results go where the caller says. Images are laid out
+//! `[n, h, w, c]`, convolution weights `[c_out, kh, kw, c_in / groups]`. Working memory is kept by
+//! each thread from call to call.
 //!
 //! Work runs on rayon's current pool. How it is cut depends on the shape alone and partial results
 //! are reduced in order, so the bits of a result do not depend on the number of threads. They do

@@ -1,5 +1,5 @@
 //! Softmax cross entropy over a target distribution: ℓ = mean over rows of −Σ p_k log softmax(z)_k,
-//! with gradient dz = (softmax(z) Σ p − p) / rows (§5.2, eq. 1 and 2 of arXiv 1812.01187).
+//! with gradient dz = (softmax(z) Σ p − p) / rows (§5.2 of arXiv 1812.01187).
 //!
 //! The target need not sum to one.
 

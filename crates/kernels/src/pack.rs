@@ -198,22 +198,12 @@ impl<S: Rows> Operand for ByColumns<S> {
 impl<S: Rows> ByColumns<S> {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    fn pack_avx2<const L: usize>(
-        &self,
-        outer: Range<usize>,
-        rows: &[S::Row],
-        panels: &mut [f32],
-    ) {
+    fn pack_avx2<const L: usize>(&self, outer: Range<usize>, rows: &[S::Row], panels: &mut [f32]) {
         self.pack_plain::<L>(outer, rows, panels);
     }
 
     #[inline(always)]
-    fn pack_plain<const L: usize>(
-        &self,
-        outer: Range<usize>,
-        rows: &[S::Row],
-        panels: &mut [f32],
-    ) {
+    fn pack_plain<const L: usize>(&self, outer: Range<usize>, rows: &[S::Row], panels: &mut [f32]) {
         let size = L * rows.len();
         // The panels that are one run, a few rows at a time, so that rows are read once from afar,
         // in order, and what is written is not scattered too widely.

@@ -191,7 +191,7 @@ impl Window<'_> {
                 for lane in 0..L {
                     let (value, old) = (values[lane], best[lane]);
                     // Greater, or the first that is not a number; without branches.
-                    let better = !(value <= old) & !old.is_nan();
+                    let better = (value > old) | (value.is_nan() & !old.is_nan());
                     best[lane] = if better { value } else { old };
                     chosen[lane] = if better { here } else { chosen[lane] };
                 }

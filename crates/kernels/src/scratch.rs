@@ -24,11 +24,13 @@ pub(crate) enum Slot {
     Partials,
     /// An image with its border of zeros.
     Padded,
+    /// Weights of merged groups.
+    Wide,
 }
 
 thread_local! {
-    static BUFFERS: RefCell<[Vec<Line>; 5]> = const {
-        RefCell::new([Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new()])
+    static BUFFERS: RefCell<[Vec<Line>; 6]> = const {
+        RefCell::new([const { Vec::new() }; 6])
     };
 }
 

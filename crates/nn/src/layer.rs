@@ -247,3 +247,6 @@ impl Linear {
         specs.push(ParameterSpec { name, role: Role::Bias, shape: vec![self.c_out], fans: None });
     }
 }
+
+#[cfg(test)]
+mod tests;

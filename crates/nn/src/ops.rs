@@ -18,5 +18,5 @@ pub use batch_norm::{Affine, batch_norm_eval, batch_norm_train};
 pub use conv2d::{ConvOptions, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use linear::linear;
-pub use nag::nag;
+pub(crate) use nag::nag;
 pub use pool::{PoolOptions, avg_pool, global_avg_pool, max_pool};

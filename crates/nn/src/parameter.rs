@@ -132,3 +132,70 @@ impl Leaves {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu;
+
+    fn parameters() -> Parameters {
+        let spec = |name: &str, shape: &[usize]| ParameterSpec {
+            name: name.to_owned(),
+            role: Role::Beta,
+            shape: shape.to_vec(),
+            fans: None,
+        };
+        // Not in the names' order.
+        let specs = vec![spec("b", &[2, 3]), spec("a", &[4]), spec("c", &[1])];
+        let values = vec![vec![1.0; 6], vec![2.0; 4], vec![3.0]];
+        Parameters::new(specs, values, &cpu())
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.to_data().try_into_vec().expect("tensors here are f32")
+    }
+
+    #[test]
+    fn keep_their_order_and_their_shapes() {
+        let parameters = parameters();
+        assert_eq!(parameters.count(), 11);
+        let names: Vec<&str> = parameters.iter().map(|p| p.spec.name.as_str()).collect();
+        assert_eq!(names, ["b", "a", "c"]);
+        for leaves in [parameters.constant(), parameters.tracked()] {
+            assert_eq!(leaves.get::<2>("b").dims(), [2, 3]);
+            assert_eq!(numbers(leaves.get::<1>("a")), [2.0; 4]);
+        }
+        assert!(!parameters.constant().get::<1>("a").is_autodiff());
+    }
+
+    #[test]
+    fn get_gradients_in_order_and_zeros_where_the_loss_knows_them_not() {
+        let parameters = parameters();
+        let leaves = parameters.tracked();
+        let (a, b) = (leaves.get::<1>("a"), leaves.get::<2>("b"));
+        let gradients = leaves.gradients((a.clone() * a).sum() + (b * 5.0).sum());
+        assert!(gradients.iter().all(|gradient| !gradient.is_autodiff()));
+        let gradients: Vec<Vec<f32>> = gradients.into_iter().map(numbers).collect();
+        assert_eq!(gradients, [vec![5.0; 6], vec![4.0; 4], vec![0.0]]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no parameter named d")]
+    fn of_an_unknown_name_panic() {
+        parameters().constant().get::<1>("d");
+    }
+
+    #[test]
+    #[should_panic(expected = "parameter b is [2, 3], not of rank 4")]
+    fn of_another_rank_panic() {
+        parameters().constant().get::<4>("b");
+    }
+
+    #[test]
+    #[should_panic(expected = "parameters: b [2, 3]")]
+    fn of_another_length_panic() {
+        let spec =
+            ParameterSpec { name: "b".into(), role: Role::Beta, shape: vec![2, 3], fans: None };
+        Parameters::new(vec![spec], vec![vec![0.0; 5]], &cpu());
+    }
+}

@@ -121,7 +121,7 @@ fn one_hot(labels: &[u32], classes: usize) -> TensorData {
 /// Logits by image.
 pub fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, classes] = logits.dims();
-    let values: Vec<f32> = logits.into_data().into_vec().expect("logits are f32");
+    let values: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");
     values.chunks_exact(classes).map(<[f32]>::to_vec).collect()
 }
 

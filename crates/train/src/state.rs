@@ -70,6 +70,6 @@ impl State {
             values.push(from_file_layout(spec, tensor.values.clone()));
         }
         let velocity = Velocity::new(values, device);
-        Ok(State { step: checkpoint.step, model, velocity, best: checkpoint.state.best })
+        Ok(State { step: checkpoint.step, model, velocity, best: checkpoint.facts.best })
     }
 }

@@ -5,6 +5,8 @@ mod draw;
 mod model;
 mod network;
 mod resnet;
+#[cfg(test)]
+mod tests;
 mod timm;
 
 pub use cost::{Cost, Row, cost, rows};

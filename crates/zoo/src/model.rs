@@ -141,7 +141,7 @@ impl Model {
 
 /// The numbers of a flat tensor.
 pub fn values(tensor: &Tensor<1>) -> Vec<f32> {
-    tensor.to_data().into_vec().expect("tensors here are f32")
+    tensor.to_data().try_into_vec().expect("tensors here are f32")
 }
 
 /// A tensor shaped like a parameter (its value, its gradient, its velocity), as a file holds it.
@@ -166,7 +166,7 @@ fn to_file_layout(spec: &ParameterSpec, values: Vec<f32>) -> Vec<f32> {
     }
 }
 
-fn file_shape(spec: &ParameterSpec) -> Vec<usize> {
+pub(crate) fn file_shape(spec: &ParameterSpec) -> Vec<usize> {
     match *spec.shape.as_slice() {
         [out, kh, kw, c_in] => vec![out, c_in, kh, kw],
         _ => spec.shape.clone(),

@@ -1,6 +1,6 @@
 //! §2.1 step 3: "Flip horizontally with 0.5 probability."
 //!
-//! x[i] ↦ x[W − 1 − i] along the width.
+//! Column i ↦ column W − 1 − i, in every row.
 
 use rand_chacha::rand_core::RngCore;
 

@@ -115,9 +115,6 @@ struct Line {
     most: isize,
 }
 
-/// How many positions ahead the weight gradient asks for memory.
-const AHEAD: usize = 4;
-
 /// Positions summed at once, and channels of them: eight vectors of eight lanes.
 const STRIP: usize = 4;
 const BLOCK: usize = 16;
@@ -261,61 +258,67 @@ vectorised! {
         let (channels, width) = (d.c_in, d.out_w());
         let (image, oy) = (row / d.out_h(), row % d.out_h());
         let dy = &dy[row * width * channels..][..width * channels];
-        for (tap, sums) in taps.iter().zip(partial.chunks_exact_mut(channels)) {
+        let mut pairs = Vec::with_capacity(taps.len());
+        for tap in taps {
             let y = ((oy * d.stride[0]) as isize + tap.y) as usize;
-            if y >= d.h {
-                continue;
-            }
             // The output positions whose tap is inside: 0 <= ox * stride + tap.x < w.
             let first = ((-tap.x).max(0) as usize).div_ceil(d.stride[1]);
             let last = (d.w as isize - tap.x).max(0) as usize;
             let last = last.div_ceil(d.stride[1]).min(width);
-            if first >= last {
-                continue;
+            if y < d.h && first < last {
+                let start = ((first * d.stride[1]) as isize + tap.x) as usize;
+                pairs.push(Pair {
+                    line: &x[((image * d.h + y) * d.w + start) * channels..],
+                    dy: &dy[first * channels..last * channels],
+                    sums: tap.index * channels,
+                });
             }
-            let start = ((first * d.stride[1]) as isize + tap.x) as usize;
-            let line = &x[((image * d.h + y) * d.w + start) * channels..];
-            let dy = &dy[first * channels..last * channels];
-            let apart = d.stride[1] * channels;
-            let mut channel = 0;
-            while channel + 32 <= channels {
-                add_products::<32>(line, dy, [channels, apart, channel], sums);
-                channel += 32;
-            }
-            while channel + 8 <= channels {
-                add_products::<8>(line, dy, [channels, apart, channel], sums);
-                channel += 8;
-            }
-            while channel < channels {
-                add_products::<1>(line, dy, [channels, apart, channel], sums);
-                channel += 1;
-            }
+        }
+        // Channels outside, taps inside: what a few channels need stays in the first-level cache.
+        let apart = [channels, d.stride[1] * channels];
+        let mut channel = 0;
+        while channel + 32 <= channels {
+            pairs.iter().for_each(|pair| pair.add_products::<32>(apart, channel, partial));
+            channel += 32;
+        }
+        while channel + 8 <= channels {
+            pairs.iter().for_each(|pair| pair.add_products::<8>(apart, channel, partial));
+            channel += 8;
+        }
+        while channel < channels {
+            pairs.iter().for_each(|pair| pair.add_products::<1>(apart, channel, partial));
+            channel += 1;
         }
     }
 }
 
-/// Adds the products of two lines to `sums`, for `C` channels.
-#[inline(always)]
-fn add_products<const C: usize>(
-    line: &[f32],
-    dy: &[f32],
-    [channels, apart, channel]: [usize; 3],
-    sums: &mut [f32],
-) {
-    let mut kept = [0.0f32; C];
-    for position in 0..dy.len() / channels {
-        let a: &[f32; C] = dy[position * channels + channel..][..C].try_into().expect("C values");
-        let b: &[f32; C] = line[position * apart + channel..][..C].try_into().expect("C values");
-        if C > 1 {
-            prefetch(a.as_ptr().wrapping_add(AHEAD * channels));
-            prefetch(b.as_ptr().wrapping_add(AHEAD * apart));
+/// What a tap multiplies in one row of positions.
+struct Pair<'a> {
+    /// The image's line, from the first position on.
+    line: &'a [f32],
+    dy: &'a [f32],
+    /// Where the tap's sums start.
+    sums: usize,
+}
+
+impl Pair<'_> {
+    /// Adds up the products for `C` channels; `apart` are the floats from one position to the next
+    /// in `dy` and in `line`.
+    #[inline(always)]
+    fn add_products<const C: usize>(&self, apart: [usize; 2], channel: usize, sums: &mut [f32]) {
+        let mut kept = [0.0f32; C];
+        for position in 0..self.dy.len() / apart[0] {
+            let a: &[f32; C] =
+                self.dy[position * apart[0] + channel..][..C].try_into().expect("C values");
+            let b: &[f32; C] =
+                self.line[position * apart[1] + channel..][..C].try_into().expect("C values");
+            for lane in 0..C {
+                kept[lane] += a[lane] * b[lane];
+            }
         }
-        for lane in 0..C {
-            kept[lane] += a[lane] * b[lane];
+        for (sum, kept) in sums[self.sums + channel..][..C].iter_mut().zip(kept) {
+            *sum += kept;
         }
-    }
-    for (sum, kept) in sums[channel..][..C].iter_mut().zip(kept) {
-        *sum += kept;
     }
 }
 

@@ -80,7 +80,7 @@ fn dims(
 
 /// What path B brings to the add at the end of a block.
 #[derive(ExtensionType)]
-pub enum Residual<B: Backend> {
+pub(super) enum Residual<B: Backend> {
     None,
     Add(FloatTensor<B>),
 }
@@ -93,7 +93,7 @@ impl From<Option<Tensor<4>>> for Residual<Dispatch> {
 
 /// What backward needs of forward.
 #[derive(ExtensionType)]
-pub struct Saved<B: Backend> {
+pub(super) struct Saved<B: Backend> {
     pub x: FloatTensor<B>,
     /// Forward's output, whose sign is ReLU's mask.
     pub y: FloatTensor<B>,
@@ -118,7 +118,7 @@ impl<B: Backend> std::fmt::Debug for Saved<B> {
 
 /// Where the statistics came from: only a batch's own depend on x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Statistics {
+pub(super) enum Statistics {
     Batch,
     Running,
 }
@@ -126,7 +126,7 @@ pub enum Statistics {
 type Gradient<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Residual<B>);
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
-pub trait BatchNormOp: Backend {
+pub(super) trait BatchNormOp: Backend {
     /// y, mean, biased variance.
     fn batch_norm_train_op(
         x: FloatTensor<Self>,
@@ -222,12 +222,15 @@ impl BatchNormOp for Flex {
     ) -> Gradient<Self> {
         let shape = saved.x.shape().to_vec();
         let dy = contiguous(dy);
+        // What forward was given may be views.
+        let [x, y, gamma, mean, variance] =
+            [saved.x, saved.y, saved.gamma, saved.mean, saved.variance].map(contiguous);
         let forward = kernels::BatchNormSaved {
-            x: floats(&saved.x),
-            y: floats(&saved.y),
-            gamma: floats(&saved.gamma),
-            mean: floats(&saved.mean),
-            variance: floats(&saved.variance),
+            x: floats(&x),
+            y: floats(&y),
+            gamma: floats(&gamma),
+            mean: floats(&mean),
+            variance: floats(&variance),
         };
         let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
         let mut dresidual = add.then(|| vec![0.0; dims.rows * dims.channels]);

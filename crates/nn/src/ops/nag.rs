@@ -13,7 +13,7 @@ use super::flex::{contiguous, floats};
 /// One update of a parameter; w, g and v `[len]` hold no gradient themselves. Returns the new w and v.
 ///
 /// Panics where w or v is shared: an update in place would then silently become a copy.
-pub fn nag(hyper: Nag, w: Tensor<1>, g: Tensor<1>, v: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
+pub(crate) fn nag(hyper: Nag, w: Tensor<1>, g: Tensor<1>, v: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
     assert!(
         w.dims() == g.dims() && w.dims() == v.dims(),
         "nag: w {:?}, g {:?}, v {:?}",

@@ -89,7 +89,7 @@ fn flat(values: Vec<f32>) -> Tensor<1> {
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.to_data().into_vec().expect("tensors here are f32")
+    tensor.to_data().try_into_vec().expect("tensors here are f32")
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {

@@ -139,7 +139,8 @@ impl Norm {
                 );
                 let expected = composed_train::<Flex>(x, gamma, beta, self.residual(), *dims);
                 assert_same(&what("y"), y.clone(), expected.0, tolerance);
-                assert_same(&what("mean"), mean.clone(), expected.1, tolerance);
+                // A mean is a small rest of large numbers.
+                assert_same(&what("mean"), mean.clone(), expected.1, 10.0 * tolerance);
                 assert_same(&what("variance"), variance.clone(), expected.2, tolerance);
                 [y, mean, variance]
             }

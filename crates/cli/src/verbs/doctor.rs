@@ -1,0 +1,152 @@
+//! `trickbag doctor`: what this machine has, and whether it computes right: kernels against their textbook twins, and
+//! the gradient of a small ResNet-D against a difference of losses.
+
+use anyhow::{Result, bail};
+use data::Stream;
+use kernels::{Conv2d, textbook};
+use nn::{Init, Mode, Parameters, Pass, Tensor, TensorData, cross_entropy};
+use serde_json::json;
+use zoo::{Model, Options, Shape, StemSize, values};
+
+use crate::args::Doctor;
+use crate::output;
+
+/// A check: what was compared, by how much it differed, and how much it may.
+struct Check {
+    name: String,
+    error: f64,
+    allowed: f64,
+}
+
+impl Check {
+    fn passes(&self) -> bool {
+        self.error <= self.allowed
+    }
+}
+
+pub(crate) fn run(args: &Doctor) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut checks = convolutions();
+    checks.push(gradient());
+    let healthy = checks.iter().all(Check::passes);
+    if args.json {
+        let list = checks.iter().map(|check| {
+            json!({"check": check.name, "error": check.error, "allowed": check.allowed, "passes": check.passes()})
+        });
+        output::json(&json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "cores": cores,
+            "instruction_set": kernels::instruction_set(),
+            "devices": ["cpu"],
+            "checks": list.collect::<Vec<_>>(),
+            "healthy": healthy,
+        }));
+    } else {
+        output::print(&format!(
+            "trickbag {}\ndevice           cpu, {cores} cores\ninstruction set  {}\n",
+            env!("CARGO_PKG_VERSION"),
+            kernels::instruction_set()
+        ));
+        let head = ["check", "error", "allowed", ""].map(str::to_owned).to_vec();
+        let rows = checks.iter().map(|check| {
+            let verdict = if check.passes() { "ok" } else { "WRONG" };
+            let number = |value| format!("{value:.1e}");
+            vec![check.name.clone(), number(check.error), number(check.allowed), verdict.to_owned()]
+        });
+        output::print(&output::table(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
+    }
+    if !healthy {
+        bail!("this machine computes wrong numbers: do not train on it, and please report the table above");
+    }
+    Ok(())
+}
+
+/// The three products of convolutions of each kind against the textbook loops in f64.
+fn convolutions() -> Vec<Check> {
+    let plain = Conv2d {
+        n: 2,
+        h: 15,
+        w: 13,
+        c_in: 24,
+        c_out: 40,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    let kinds = [
+        ("convolution 3×3", plain),
+        ("convolution 1×1, stride 2", Conv2d { kernel: [1, 1], stride: [2, 2], padding: [0, 0], ..plain }),
+        ("convolution 3×3, dilation 2", Conv2d { dilation: [2, 2], padding: [2, 2], ..plain }),
+        ("convolution 3×3, 8 groups", Conv2d { groups: 8, ..plain }),
+        ("convolution 3×3, depthwise", Conv2d { groups: 24, c_out: 24, ..plain }),
+    ];
+    kinds.into_iter().map(|(name, dims)| convolution(name, &dims)).collect()
+}
+
+fn convolution(name: &str, d: &Conv2d) -> Check {
+    let (x, w, dy) = (noise(d.x_len(), 1), noise(d.w_len(), 2), noise(d.y_len(), 3));
+    let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    let (x64, w64, dy64) = (wide(&x), wide(&w), wide(&dy));
+    let mut error = 0.0f64;
+    let mut compare = |ours: &[f32], truth: &[f64]| {
+        let largest = truth.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+        let worst = ours.iter().zip(truth).fold(0.0f64, |a, (&o, t)| a.max((f64::from(o) - t).abs()));
+        error = error.max(worst / largest);
+    };
+    let (mut y, mut y64) = (vec![0.0; d.y_len()], vec![0.0; d.y_len()]);
+    kernels::conv2d_forward(d, &x, &w, &mut y);
+    textbook::conv2d_forward(d, &x64, &w64, &mut y64);
+    compare(&y, &y64);
+    let (mut dx, mut dx64) = (vec![0.0; d.x_len()], vec![0.0; d.x_len()]);
+    kernels::conv2d_input_grad(d, &dy, &w, &mut dx);
+    textbook::conv2d_input_grad(d, &dy64, &w64, &mut dx64);
+    compare(&dx, &dx64);
+    let (mut dw, mut dw64) = (vec![0.0; d.w_len()], vec![0.0; d.w_len()]);
+    kernels::conv2d_weight_grad(d, &x, &dy, &mut dw);
+    textbook::conv2d_weight_grad(d, &x64, &dy64, &mut dw64);
+    compare(&dw, &dw64);
+    Check { name: name.to_owned(), error, allowed: 1e-5 }
+}
+
+fn noise(count: usize, index: u64) -> Vec<f32> {
+    let mut rng = data::at(0, Stream::Init, 0, index);
+    (0..count).map(|_| data::random::between(&mut rng, [-1.0, 1.0]) as f32).collect()
+}
+
+/// Along one direction d the loss should change by ε g·d.
+fn gradient() -> Check {
+    const EPSILON: f32 = 2e-3;
+    let shape = Shape { blocks: [1; 4], channels: [8, 16, 16, 32], stem_channels: 8 };
+    let options = Options { shape: Some(shape), stem: StemSize::Small, ..Options::plain(5) };
+    let network = zoo::network("resnet18d", &options).expect("resnet18d is a network");
+    let device = nn::cpu();
+    let rng = |index| data::at(0, Stream::Init, 1, index as u64);
+    let mut model = Model::initialized(network, Init::Xavier, 0.5, &device, rng);
+    let x = Tensor::<4>::from_data(TensorData::new(noise(8 * 16 * 16 * 3, 4), [8, 16, 16, 3]), &device);
+    let p = Tensor::<2>::full([8, 5], 0.2, &device);
+    let mut loss = |parameters: &Parameters, tracked: bool| {
+        let leaves = if tracked { parameters.tracked() } else { parameters.constant() };
+        let mut pass =
+            Pass { mode: Mode::Train, leaves: &leaves, statistics: &mut model.statistics };
+        let loss = cross_entropy(model.network.forward(&mut pass, x.clone()), p.clone());
+        (loss, leaves)
+    };
+    let (at, leaves) = loss(&model.parameters, true);
+    let gradients: Vec<Vec<f32>> = leaves.gradients(at).iter().map(values).collect();
+    // Down the gradient itself, scaled to length 1: the direction with the most to see.
+    let norm = gradients.iter().flatten().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+    let mut moved = |sign: f32| {
+        let step = sign * EPSILON / norm as f32;
+        let specs = model.parameters.iter().map(|parameter| parameter.spec.clone()).collect();
+        let moved = model.parameters.iter().zip(&gradients).map(|(parameter, gradient)| {
+            values(&parameter.value).iter().zip(gradient).map(|(w, g)| w + step * g).collect()
+        });
+        let (loss, _) = loss(&Parameters::new(specs, moved.collect(), &device), false);
+        f64::from(loss.into_scalar::<f32>())
+    };
+    let slope = (moved(1.0) - moved(-1.0)) / (2.0 * f64::from(EPSILON));
+    let name = "gradient of a small ResNet-D".to_owned();
+    Check { name, error: (slope / norm - 1.0).abs(), allowed: 2e-2 }
+}

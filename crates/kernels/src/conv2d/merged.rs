@@ -1,0 +1,60 @@
+//! Grouped convolution with few channels to a group, as one with fewer, wider groups: the weights
+//! between what were different groups are zero.
+//!
+//! The micro-kernel is 16 columns wide, so with 4 channels to a group three quarters of its lanes
+//! would idle, and a product for each group would cost more than it computes. (Where an activation
+//! is infinite, zero weights make it not a number in the neighbouring groups too.)
+
+use super::{Conv2d, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+use crate::microkernel::NR;
+use crate::scratch::{self, Slot};
+
+/// The convolution with merged groups, if any fit together.
+pub(super) fn of(d: &Conv2d) -> Option<Conv2d> {
+    let widest = d.group_in().max(d.group_out()).max(1);
+    let fits = |&together: &usize| d.groups.is_multiple_of(together) && together * widest <= NR;
+    let together = (2..=d.groups.min(NR)).rev().find(fits)?;
+    Some(Conv2d { groups: d.groups / together, ..*d })
+}
+
+pub(super) fn forward(d: &Conv2d, wide: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
+    scratch::with(Slot::Wide, wide.w_len(), |spread| {
+        spread.fill(0.0);
+        for_each_run(d, wide, |narrow, at, length| {
+            spread[at..][..length].copy_from_slice(&w[narrow..][..length]);
+        });
+        conv2d_forward(wide, x, spread, y);
+    });
+}
+
+pub(super) fn input_grad(d: &Conv2d, wide: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    scratch::with(Slot::Wide, wide.w_len(), |spread| {
+        spread.fill(0.0);
+        for_each_run(d, wide, |narrow, at, length| {
+            spread[at..][..length].copy_from_slice(&w[narrow..][..length]);
+        });
+        conv2d_input_grad(wide, dy, spread, dx);
+    });
+}
+
+pub(super) fn weight_grad(d: &Conv2d, wide: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    scratch::with(Slot::Wide, wide.w_len(), |spread| {
+        conv2d_weight_grad(wide, x, dy, spread);
+        for_each_run(d, wide, |narrow, at, length| {
+            dw[narrow..][..length].copy_from_slice(&spread[at..][..length]);
+        });
+    });
+}
+
+/// For each output channel and tap, calls `body(start in the weights, start in the wide weights,
+/// length)`.
+fn for_each_run(d: &Conv2d, wide: &Conv2d, mut body: impl FnMut(usize, usize, usize)) {
+    let (inputs, wide_inputs) = (d.group_in(), wide.group_in());
+    let taps = d.kernel[0] * d.kernel[1];
+    for output in 0..d.c_out {
+        let first = output / d.group_out() * inputs * 0 % wide_inputs;
+        for tap in output * taps..(output + 1) * taps {
+            body(tap * inputs, tap * wide_inputs + first, inputs);
+        }
+    }
+}

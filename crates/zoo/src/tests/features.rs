@@ -1,0 +1,140 @@
+//! A backbone's named features: channels, strides, and the sizes that really come out.
+
+use nn::{Device, Init, Mode, Pass};
+
+use super::{TINY, image, plain, tiny};
+use crate::{Feature, Model, Network, Options, Shape, StemSize, names, network};
+
+fn model(network: Network) -> Model {
+    use rand::SeedableRng;
+    let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
+    Model::initialized(network, Init::Xavier, 1.0, &Device::flex(), random)
+}
+
+fn feature(name: &str, channels: usize, stride: usize) -> Feature {
+    Feature { name: name.to_owned(), channels, stride }
+}
+
+/// Channels and stride of each feature as `features()` has them.
+fn numbers_of(features: &[Feature]) -> Vec<(usize, usize)> {
+    features.iter().map(|feature| (feature.channels, feature.stride)).collect()
+}
+
+/// Asserts that the tensors of `forward_features` are as `features()` says.
+fn assert_features(network: Network, height: usize, width: usize) {
+    let features = network.features();
+    let mut model = model(network);
+    let leaves = model.parameters.constant();
+    let mut pass =
+        Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut model.statistics };
+    let x = image(vec![0.5; 2 * height * width * 3], [2, height, width, 3]);
+    let found = model.network.forward_features(&mut pass, x);
+    assert_eq!(found.len(), features.len());
+    for (found, feature) in found.iter().zip(&features) {
+        let size = [height, width].map(|side| side.div_ceil(feature.stride));
+        let expected = [2, size[0], size[1], feature.channels];
+        assert_eq!(found.dims(), expected, "{} {feature:?}", model.network.name);
+    }
+}
+
+#[test]
+fn are_named_with_channels_and_strides() {
+    for name in names() {
+        let basic = name.starts_with("resnet18") || name.starts_with("resnet34");
+        let widest = if basic { 512 } else { 2048 };
+        let expected = [
+            feature("stem", 64, 4),
+            feature("stage1", widest / 8, 4),
+            feature("stage2", widest / 4, 8),
+            feature("stage3", widest / 2, 16),
+            feature("stage4", widest, 32),
+        ];
+        let network = plain(&name);
+        assert_eq!(network.features(), expected, "{name}");
+        assert_eq!((network.classifier.c_in, network.classes(), network.input), (widest, 1000, 224));
+    }
+}
+
+#[test]
+fn come_out_as_they_say() {
+    for name in names() {
+        for stem in [StemSize::Imagenet, StemSize::Small] {
+            assert_features(tiny(&name, stem), 64, 96);
+            // Sizes that no stride divides.
+            assert_features(tiny(&name, stem), 37, 45);
+        }
+    }
+    assert_features(plain("resnet18d"), 64, 32);
+}
+
+/// §6.2: stages 3 and 4 dilate and keep stride 8; the weights are the same ones.
+#[test]
+fn dilation_keeps_the_stride_and_the_names() {
+    for name in names() {
+        let options = Options { dilations: [1, 1, 2, 4], ..Options::plain(1000) };
+        let dilated = network(&name, &options).expect("a known name");
+        let strides: Vec<usize> = dilated.features().iter().map(|f| f.stride).collect();
+        assert_eq!(strides, [4, 4, 8, 8, 8], "{name}");
+        assert_eq!(dilated.parameters(), plain(&name).parameters(), "{name}");
+        assert_eq!(dilated.batch_norms(), plain(&name).batch_norms(), "{name}");
+
+        // The first block of a dilated stage still has the dilation of the stage before.
+        let of = |stage: &str| -> Vec<usize> {
+            let convs = dilated.conv_bns().into_iter();
+            convs
+                .filter(|conv| conv.conv.starts_with(stage) && conv.kernel == [3, 3])
+                .map(|conv| conv.dilation)
+                .collect()
+        };
+        for (first, rest, before, dilation) in
+            [("layer3.0.", "layer3.1.", 1, 2), ("layer4.0.", "layer4.1.", 2, 4)]
+        {
+            assert_eq!(of(first)[0], before, "{name}");
+            assert!(of(rest).iter().all(|&found| found == dilation), "{name}");
+        }
+        assert!(of("layer2").iter().all(|&found| found == 1), "{name}");
+
+        let options = Options { shape: Some(TINY), dilations: [1, 1, 2, 4], ..Options::plain(10) };
+        assert_features(network(&name, &options).expect("a known name"), 64, 40);
+    }
+}
+
+#[test]
+fn of_the_small_stem_start_at_the_images_own_size() {
+    for name in names() {
+        let options = Options { stem: StemSize::Small, ..Options::plain(10) };
+        let small = network(&name, &options).expect("a known name");
+        let strides: Vec<usize> = small.features().iter().map(|f| f.stride).collect();
+        assert_eq!(strides, [1, 1, 2, 4, 8], "{name}");
+        assert_eq!(small.input, 32, "{name}");
+        assert_eq!(small.stem[0].output([32, 32, 3])[..2], [32, 32], "{name}");
+        assert!(small.conv_bns().iter().all(|conv| conv.kernel[0] <= 3), "{name}");
+        assert_features(tiny(&name, StemSize::Small), 32, 32);
+    }
+}
+
+#[test]
+fn follow_another_shape() {
+    let shape = Shape { blocks: [1, 2, 1, 3], channels: [4, 8, 6, 10], stem_channels: 12 };
+    for (name, expansion) in [("resnet18d", 1), ("resnet50c", 4)] {
+        let options = Options { shape: Some(shape), ..Options::plain(7) };
+        let network = network(name, &options).expect("a known name");
+        let expected = [(12, 4), (4, 4), (8, 8), (6, 16), (10, 32)];
+        let expected = expected.map(|(channels, stride)| (channels * expansion, stride));
+        assert_eq!(numbers_of(&network.features())[1..], expected[1..], "{name}");
+        assert_eq!(network.features()[0].channels, 12, "{name}");
+        let blocks: Vec<usize> = network.stages.iter().map(|stage| stage.layers.len()).collect();
+        assert_eq!(blocks, shape.blocks, "{name}");
+        assert_features(network, 33, 64);
+    }
+}
+
+#[test]
+fn the_drawing_names_every_stage() {
+    for name in names() {
+        let text = crate::draw(&plain(&name), 224);
+        for part in ["stem", "stage1", "stage4", "path A", "path B", "fc", "7×7×"] {
+            assert!(text.contains(part), "{name} lacks {part}:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A model to its tensors and back, and the tensors that are not a model's.
+
+use nn::Init;
+use rand::SeedableRng;
+
+use super::{image, numbers, tiny};
+use crate::{FileTensor, Model, StemSize};
+
+/// A model whose every tensor differs from a fresh one's.
+fn model(name: &str) -> Model {
+    let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
+    let network = tiny(name, StemSize::Small);
+    let mut model = Model::initialized(network, Init::MsraPrelu, 0.5, &nn::cpu(), random);
+    for (index, (norm, channels)) in model.network.batch_norms().into_iter().enumerate() {
+        let values = |base: f32| (0..channels).map(|c| base + (index + c) as f32 / 64.0).collect();
+        model.statistics.set(&norm, [values(-0.5), values(0.5)], &nn::cpu());
+    }
+    model
+}
+
+#[test]
+fn round_trip() {
+    for name in ["resnet18_original", "resnet34d", "resnet50c", "resnet101"] {
+        let mut first = model(name);
+        let tensors = first.tensors();
+        let mut second = Model::from_tensors(first.network.clone(), tensors.clone(), &nn::cpu())
+            .expect("its own tensors");
+        assert_eq!(second.tensors(), tensors, "{name}");
+        let x = image((0..2 * 9 * 9 * 3).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect(), [2, 9, 9, 3]);
+        assert_eq!(numbers(first.logits(x.clone())), numbers(second.logits(x)), "{name}");
+    }
+}
+
+/// PyTorch's layout has the kernel last: element (o, i, y, x) is ours at (o, y, x, i).
+#[test]
+fn a_file_has_pytorchs_layout() {
+    let model = model("resnet18");
+    let parameter = model.parameters.iter().next().expect("a first parameter");
+    let [out, kh, kw, c_in] = parameter.spec.shape[..] else { panic!("a convolution's weight") };
+    let ours = numbers(parameter.value.clone());
+    let FileTensor { shape, values } = &model.tensors()["conv1.weight"];
+    assert_eq!(shape, &[out, c_in, kh, kw]);
+    for (o, i, y, x) in [(0, 0, 0, 0), (1, 2, 0, 1), (7, 1, 2, 0), (3, 2, 2, 2)] {
+        let theirs = values[((o * c_in + i) * kh + y) * kw + x];
+        assert_eq!(theirs, ours[((o * kh + y) * kw + x) * c_in + i]);
+    }
+    assert_eq!(model.tensors()["fc.weight"].shape, [10, 20]);
+}
+
+#[test]
+fn a_mismatch_lists_all_that_is_wrong() {
+    let model = model("resnet50d");
+    let mut tensors = model.tensors();
+    tensors.remove("layer1.0.conv2.weight");
+    tensors.remove("layer2.0.bn1.running_var");
+    tensors.insert("head.weight".to_owned(), FileTensor { shape: vec![1], values: vec![0.0] });
+    let fc = tensors.get_mut("fc.weight").expect("a classifier");
+    // As many numbers in another shape.
+    fc.shape.reverse();
+    let norm = tensors.get_mut("bn1.running_mean").expect("a batch norm");
+    *norm = FileTensor { shape: vec![3], values: vec![0.0; 3] };
+
+    let error = Model::from_tensors(model.network, tensors, &nn::cpu()).expect_err("another's");
+    assert_eq!(error.network, "resnet50d");
+    assert_eq!(error.missing, ["layer1.0.conv2.weight", "layer2.0.bn1.running_var"]);
+    assert_eq!(error.unexpected, ["head.weight"]);
+    let misshaped = [
+        ("fc.weight".to_owned(), vec![80, 10], vec![10, 80]),
+        ("bn1.running_mean".to_owned(), vec![3], vec![8]),
+    ];
+    assert_eq!(error.misshaped, misshaped);
+    let text = error.to_string();
+    for part in [
+        "the tensors are not those of resnet50d",
+        "2 missing, such as layer1.0.conv2.weight",
+        "1 unexpected, such as head.weight",
+        "2 of another shape, such as fc.weight ([80, 10], not [10, 80])",
+    ] {
+        assert!(text.contains(part), "{part} in: {text}");
+    }
+}
+
+/// A file that is cut in its values though its shape is right.
+#[test]
+#[should_panic(expected = "parameters: fc.bias [10]")]
+fn values_that_do_not_fill_their_shape_panic() {
+    let model = model("resnet18");
+    let mut tensors = model.tensors();
+    tensors.get_mut("fc.bias").expect("a classifier").values.pop();
+    let _ = Model::from_tensors(model.network, tensors, &nn::cpu());
+}
