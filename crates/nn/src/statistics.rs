@@ -48,7 +48,13 @@ impl Statistics {
     /// Moves a tenth of the way to the statistics of a batch of `rows` values per channel. The running variance is
     /// the unbiased one, n/(n − 1) times the batch's, as PyTorch's and cuDNN's; of one row, whose variance is 0, it
     /// is 0.
-    pub(crate) fn observe(&mut self, name: &str, mean: Tensor<1>, variance: Tensor<1>, rows: usize) {
+    pub(crate) fn observe(
+        &mut self,
+        name: &str,
+        mean: Tensor<1>,
+        variance: Tensor<1>,
+        rows: usize,
+    ) {
         let [running_mean, running_variance] = self.get(name);
         let variance = variance * (rows as f32 / (rows.max(2) - 1) as f32);
         let moved = [
@@ -75,14 +81,18 @@ mod tests {
 
     #[test]
     fn move_a_tenth_of_the_way_to_the_unbiased_variance() {
-        for (rows, variance, expected) in [(5, 2.0, 0.9 + 0.1 * 2.5), (2, 1.0, 1.1), (1, 0.0, 0.9)] {
+        for (rows, variance, expected) in [(5, 2.0, 0.9 + 0.1 * 2.5), (2, 1.0, 1.1), (1, 0.0, 0.9)]
+        {
             let mut statistics =
                 Statistics::new(&[("bn".to_owned(), 2), ("other".to_owned(), 3)], &cpu());
             observe(&mut statistics, 4.0, variance, rows);
             let [mean, variance] = statistics.get("bn");
             for (found, expected) in [(mean, 0.4), (variance, expected)] {
                 for found in numbers(&found) {
-                    assert!((found - expected).abs() < 1e-6, "{rows} rows: {found}, not {expected}");
+                    assert!(
+                        (found - expected).abs() < 1e-6,
+                        "{rows} rows: {found}, not {expected}"
+                    );
                 }
             }
             let [mean, variance] = statistics.get("other");

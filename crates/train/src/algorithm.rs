@@ -38,7 +38,7 @@ pub fn train<T: Task>(
             run.record_evaluation(state, evaluation)?;
         }
         let stop = signal::stop_requested();
-        if stop || run.checkpoint_is_due(state.step) {
+        if stop || run.checkpoint_is_due(state) {
             run.save(state)?;
         }
         if stop && state.step < run.schedule().total_steps() {

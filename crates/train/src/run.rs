@@ -208,15 +208,16 @@ impl Run {
         Ok(())
     }
 
-    /// Whether the recipe wants a checkpoint after `step` steps.
-    pub fn checkpoint_is_due(&self, step: u64) -> bool {
+    /// Whether the recipe wants a checkpoint now, or this is the best model so far.
+    pub fn checkpoint_is_due(&self, state: &State) -> bool {
         let by_time = match self.plan.recipe.checkpoint.every {
             Interval::Seconds(seconds) => {
                 (self.clock.worked() - self.saved.0).as_secs_f64() >= seconds
             }
             Interval::Span(_) => false,
         };
-        by_time || self.schedule().checkpoint_at(step - 1)
+        let best = state.best.is_some_and(|best| best.step == state.step);
+        best || by_time || self.schedule().checkpoint_at(state.step - 1)
     }
 
     /// Saves a checkpoint, then deletes what the recipe no longer keeps.

@@ -38,7 +38,8 @@ pub fn draw(network: &Network, side: usize) -> String {
     }
     let classifier = &network.classifier;
     text += &format!("│ global average pool                         → 1×1×{}\n", classifier.c_in);
-    text += &format!("└ {:<18} linear                       → {}\n", classifier.name, classifier.c_out);
+    text +=
+        &format!("└ {:<18} linear                       → {}\n", classifier.name, classifier.c_out);
     text
 }
 

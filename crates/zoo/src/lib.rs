@@ -11,7 +11,9 @@ mod timm;
 
 pub use cost::{Cost, Row, cost, rows};
 pub use draw::draw;
-pub use model::{FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values};
+pub use model::{
+    FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values,
+};
 pub use network::{Feature, Network, Stage};
 pub use resnet::{Block, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
 pub use timm::Timm;

@@ -133,8 +133,7 @@ impl Model {
     /// Logits `[n, classes]` of images x `[n, h, w, 3]` by the running statistics.
     pub fn logits(&mut self, x: Tensor<4>) -> Tensor<2> {
         let leaves = self.parameters.constant();
-        let mut pass =
-            Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut self.statistics };
+        let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut self.statistics };
         self.network.forward(&mut pass, x)
     }
 }

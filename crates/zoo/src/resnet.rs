@@ -221,10 +221,8 @@ impl ResNet {
         }
         // timm's module lists: D's holds the pool first, an identity where the size stays.
         let join = |first: usize, stride| {
-            let (conv_name, bn_name) = (
-                format!("{name}.downsample.{first}"),
-                format!("{name}.downsample.{}", first + 1),
-            );
+            let (conv_name, bn_name) =
+                (format!("{name}.downsample.{first}"), format!("{name}.downsample.{}", first + 1));
             conv(&conv_name, &bn_name, 1, *c_in, c_out).stride(stride).without_relu()
         };
         match self.tweaks.path_b {

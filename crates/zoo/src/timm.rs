@@ -48,7 +48,9 @@ fn obstacle(resnet: &ResNet) -> Option<&'static str> {
         return Some("timm has no ResNet stem of stride 1 for small images");
     }
     if resnet.block == Block::Bottleneck && resnet.tweaks.path_a == PathA::StrideOn1x1 {
-        return Some("timm's ResNets have stride 2 in the 3×3 convolution; this net has it in the 1×1");
+        return Some(
+            "timm's ResNets have stride 2 in the 3×3 convolution; this net has it in the 1×1",
+        );
     }
     if resnet.tweaks.stem == Stem::Conv7x7 && resnet.shape.stem_channels != 64 {
         return Some("timm's 7×7 stem has 64 channels");

@@ -52,7 +52,7 @@ fn for_each_run(d: &Conv2d, wide: &Conv2d, mut body: impl FnMut(usize, usize, us
     let (inputs, wide_inputs) = (d.group_in(), wide.group_in());
     let taps = d.kernel[0] * d.kernel[1];
     for output in 0..d.c_out {
-        let first = output / d.group_out() * inputs * 0 % wide_inputs;
+        let first = output / d.group_out() * inputs % wide_inputs;
         for tap in output * taps..(output + 1) * taps {
             body(tap * inputs, tap * wide_inputs + first, inputs);
         }

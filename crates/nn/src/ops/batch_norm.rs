@@ -447,8 +447,7 @@ pub(super) fn composed_backward<B: Backend>(
     let dresidual = if add { Residual::Add(dz.clone()) } else { Residual::None };
     let dz = rows(dz);
     let inverse = inverse_deviation::<B>(row(saved.variance), dims);
-    let normalized =
-        B::float_mul(B::float_sub(rows(saved.x), row(saved.mean)), inverse.clone());
+    let normalized = B::float_mul(B::float_sub(rows(saved.x), row(saved.mean)), inverse.clone());
     let dbeta = B::float_sum_dim(dz.clone(), 0);
     let dgamma = B::float_sum_dim(B::float_mul(dz.clone(), normalized.clone()), 0);
     let scale = B::float_mul(row(saved.gamma), inverse);

@@ -122,8 +122,7 @@ impl<B: Backend + Conv2dOp, C: CheckpointStrategy> Conv2dOp for Autodiff<B, C> {
     fn nhwc_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, dims: Conv2d) -> FloatTensor<Self> {
         let kept_x = w.is_tracked().then(|| x.primitive().clone());
         let kept_w = x.is_tracked().then(|| w.primitive().clone());
-        let prepared =
-            Conv2dBackward.prepare::<C>([x.node(), w.node()]).compute_bound().stateful();
+        let prepared = Conv2dBackward.prepare::<C>([x.node(), w.node()]).compute_bound().stateful();
         let y = B::nhwc_conv2d(x.into_primitive(), w.into_primitive(), dims);
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((kept_x, kept_w, dims), y),

@@ -67,14 +67,7 @@ impl CrossEntropyOp for Flex {
         let (softmax, p, dloss) = (contiguous(softmax), contiguous(p), contiguous(dloss));
         let scale = floats(&dloss)[0];
         filled(&[rows, classes], |dz| {
-            kernels::cross_entropy_backward(
-                rows,
-                classes,
-                floats(&softmax),
-                floats(&p),
-                scale,
-                dz,
-            );
+            kernels::cross_entropy_backward(rows, classes, floats(&softmax), floats(&p), scale, dz);
         })
     }
 }
@@ -130,7 +123,8 @@ pub(super) fn composed_cross_entropy_backward<B: Backend>(
     dloss: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let rows = p.shape()[0];
-    let scale = B::float_mul_scalar(B::float_reshape(dloss, [1, 1].into()), (1.0 / rows as f32).into());
+    let scale =
+        B::float_mul_scalar(B::float_reshape(dloss, [1, 1].into()), (1.0 / rows as f32).into());
     let dz = B::float_sub(B::float_mul(softmax, B::float_sum_dim(p.clone(), 1)), p);
     B::float_mul(dz, scale)
 }

@@ -21,7 +21,11 @@ pub fn linear(x: Tensor<2>, w: Tensor<2>, b: Tensor<1>) -> Tensor<2> {
         w.dims(),
         b.dims()
     );
-    Tensor::from_dispatch(Dispatch::linear_op(x.into_dispatch(), w.into_dispatch(), b.into_dispatch()))
+    Tensor::from_dispatch(Dispatch::linear_op(
+        x.into_dispatch(),
+        w.into_dispatch(),
+        b.into_dispatch(),
+    ))
 }
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]

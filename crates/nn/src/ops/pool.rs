@@ -264,7 +264,10 @@ pub(super) fn composed_avg_pool<B: Backend>(x: FloatTensor<B>, d: Pool2d) -> Flo
     B::float_permute(y, &TO_NHWC)
 }
 
-pub(super) fn composed_avg_pool_backward<B: Backend>(dy: FloatTensor<B>, d: Pool2d) -> FloatTensor<B> {
+pub(super) fn composed_avg_pool_backward<B: Backend>(
+    dy: FloatTensor<B>,
+    d: Pool2d,
+) -> FloatTensor<B> {
     let x = nchw_zeros::<B>(&dy, &d);
     let dy = B::float_permute(dy, &TO_NCHW);
     let dx = B::avg_pool2d_backward(

@@ -25,8 +25,7 @@ fn assert_features(network: Network, height: usize, width: usize) {
     let features = network.features();
     let mut model = model(network);
     let leaves = model.parameters.constant();
-    let mut pass =
-        Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut model.statistics };
+    let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut model.statistics };
     let x = image(vec![0.5; 2 * height * width * 3], [2, height, width, 3]);
     let found = model.network.forward_features(&mut pass, x);
     assert_eq!(found.len(), features.len());
@@ -51,7 +50,10 @@ fn are_named_with_channels_and_strides() {
         ];
         let network = plain(&name);
         assert_eq!(network.features(), expected, "{name}");
-        assert_eq!((network.classifier.c_in, network.classes(), network.input), (widest, 1000, 224));
+        assert_eq!(
+            (network.classifier.c_in, network.classes(), network.input),
+            (widest, 1000, 224)
+        );
     }
 }
 

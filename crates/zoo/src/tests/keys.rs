@@ -65,7 +65,9 @@ fn running_statistics_are_timms_in_timms_order() {
 /// The tensors that a model really holds and would write.
 #[test]
 fn a_model_holds_timms_tensors() {
-    for (name, keys) in KEYS.into_iter().filter(|(name, _)| ["resnet18", "resnet50d"].contains(name)) {
+    for (name, keys) in
+        KEYS.into_iter().filter(|(name, _)| ["resnet18", "resnet50d"].contains(name))
+    {
         let network = plain(name);
         let zeros = network.parameters().iter().map(|spec| vec![0.0; spec.len()]).collect();
         let model = Model {

@@ -26,7 +26,8 @@ fn round_trip() {
         let mut second = Model::from_tensors(first.network.clone(), tensors.clone(), &nn::cpu())
             .expect("its own tensors");
         assert_eq!(second.tensors(), tensors, "{name}");
-        let x = image((0..2 * 9 * 9 * 3).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect(), [2, 9, 9, 3]);
+        let x =
+            image((0..2 * 9 * 9 * 3).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect(), [2, 9, 9, 3]);
         assert_eq!(numbers(first.logits(x.clone())), numbers(second.logits(x)), "{name}");
     }
 }

@@ -39,8 +39,7 @@ struct Draw {
 }
 
 fn draw(case: &Case, random: &mut Random) -> Draw {
-    let inputs: Vec<Vec<f32>> =
-        case.lengths.iter().map(|&length| random.numbers(length)).collect();
+    let inputs: Vec<Vec<f32>> = case.lengths.iter().map(|&length| random.numbers(length)).collect();
     let length = (case.forward)(&wides(&inputs)).len();
     Draw { inputs, r: random.numbers(length), r2: random.numbers(length) }
 }
@@ -216,8 +215,7 @@ fn do_not_linger() {
     let dims = BatchNorm { rows: 12, channels: 3, epsilon: 1e-5, activation: Activation::Relu };
     let case = cases::batch_norm_train_case("twice", dims, [1, 3, 4, 3], true);
     let Draw { inputs, r, .. } = draw(&case, &mut random);
-    let inputs: Vec<Tensor<1>> =
-        inputs.iter().map(|values| input(values, Kind::Tracked)).collect();
+    let inputs: Vec<Tensor<1>> = inputs.iter().map(|values| input(values, Kind::Tracked)).collect();
     let pass = || {
         let gradients = dot((case.facade)(Shaped::Whole, &inputs), &r).backward();
         inputs.iter().map(|input| numbers(input.grad(&gradients).expect("a gradient"))).collect()

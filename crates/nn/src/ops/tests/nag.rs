@@ -28,8 +28,11 @@ fn message(result: std::thread::Result<()>) -> String {
 }
 
 fn parameters(random: &mut Random) -> Parameters {
-    let spec = |name: &str, role, length| {
-        ParameterSpec { name: name.to_owned(), role, shape: vec![length], fans: None }
+    let spec = |name: &str, role, length| ParameterSpec {
+        name: name.to_owned(),
+        role,
+        shape: vec![length],
+        fans: None,
     };
     let specs = vec![spec("weight", Role::Weight, 5), spec("bias", Role::Bias, 3)];
     Parameters::new(specs, vec![random.numbers(5), random.numbers(3)], &cpu())
@@ -67,7 +70,8 @@ fn keeps_the_buffers_of_all_parameters() {
 #[test]
 fn refuses_a_shared_buffer() {
     let mut random = Random::new(33);
-    for (shared, expected) in [(0, "the parameter is still shared"), (2, "the velocity is still shared")]
+    for (shared, expected) in
+        [(0, "the parameter is still shared"), (2, "the velocity is still shared")]
     {
         let tensors = [(); 3].map(|()| flat(random.numbers(9)));
         let kept = tensors[shared].clone();

@@ -86,8 +86,7 @@ fn batch_norm_and_its_running_statistics() {
     let x = vectors.leaf::<4>("x");
     let (gamma, beta) = (vectors.leaf::<1>("gamma"), vectors.leaf::<1>("beta"));
     let affine = Affine { gamma: gamma.clone(), beta: beta.clone(), epsilon: 1e-5 };
-    let (y, mean, variance) =
-        batch_norm_train(x.clone(), affine, None, Activation::Identity);
+    let (y, mean, variance) = batch_norm_train(x.clone(), affine, None, Activation::Identity);
     let gradients = vectors.backward(y);
     vectors.check("dx", x.grad(&gradients).expect("a gradient"));
     vectors.check("dgamma", gamma.grad(&gradients).expect("a gradient"));
@@ -149,11 +148,8 @@ fn updates() {
     let rates = list(&vectors["rates"]);
     assert_eq!(rates.len(), 12);
     for (step, &rate) in rates.iter().enumerate() {
-        let hyper = Nag {
-            rate: rate as f32,
-            momentum: number("momentum"),
-            decay: number("weight_decay"),
-        };
+        let hyper =
+            Nag { rate: rate as f32, momentum: number("momentum"), decay: number("weight_decay") };
         (w, v) = nag(hyper, w, narrow(&vectors["gradients"][step]), v);
         let (w, v) = (numbers(w.clone()), numbers(v.clone()));
         check(&format!("w after step {step}"), &w, &list(&vectors["expected"][step]));

@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 use kernels::{
-    BatchNorm, BatchNormGradients, BatchNormSaved, Conv2d, GlobalPool, Linear, Moments,
-    Pool2d, Statistics, textbook,
+    BatchNorm, BatchNormGradients, BatchNormSaved, Conv2d, GlobalPool, Linear, Moments, Pool2d,
+    Statistics, textbook,
 };
 
 use super::super::{ACTIVATIONS, Random, conv_shapes, flat, pool_shapes, wide};
@@ -83,10 +83,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     for (ceil_mode, count_include_pad) in
         [(false, false), (false, true), (true, false), (true, true)]
     {
-        let (max, average) = (
-            random.pool(ceil_mode, count_include_pad),
-            random.pool(ceil_mode, count_include_pad),
-        );
+        let (max, average) =
+            (random.pool(ceil_mode, count_include_pad), random.pool(ceil_mode, count_include_pad));
         cases.push(max_pool_case(max));
         cases.push(avg_pool_case(average));
     }
@@ -376,4 +374,3 @@ fn cross_entropy_case(rows: usize, classes: usize, random: &mut Random) -> Case 
         }),
     }
 }
-

@@ -1,0 +1,146 @@
+//! Small datasets, a tiny recipe, and the command itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A folder that is gone after the test.
+pub(crate) struct Sandbox {
+    folder: TempDir,
+}
+
+/// Seconds of training: a ResNet-18-D of four narrow blocks on 16-pixel images, 5 steps an epoch.
+const RECIPE: &str = r#"
+version = 1
+name = "tiny"
+seed = 3
+
+[network]
+model = "resnet18d"
+stem = "small"
+init = "xavier"
+last_gamma = 0.0
+shape = { blocks = [1, 1, 1, 1], channels = [8, 8, 16, 16], stem_channels = 8 }
+
+[data]
+source = "path"
+split = 0.2
+
+[preprocess]
+size = 16
+crop = { area = [0.5, 1.0], aspect = [0.75, 1.3333333333333333] }
+flip = 0.5
+color = { hue = [0.6, 1.4], saturation = [0.6, 1.4], brightness = [0.6, 1.4] }
+pca_noise = 0.1
+normalize = { mean = [123.68, 116.779, 103.939], std = [58.393, 57.12, 57.375] }
+
+[validation]
+resize = 18
+crop = 16
+
+[train]
+duration = "8 epochs"
+batch = 8
+evaluate_every = "2 epochs"
+
+[rate]
+base = 0.2
+linear_scaling = { reference_batch = 256 }
+warmup = { duration = "1 epoch" }
+decay = { step = { factor = 0.1, at = ["6 epochs"] } }
+
+[update]
+momentum = 0.9
+decay = 1e-4
+decay_on = "weights"
+
+[checkpoint]
+every = "3 steps"
+keep = 2
+"#;
+
+pub(crate) const CLASSES: [&str; 3] = ["blue", "green", "red"];
+
+impl Sandbox {
+    pub(crate) fn new() -> Sandbox {
+        Sandbox { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The tiny recipe as a file.
+    pub(crate) fn recipe(&self) -> PathBuf {
+        self.write("tiny.toml", RECIPE)
+    }
+
+    /// 54 noisy images of three colors: 42 to train on, 12 for validation after a split.
+    pub(crate) fn colors(&self) -> PathBuf {
+        let root = self.path("colors");
+        for (class, name) in CLASSES.iter().enumerate() {
+            for index in 0..18 {
+                write_image(&root.join(name).join(format!("{index:02}.png")), class, index);
+            }
+        }
+        root
+    }
+
+    /// Runs the command in this folder.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the command runs")
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trickbag"));
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs the command, which has to succeed, and gives its standard output.
+    #[track_caller]
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs the command, which has to fail with this exit code, and gives its standard error.
+    #[track_caller]
+    pub(crate) fn fail(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.run(arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(!text.contains("panicked"), "{arguments:?}: {text}");
+        text
+    }
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// An image that is mostly of its class's color, of another size each.
+pub(crate) fn write_image(path: &Path, class: usize, index: u32) {
+    fs::create_dir_all(path.parent().expect("a file has a folder")).unwrap();
+    let (width, height) = (17 + index % 5, 16 + index % 7);
+    let image = image::RgbImage::from_fn(width, height, |x, y| {
+        let noise = |channel: u32| {
+            let mixed = (x * 31 + y * 17 + index * 101 + channel * 57).wrapping_mul(2_654_435_761);
+            (mixed >> 24) as u8 / 2
+        };
+        let mut pixel = [noise(0), noise(1), noise(2)];
+        pixel[2 - class] = pixel[2 - class].saturating_add(100);
+        image::Rgb(pixel)
+    });
+    image.save(path).unwrap();
+}

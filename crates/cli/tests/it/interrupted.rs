@@ -1,0 +1,146 @@
+//! A run that is killed and resumed is the run that never was.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::fixtures::Sandbox;
+
+/// The run of the tests here: long enough to be killed ten times.
+fn arguments(sandbox: &Sandbox, out: &str) -> Vec<String> {
+    let (recipe, data) = (sandbox.recipe(), sandbox.colors());
+    let arguments = [
+        "train",
+        recipe.to_str().unwrap(),
+        "--data",
+        data.to_str().unwrap(),
+        "--out",
+        out,
+        "--set",
+        "train.duration=24 epochs",
+    ];
+    arguments.map(str::to_owned).to_vec()
+}
+
+fn start(sandbox: &Sandbox, out: &str, resume: bool) -> Child {
+    let mut arguments = arguments(sandbox, out);
+    if resume {
+        arguments.push("--resume".to_owned());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut command = sandbox.command(&arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command runs")
+}
+
+fn finish(sandbox: &Sandbox, out: &str, resume: bool) {
+    let status = start(sandbox, out, resume).wait().unwrap();
+    assert!(status.success(), "{out}");
+}
+
+/// The training steps in metrics.jsonl so far.
+fn logged(folder: &Path) -> u64 {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
+    text.lines().filter(|line| line.contains("\"train\"")).count() as u64
+}
+
+/// Returns once the child has logged `steps` steps, or has ended.
+fn wait_for(child: &mut Child, folder: &Path, steps: u64) {
+    while logged(folder) < steps && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+}
+
+fn model(sandbox: &Sandbox, out: &str) -> Vec<u8> {
+    fs::read(sandbox.path(out).join("model/model.safetensors")).unwrap()
+}
+
+/// metrics.jsonl without what depends on the clock.
+fn metrics(sandbox: &Sandbox, out: &str) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(sandbox.path(out).join("metrics.jsonl")).unwrap();
+    text.lines()
+        .map(|line| {
+            let mut row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let row_map = row.as_object_mut().unwrap();
+            for key in ["images_per_second", "wait_share", "seconds"] {
+                row_map.remove(key);
+            }
+            row
+        })
+        .collect()
+}
+
+#[test]
+fn killed_at_ten_moments_a_run_ends_in_the_same_bytes() {
+    let sandbox = Sandbox::new();
+    finish(&sandbox, "whole", false);
+    let folder = sandbox.path("killed");
+    // Moments that no checkpoint knows of: a step, and then some instructions more.
+    let mut random = 0x9E37_79B9_7F4A_7C15u64;
+    for kill in 0..10u64 {
+        let mut child = start(&sandbox, "killed", folder.join("recipe.toml").exists());
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(kill + 1);
+        wait_for(&mut child, &folder, kill * 11 + random % 7);
+        (0..random >> 48).for_each(|spin| {
+            std::hint::black_box(spin);
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let killed = logged(&folder);
+    assert!(killed < 120, "every kill came before the end: {killed} of 120 steps");
+    finish(&sandbox, "killed", true);
+    assert!(model(&sandbox, "whole") == model(&sandbox, "killed"), "the models differ");
+    assert_eq!(metrics(&sandbox, "whole"), metrics(&sandbox, "killed"));
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_saves_and_says_how_to_go_on() {
+    let sandbox = Sandbox::new();
+    finish(&sandbox, "whole", false);
+    let arguments = arguments(&sandbox, "stopped");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut command = sandbox.command(&arguments);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let folder = sandbox.path("stopped");
+    wait_for(&mut child, &folder, 10);
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("stopped at step") && text.contains("--resume"), "{text}");
+    assert!(!folder.join("model").exists());
+
+    // The step it stopped at is saved, between the recipe's own checkpoints too.
+    let last = fs::read_dir(folder.join("checkpoints")).unwrap().map(|e| e.unwrap().file_name());
+    let last = last.max().unwrap().into_string().unwrap();
+    assert_eq!(last, format!("step-{:08}.safetensors", logged(&folder)));
+
+    finish(&sandbox, "stopped", true);
+    assert!(model(&sandbox, "whole") == model(&sandbox, "stopped"), "the models differ");
+}
+
+#[test]
+fn resuming_a_finished_run_changes_nothing() {
+    let sandbox = Sandbox::new();
+    finish(&sandbox, "run", false);
+    let before = (model(&sandbox, "run"), metrics(&sandbox, "run"));
+    finish(&sandbox, "run", true);
+    assert!(before == (model(&sandbox, "run"), metrics(&sandbox, "run")));
+}
+
+#[test]
+fn a_run_without_a_checkpoint_starts_again_at_zero() {
+    let sandbox = Sandbox::new();
+    finish(&sandbox, "whole", false);
+    let mut child = start(&sandbox, "early", false);
+    let recipe = sandbox.path("early/recipe.toml");
+    while !recipe.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let _ = fs::remove_dir_all(sandbox.path("early/checkpoints"));
+    finish(&sandbox, "early", true);
+    assert!(model(&sandbox, "whole") == model(&sandbox, "early"), "the models differ");
+}

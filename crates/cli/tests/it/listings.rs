@@ -1,0 +1,80 @@
+//! What the program tells of itself.
+
+use serde_json::Value;
+
+use crate::fixtures::Sandbox;
+
+#[test]
+fn models_are_listed_with_the_papers_counts() {
+    let list: Value = serde_json::from_str(&Sandbox::new().succeed(&["models", "--json"])).unwrap();
+    let list = list.as_array().unwrap();
+    assert_eq!(list.len(), 20);
+    // Table 5: 3.8, 4.1, 4.3 and 4.3 G.
+    for (name, parameters, giga) in [
+        ("resnet50_original", 25_557_032, "3.86"),
+        ("resnet50", 25_557_032, "4.09"),
+        ("resnet50c", 25_576_264, "4.33"),
+        ("resnet50d", 25_576_264, "4.33"),
+    ] {
+        let model = list.iter().find(|model| model["name"] == name).unwrap();
+        assert_eq!(model["parameters"], parameters, "{name}");
+        let multiply_adds = model["multiply_adds"].as_f64().unwrap() / 1e9;
+        assert_eq!(format!("{multiply_adds:.2}"), giga, "{name}");
+    }
+}
+
+#[test]
+fn every_recipe_prints_and_is_a_recipe() {
+    let sandbox = Sandbox::new();
+    let list: Value = serde_json::from_str(&sandbox.succeed(&["recipes", "--json"])).unwrap();
+    for each in list.as_array().unwrap() {
+        let name = each["name"].as_str().unwrap();
+        let text = sandbox.succeed(&["recipes", name]);
+        recipe::parse(&text, name, &zoo::names()).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn a_network_is_drawn_from_its_value() {
+    let text = Sandbox::new().succeed(&["models", "resnet50d"]);
+    for part in ["path A", "path B", "average pool 2×2, stride 2", "layer4.2.conv3", "25.58 M"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn every_verb_has_help_that_names_its_arguments() {
+    let sandbox = Sandbox::new();
+    for (verb, words) in [
+        ("train", vec!["--data", "--resume", "--dry-run", "--set", "Examples"]),
+        ("eval", vec!["--data", "--json"]),
+        ("predict", vec!["--top", "--json"]),
+        ("models", vec!["--size", "--json"]),
+        ("recipes", vec!["--json"]),
+        ("tricks", vec!["--json"]),
+        ("doctor", vec!["--json"]),
+    ] {
+        let text = sandbox.succeed(&[verb, "--help"]);
+        for word in words {
+            assert!(text.contains(word), "{verb} --help lacks {word}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_tricks_of_section_3_1_are_listed() {
+    let text = Sandbox::new().succeed(&["tricks", "--json"]);
+    let list: Value = serde_json::from_str(&text).unwrap();
+    let keys: Vec<&str> =
+        list.as_array().unwrap().iter().map(|t| t["recipe_key"].as_str().unwrap()).collect();
+    for key in ["rate.linear_scaling", "rate.warmup", "network.last_gamma", "update.decay_on"] {
+        assert!(keys.contains(&key), "{key}: {keys:?}");
+    }
+}
+
+#[test]
+fn doctor_finds_this_machine_well() {
+    let text = Sandbox::new().succeed(&["doctor", "--json"]);
+    let health: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(health["healthy"], true, "{text}");
+}

@@ -1,0 +1,7 @@
+//! The command as a person uses it, on images that the tests make.
+
+mod fixtures;
+mod interrupted;
+mod listings;
+mod refusals;
+mod runs;
