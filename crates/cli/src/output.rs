@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (25_557_032, "25,557,032")] {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (25_557_032, "25,557,032")]
+        {
             assert_eq!(grouped(number), text);
         }
         assert_eq!(bytes(46_622_720), "46.6 MB");

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use nn::Device;
 use recipe::{Normalize, Validation};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use zoo::{FileTensor, FileTensors, Model, Network, Options, Shape, StemSize, Timm};
 
@@ -186,9 +186,9 @@ fn locate(path: &Path) -> Result<PathBuf, TrainError> {
 }
 
 fn read_config(file: &Path) -> Result<Value, TrainError> {
-    let broken =
-        |problem: String| TrainError::ModelFolder { path: file.to_owned(), problem };
-    let text = fs::read_to_string(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
+    let broken = |problem: String| TrainError::ModelFolder { path: file.to_owned(), problem };
+    let text =
+        fs::read_to_string(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
     serde_json::from_str(&text).map_err(|error| broken(format!("not valid JSON: {error}")))
 }
 
@@ -199,7 +199,9 @@ fn parse_config(config: &Value) -> Result<(String, Card), String> {
     let name = name.ok_or("architecture is missing")?.to_owned();
     let reshaped = config["model_args"].as_object().is_some_and(|args| !args.is_empty());
     if own.is_null() && reshaped {
-        return Err("model_args of timm's own are not supported; only plain architectures are".into());
+        return Err(
+            "model_args of timm's own are not supported; only plain architectures are".into()
+        );
     }
     let numbers = |value: &Value, count: usize| -> Option<Vec<f64>> {
         let list: Vec<f64> = value.as_array()?.iter().filter_map(Value::as_f64).collect();
@@ -214,8 +216,7 @@ fn parse_config(config: &Value) -> Result<(String, Card), String> {
         Ok([list[0] * scale, list[1] * scale, list[2] * scale])
     };
     let names = config["label_names"].as_array().cloned().unwrap_or_default();
-    let names: Vec<String> =
-        names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let names: Vec<String> = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let card = Card {
         classes: if names.len() == classes {
             names
@@ -262,7 +263,8 @@ fn parse_options(own: &Value, classes: usize) -> Result<Options, String> {
             channels: four("channels")?,
             stem_channels: own["shape"]["stem_channels"]
                 .as_u64()
-                .ok_or("trickbag.shape.stem_channels is missing")? as usize,
+                .ok_or("trickbag.shape.stem_channels is missing")?
+                as usize,
         }),
     };
     let stem = match own["stem"].as_str() {
@@ -273,8 +275,7 @@ fn parse_options(own: &Value, classes: usize) -> Result<Options, String> {
 }
 
 fn read_weights(file: &Path) -> Result<FileTensors, TrainError> {
-    let broken =
-        |problem: String| TrainError::ModelFolder { path: file.to_owned(), problem };
+    let broken = |problem: String| TrainError::ModelFolder { path: file.to_owned(), problem };
     let bytes = fs::read(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
     let archive = SafeTensors::deserialize(&bytes).map_err(|error| {
         broken(format!("not a whole safetensors file ({error}); copy or train it again"))
@@ -288,8 +289,9 @@ fn read_weights(file: &Path) -> Result<FileTensors, TrainError> {
             return Err(broken(format!("{name} is {:?}; only F32 is read", view.dtype())));
         }
         let numbers = view.data().chunks_exact(4);
-        let values: Vec<f32> =
-            numbers.map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))).collect();
+        let values: Vec<f32> = numbers
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
+            .collect();
         if values.iter().any(|value| value.is_nan()) {
             return Err(broken(format!("{name} holds NaN; train it again with a lower rate")));
         }

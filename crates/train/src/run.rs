@@ -181,7 +181,14 @@ impl Run {
         };
         self.log.train(&row)?;
         let TrainRow { images_per_second, wait_share, .. } = row;
-        self.progress.step(state.step, loss, rate, images_per_second, wait_share, self.last.map(|last| last.top1));
+        self.progress.step(
+            state.step,
+            loss,
+            rate,
+            images_per_second,
+            wait_share,
+            self.last.map(|last| last.top1),
+        );
         self.logged = Logged { step: state.step, worked, waited };
         Ok(())
     }

@@ -56,7 +56,9 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         output::print(&output::table(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
     }
     if !healthy {
-        bail!("this machine computes wrong numbers: do not train on it, and please report the table above");
+        bail!(
+            "this machine computes wrong numbers: do not train on it, and please report the table above"
+        );
     }
     Ok(())
 }
@@ -77,7 +79,10 @@ fn convolutions() -> Vec<Check> {
     };
     let kinds = [
         ("convolution 3×3", plain),
-        ("convolution 1×1, stride 2", Conv2d { kernel: [1, 1], stride: [2, 2], padding: [0, 0], ..plain }),
+        (
+            "convolution 1×1, stride 2",
+            Conv2d { kernel: [1, 1], stride: [2, 2], padding: [0, 0], ..plain },
+        ),
         ("convolution 3×3, dilation 2", Conv2d { dilation: [2, 2], padding: [2, 2], ..plain }),
         ("convolution 3×3, 8 groups", Conv2d { groups: 8, ..plain }),
         ("convolution 3×3, depthwise", Conv2d { groups: 24, c_out: 24, ..plain }),
@@ -92,7 +97,8 @@ fn convolution(name: &str, d: &Conv2d) -> Check {
     let mut error = 0.0f64;
     let mut compare = |ours: &[f32], truth: &[f64]| {
         let largest = truth.iter().fold(0.0f64, |a, b| a.max(b.abs()));
-        let worst = ours.iter().zip(truth).fold(0.0f64, |a, (&o, t)| a.max((f64::from(o) - t).abs()));
+        let worst =
+            ours.iter().zip(truth).fold(0.0f64, |a, (&o, t)| a.max((f64::from(o) - t).abs()));
         error = error.max(worst / largest);
     };
     let (mut y, mut y64) = (vec![0.0; d.y_len()], vec![0.0; d.y_len()]);
@@ -124,7 +130,8 @@ fn gradient() -> Check {
     let device = nn::cpu();
     let rng = |index| data::at(0, Stream::Init, 1, index as u64);
     let mut model = Model::initialized(network, Init::Xavier, 0.5, &device, rng);
-    let x = Tensor::<4>::from_data(TensorData::new(noise(8 * 16 * 16 * 3, 4), [8, 16, 16, 3]), &device);
+    let x =
+        Tensor::<4>::from_data(TensorData::new(noise(8 * 16 * 16 * 3, 4), [8, 16, 16, 3]), &device);
     let p = Tensor::<2>::full([8, 5], 0.2, &device);
     let mut loss = |parameters: &Parameters, tracked: bool| {
         let leaves = if tracked { parameters.tracked() } else { parameters.constant() };

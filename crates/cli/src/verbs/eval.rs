@@ -17,8 +17,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     let dataset = Arc::new(open(args, &card)?);
     check_classes(&dataset, &card)?;
     let (validation, normalize) = (card.validation, card.normalize);
-    let result =
-        evaluate(&mut model, &dataset, validation, normalize, args.threads.loader())?;
+    let result = evaluate(&mut model, &dataset, validation, normalize, args.threads.loader())?;
     if args.json {
         output::json(&json!({
             "top1": result.top1,

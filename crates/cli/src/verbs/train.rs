@@ -42,7 +42,9 @@ pub(crate) fn run(args: &Train) -> Result<()> {
                 "stopped at step {}; go on with: trickbag train --resume --out {}{}",
                 state.step,
                 folder.display(),
-                args.data.as_ref().map_or(String::new(), |path| format!(" --data {}", path.display()))
+                args.data
+                    .as_ref()
+                    .map_or(String::new(), |path| format!(" --data {}", path.display()))
             ));
         }
         Ending::Finished => {
@@ -139,9 +141,7 @@ fn introduce(run: &Run, state: &State) {
         grouped(dataset.validation.len() as u64),
         dataset.classes.len(),
     ));
-    let decayed = |parameter: &&nn::Parameter| {
-        recipe.update.decay_on.acts_on(parameter.spec.role)
-    };
+    let decayed = |parameter: &&nn::Parameter| recipe.update.decay_on.acts_on(parameter.spec.role);
     let parameters = &state.model.parameters;
     output::note(&format!(
         "{} steps of {} images; rate {} after {} steps of warm-up; weight decay on {} of {} tensors; run folder {}",

@@ -5,3 +5,4 @@ mod interrupted;
 mod listings;
 mod refusals;
 mod runs;
+mod tidy;

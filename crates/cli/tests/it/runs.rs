@@ -109,7 +109,7 @@ fn the_first_losses_are_the_golden_ones() {
     }
 }
 
-const GOLDEN: [f64; 6] = [0.0; 6];
+const GOLDEN: [f64; 6] = [1.20044, 1.18222, 1.13141, 1.14335, 1.27528, 1.12273];
 
 #[test]
 fn predict_ranks_the_classes() {
@@ -148,8 +148,7 @@ fn without_out_a_second_run_gets_a_folder_of_its_own() {
     let sandbox = Sandbox::new();
     let (recipe, data) = (sandbox.recipe(), sandbox.colors());
     let short = ["--set", "train.duration=5 steps", "--set", "rate.warmup=off"];
-    let mut arguments =
-        vec!["train", recipe.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let mut arguments = vec!["train", recipe.to_str().unwrap(), "--data", data.to_str().unwrap()];
     arguments.extend(short);
     arguments.extend(["--set", "rate.decay.step.at=[]", "--set", "train.evaluate_every=5 steps"]);
     sandbox.succeed(&arguments);

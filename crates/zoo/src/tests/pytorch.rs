@@ -66,7 +66,7 @@ fn images() -> Tensor<4> {
     let mut values = Vec::new();
     for n in 0..BATCH {
         for at in 0..SIDE * SIDE {
-            values.extend((0..3).map(|c| (4.0 * uniform(1_000_000, nchw(n, c, at))) as f32));
+            values.extend((0..3).map(|c| (4.0 * uniform(1_000_006, nchw(n, c, at))) as f32));
         }
     }
     image(values, [BATCH, SIDE, SIDE, 3])

@@ -64,7 +64,8 @@ fn seconds_per_image(plan: &Plan) -> f64 {
     let (batch, side) = (TRIAL_BATCH.min(plan.recipe.train.batch), plan.recipe.preprocess.size);
     let classes = plan.network.classes();
     let values = (0..batch * side * side * 3).map(|i| (i % 255) as f32 / 128.0 - 1.0).collect();
-    let x = Tensor::<4>::from_data(TensorData::new::<f32, _>(values, [batch, side, side, 3]), &device);
+    let x =
+        Tensor::<4>::from_data(TensorData::new::<f32, _>(values, [batch, side, side, 3]), &device);
     let p = Tensor::<2>::full([batch, classes], 1.0 / classes as f32, &device);
     let mut step = || {
         let started = Instant::now();
