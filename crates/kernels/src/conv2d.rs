@@ -12,6 +12,7 @@
 //! A depthwise convolution has no sum over channels and has loops of its own.
 
 mod depthwise;
+mod inference;
 mod merged;
 mod patches;
 
@@ -21,6 +22,7 @@ use crate::isa::Isa;
 use crate::pack::{ByColumns, ByRows, Matrix, Operand};
 use crate::parallel;
 use crate::scratch::{self, Slot};
+pub use inference::{Epilogue, conv2d_inference};
 use patches::{Patches, TurnedWeights};
 
 /// The dims of a convolution; pairs are `[vertical, horizontal]`.

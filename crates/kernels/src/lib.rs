@@ -38,7 +38,9 @@ pub use batch_norm::{
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
     unbiased,
 };
-pub use conv2d::{Conv2d, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+pub use conv2d::{
+    Conv2d, Epilogue, conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad,
+};
 pub use elementwise::{add, add_assign, relu, relu_backward};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};

@@ -32,14 +32,13 @@ impl Pool2d {
         let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
         assert!(kernel > 0 && stride > 0, "pool: kernel and stride must be positive: {self:?}");
         assert!(2 * padding <= kernel, "pool: padding is over half of the kernel: {self:?}");
-        assert!(input + 2 * padding >= kernel, "pool: kernel over padded image: {self:?}");
-        let span = input + 2 * padding - kernel;
-        if !self.ceil_mode {
-            return span / stride + 1;
-        }
-        let out = span.div_ceil(stride) + 1;
-        // The last window must start inside the image or its left padding.
-        if (out - 1) * stride >= input + padding { out - 1 } else { out }
+        // With `ceil_mode` the last window may overhang by all of a stride but one.
+        let overhang = if self.ceil_mode { stride - 1 } else { 0 };
+        let reach = input + 2 * padding + overhang;
+        assert!(reach >= kernel, "pool: kernel over padded image: {self:?}");
+        let out = (reach - kernel) / stride + 1;
+        // It must start inside the image or its left padding.
+        if self.ceil_mode && (out - 1) * stride >= input + padding { out - 1 } else { out }
     }
 
     /// Height of the output.

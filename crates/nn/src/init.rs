@@ -1,7 +1,6 @@
 //! §2.1 initialization: weights by Xavier, biases and β 0, γ 1 (or 0 where §3.1's *zero γ* acts).
 
 use rand::Rng;
-use tricks::Role;
 
 use crate::parameter::{Fans, ParameterSpec};
 
@@ -22,15 +21,11 @@ pub enum Init {
 impl Init {
     /// The first value of a parameter. `last_gamma` is γ at the end of a residual block.
     pub fn values(self, spec: &ParameterSpec, last_gamma: f32, rng: &mut impl Rng) -> Vec<f32> {
-        match spec.role {
-            Role::Weight => {
-                let fans = spec.fans.expect("a weight knows its fans");
-                (0..spec.len()).map(|_| self.draw(fans, rng)).collect()
-            }
-            Role::Gamma { last_in_block: true } => vec![last_gamma; spec.len()],
-            Role::Gamma { last_in_block: false } => vec![1.0; spec.len()],
-            Role::Bias | Role::Beta => vec![0.0; spec.len()],
+        if let Some(constant) = tricks::zero_gamma::initial(spec.role, last_gamma) {
+            return vec![constant; spec.len()];
         }
+        let fans = spec.fans.expect("a weight knows its fans");
+        (0..spec.len()).map(|_| self.draw(fans, rng)).collect()
     }
 
     fn draw(self, fans: Fans, rng: &mut impl Rng) -> f32 {
@@ -61,6 +56,7 @@ fn unit(rng: &mut impl Rng) -> f64 {
 mod tests {
     use super::*;
     use rand::SeedableRng;
+    use tricks::Role;
 
     fn spec(role: Role) -> ParameterSpec {
         // 64 → 128 channels, 3×3, 2 groups.

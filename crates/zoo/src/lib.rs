@@ -1,5 +1,6 @@
 //! Networks as values. A network knows its layers and their names; it knows no loss, no data and no training.
 
+mod conv;
 mod cost;
 mod draw;
 mod model;
@@ -14,9 +15,8 @@ pub use draw::draw;
 pub use model::{
     FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values,
 };
-pub use network::{Feature, Network, Stage};
+pub use network::{Feature, Network, Stage, Timm};
 pub use resnet::{Block, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
-pub use timm::Timm;
 
 /// How a network differs from its name's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,11 @@ pub fn names() -> Vec<String> {
 /// The network of this name.
 pub fn network(name: &str, options: &Options) -> Result<Network, UnknownNetwork> {
     match resnet::by_name(name) {
-        Some(resnet) => Ok(resnet.reshaped(options).network(name, options.classes)),
+        Some(resnet) => {
+            let resnet = resnet.reshaped(options);
+            let timm = timm::of_resnet(name, &resnet);
+            Ok(resnet.network(name, options.classes, timm))
+        }
         None => {
             let likeness = |known: &String| (strsim::jaro_winkler(known, name) * 1e6) as u64;
             let nearest = names().into_iter().max_by_key(likeness).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! A network: stem, stages, global average pool, classifier.
 
-use nn::{ConvBn, Layer, Linear, ParameterSpec, Pass, Tensor, chain, global_avg_pool};
+use serde_json::{Map, Value};
 
-use crate::timm::Timm;
+use nn::{ConvBn, Layer, Linear, ParameterSpec, Pass, Tensor, chain, global_avg_pool};
 
 /// A classifier as a value. Images go in as `[n, h, w, 3]`, logits come out as `[n, classes]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,19 @@ pub struct Stage {
     pub channels: usize,
     /// Of the stage itself; [`Feature::stride`] is the whole way's.
     pub stride: usize,
+}
+
+/// Whether `timm.create_model` can build a network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timm {
+    Builds {
+        architecture: String,
+        /// Keyword arguments of timm's builder.
+        model_args: Map<String, Value>,
+    },
+    Cannot {
+        why: String,
+    },
 }
 
 /// What a head asks a backbone for.

@@ -1,9 +1,9 @@
 //! §4 ResNet and its tweaks B, C and D (Figures 1 and 2).
 
-use nn::{Activation, ConvBn, Layer, Linear, PoolOptions, Residual};
+use nn::{Layer, Linear, PoolOptions, Residual};
 
-use crate::network::{Network, Stage};
-use crate::timm::Timm;
+use crate::conv::conv;
+use crate::network::{Network, Stage, Timm};
 use crate::{Options, Shape};
 
 /// What §4 varies. Each constant is a row of Table 5 and one edit away from the row above it.
@@ -114,7 +114,7 @@ impl ResNet {
     }
 
     /// The network as a value.
-    pub fn network(&self, name: &str, classes: usize) -> Network {
+    pub fn network(&self, name: &str, classes: usize, timm: Timm) -> Network {
         let mut c_in = self.shape.stem_channels;
         let mut stages = Vec::new();
         for index in 0..4 {
@@ -143,7 +143,7 @@ impl ResNet {
             stem: self.stem(),
             stages,
             classifier: Linear { name: "fc".into(), c_in, c_out: classes },
-            timm: Timm::of_resnet(name, self),
+            timm,
         }
     }
 
@@ -209,7 +209,7 @@ impl ResNet {
         Residual {
             name: name.clone(),
             path_a: path_a.into_iter().map(Layer::from).collect(),
-            last: last.0,
+            last: last.into(),
             path_b: self.path_b(shape, c_out),
         }
     }
@@ -249,45 +249,4 @@ struct BlockShape {
     stride: usize,
     first_dilation: usize,
     dilation: usize,
-}
-
-/// A convolution being described.
-struct Conv(ConvBn);
-
-/// kernel, in, out; stride 1, batch norm and ReLU behind it.
-fn conv(name: &str, bn: &str, side: usize, c_in: usize, c_out: usize) -> Conv {
-    Conv(ConvBn {
-        conv: name.to_owned(),
-        bn: bn.to_owned(),
-        kernel: [side; 2],
-        c_in,
-        c_out,
-        stride: 1,
-        dilation: 1,
-        groups: 1,
-        activation: Activation::Relu,
-    })
-}
-
-impl Conv {
-    fn stride(mut self, stride: usize) -> Conv {
-        self.0.stride = stride;
-        self
-    }
-
-    fn dilation(mut self, dilation: usize) -> Conv {
-        self.0.dilation = dilation;
-        self
-    }
-
-    fn without_relu(mut self) -> Conv {
-        self.0.activation = Activation::Identity;
-        self
-    }
-}
-
-impl From<Conv> for Layer {
-    fn from(conv: Conv) -> Layer {
-        Layer::ConvBn(conv.0)
-    }
 }

@@ -1,46 +1,33 @@
 //! How timm builds the same function: an architecture of its own and the arguments that reshape it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
+use crate::network::Timm;
 use crate::resnet::{Block, PathA, ResNet, Stem, StemSize};
 
-/// Whether `timm.create_model` can build a network.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Timm {
-    Builds {
-        architecture: String,
-        /// Keyword arguments of timm's builder.
-        model_args: Map<String, Value>,
-    },
-    Cannot {
-        why: String,
-    },
-}
-
-impl Timm {
-    pub(crate) fn of_resnet(name: &str, resnet: &ResNet) -> Timm {
-        if let Some(why) = obstacle(resnet) {
-            return Timm::Cannot { why: why.to_owned() };
-        }
-        let mut model_args = Map::new();
-        let mut set = |key: &str, value| model_args.insert(key.to_owned(), value);
-        let mut architecture = name.replace("_original", "");
-        // timm has c only for the deeper nets; the plain net with a deep stem is the same.
-        if resnet.block == Block::Basic && architecture.ends_with('c') {
-            architecture.pop();
-            set("stem_type", json!("deep"));
+/// For a ResNet of this name.
+pub(crate) fn of_resnet(name: &str, resnet: &ResNet) -> Timm {
+    if let Some(why) = obstacle(resnet) {
+        return Timm::Cannot { why: why.to_owned() };
+    }
+    let mut model_args = Map::new();
+    let mut set = |key: &str, value| model_args.insert(key.to_owned(), value);
+    let mut architecture = name.replace("_original", "");
+    // timm has c only for the deeper nets; the plain net with a deep stem is the same.
+    if resnet.block == Block::Basic && architecture.ends_with('c') {
+        architecture.pop();
+        set("stem_type", json!("deep"));
+        set("stem_width", json!(resnet.shape.stem_channels / 2));
+    }
+    let plain = crate::resnet::by_name(name).map(|own| own.shape);
+    if plain != Some(resnet.shape) {
+        set("layers", json!(resnet.shape.blocks));
+        set("channels", json!(resnet.shape.channels));
+        if resnet.tweaks.stem == Stem::Three3x3 {
             set("stem_width", json!(resnet.shape.stem_channels / 2));
         }
-        let plain = crate::resnet::by_name(name).map(|own| own.shape);
-        if plain != Some(resnet.shape) {
-            set("layers", json!(resnet.shape.blocks));
-            set("channels", json!(resnet.shape.channels));
-            if resnet.tweaks.stem == Stem::Three3x3 {
-                set("stem_width", json!(resnet.shape.stem_channels / 2));
-            }
-        }
-        Timm::Builds { architecture, model_args }
     }
+    Timm::Builds { architecture, model_args }
 }
 
 fn obstacle(resnet: &ResNet) -> Option<&'static str> {

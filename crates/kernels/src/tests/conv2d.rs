@@ -1,7 +1,10 @@
 //! Convolutions over random and chosen shapes.
 
 use super::{Random, assert_results, wide};
-use crate::{Conv2d, conv2d_forward, conv2d_input_grad, conv2d_weight_grad, textbook};
+use crate::{
+    Activation, Conv2d, Epilogue, conv2d_forward, conv2d_inference, conv2d_input_grad,
+    conv2d_weight_grad, textbook,
+};
 
 /// All three products against the textbook.
 fn check(d: &Conv2d, random: &mut Random) {
@@ -22,6 +25,34 @@ fn check(d: &Conv2d, random: &mut Random) {
         found
     };
     assert_results(&format!("{d:?}"), run, &expected, 1e-5);
+}
+
+/// The fused product against the textbook, with and without a residual and a rectifier.
+fn check_inference(d: &Conv2d, random: &mut Random) {
+    let (x, w, bias) =
+        (random.numbers(d.x_len()), random.numbers(d.w_len()), random.numbers(d.c_out));
+    let residual = random.numbers(d.y_len());
+    let (wide_x, wide_w, wide_bias) = (wide(&x), wide(&w), wide(&bias));
+    let wide_residual = wide(&residual);
+    for (added, activation) in [
+        (false, Activation::Identity),
+        (false, Activation::Relu),
+        (true, Activation::Identity),
+        (true, Activation::Relu),
+    ] {
+        let mut expected = vec![0.0; residual.len()];
+        let residual = added.then_some(&residual[..]);
+        let wide_residual = added.then_some(&wide_residual[..]);
+        let epilogue = Epilogue { bias: &wide_bias[..], residual: wide_residual, activation };
+        textbook::conv2d_inference(d, &wide_x, &wide_w, epilogue, &mut expected);
+        let run = || {
+            let mut found = vec![f32::NAN; d.y_len()];
+            let epilogue = Epilogue { bias: &bias, residual, activation };
+            conv2d_inference(d, &x, &w, epilogue, &mut found);
+            vec![found]
+        };
+        assert_results(&format!("{d:?} {activation:?} {added}"), run, &[expected], 1e-5);
+    }
 }
 
 fn random_dims(random: &mut Random, depthwise: bool) -> Conv2d {
@@ -66,6 +97,15 @@ fn random_depthwise_shapes() {
     for _ in 0..60 {
         let d = random_dims(&mut random, true);
         check(&d, &mut random);
+    }
+}
+
+#[test]
+fn random_inference() {
+    let mut random = Random::new(4);
+    for index in 0..60 {
+        let d = random_dims(&mut random, index % 4 == 0);
+        check_inference(&d, &mut random);
     }
 }
 
@@ -121,6 +161,7 @@ fn chosen_shapes() {
     let mut random = Random::new(3);
     for d in cases {
         check(&d, &mut random);
+        check_inference(&d, &mut random);
     }
 }
 

@@ -9,15 +9,21 @@ use crate::{
 fn random_dims(random: &mut Random) -> Pool2d {
     let kernel = [random.of(1..=4), random.of(1..=4)];
     let padding = kernel.map(|kernel| random.of(0..=kernel / 2));
+    let stride = [random.of(1..=4), random.of(1..=4)];
+    let ceil_mode = random.flip();
+    let least = |axis: usize| {
+        let overhang = if ceil_mode { stride[axis] - 1 } else { 0 };
+        kernel[axis].saturating_sub(2 * padding[axis] + overhang).max(1)
+    };
     Pool2d {
         n: random.of(1..=3),
-        h: random.of(kernel[0]..=14),
-        w: random.of(kernel[1]..=14),
+        h: random.of(least(0)..=14),
+        w: random.of(least(1)..=14),
         c: [random.of(1..=5), random.of(30..=70)][random.of(0..=1)],
         kernel,
-        stride: [random.of(1..=4), random.of(1..=4)],
+        stride,
         padding,
-        ceil_mode: random.flip(),
+        ceil_mode,
         count_include_pad: random.flip(),
     }
 }
@@ -106,6 +112,31 @@ fn extents() {
             assert_eq!(d.out_w(), expected, "{d:?}");
         }
     }
+}
+
+/// In ceil mode an image may be smaller than the window; there is one window then.
+#[test]
+fn a_window_over_a_smaller_image() {
+    for (extent, kernel, stride, padding) in
+        [(1, 2, 2, 0), (2, 4, 3, 0), (2, 3, 2, 0), (1, 4, 2, 1)]
+    {
+        let d = square(extent, kernel, stride, padding, true);
+        assert_eq!((d.out_h(), d.out_w()), (1, 1), "{d:?}");
+        let x: Vec<f32> = (1..=extent * extent).map(|x| x as f32).collect();
+        let (mut y, mut argmax, mut dx) = ([0.0], [0], vec![f32::NAN; x.len()]);
+        max_pool_forward(&d, &x, &mut y, &mut argmax);
+        assert_eq!(y[0], x[x.len() - 1], "{d:?}");
+        max_pool_backward(&d, &argmax, &[1.0], &mut dx);
+        assert_eq!(dx.iter().sum::<f32>(), 1.0);
+        avg_pool_forward(&d, &x, &mut y);
+        assert_eq!(y[0], x.iter().sum::<f32>() / x.len() as f32, "{d:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "pool: kernel over padded image")]
+fn a_smaller_image_without_ceil_mode() {
+    square(1, 2, 2, 0, false).out_h();
 }
 
 /// A window over the edge divides by its part inside the padded image.

@@ -1,7 +1,7 @@
 //! Convolution by its definition: y[n,oy,ox,o] = Σ x[n, oy·s−p+ky·d, ox·s−p+kx·d, i] · w[o,ky,kx,i].
 
 use super::{Real, zero};
-use crate::Conv2d;
+use crate::{Activation, Conv2d, Epilogue};
 
 /// Calls `body(index in x, index in w, index in y)` for every product in the sum.
 fn for_each_product(d: &Conv2d, mut body: impl FnMut(usize, usize, usize)) {
@@ -50,4 +50,24 @@ pub fn conv2d_input_grad<T: Real>(d: &Conv2d, dy: &[T], w: &[T], dx: &mut [T]) {
 pub fn conv2d_weight_grad<T: Real>(d: &Conv2d, x: &[T], dy: &[T], dw: &mut [T]) {
     dw.fill(zero());
     for_each_product(d, |at_x, at_w, at_y| dw[at_w] += dy[at_y] * x[at_x]);
+}
+
+/// The twin of [`crate::conv2d_inference`].
+pub fn conv2d_inference<T: Real>(
+    d: &Conv2d,
+    x: &[T],
+    w: &[T],
+    epilogue: Epilogue<'_, T>,
+    y: &mut [T],
+) {
+    conv2d_forward(d, x, w, y);
+    for (at, y) in y.iter_mut().enumerate() {
+        *y += epilogue.bias[at % d.c_out];
+        if let Some(residual) = epilogue.residual {
+            *y += residual[at];
+        }
+        if epilogue.activation == Activation::Relu && *y < zero() {
+            *y = zero();
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod resize;
 pub use batch_norm::{
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
 };
-pub use conv2d::{conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+pub use conv2d::{conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad};
 pub use elementwise::{add, add_assign, nag, relu, relu_backward};
 pub use linear::{linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
