@@ -164,7 +164,7 @@ impl Run {
     ) -> Result<(), TrainError> {
         let total = self.schedule().total_steps();
         let period = (total / 1000).clamp(1, 10);
-        if state.step % period != 0 && state.step != total {
+        if !state.step.is_multiple_of(period) && state.step != total {
             return Ok(());
         }
         let worked = self.clock.worked();
