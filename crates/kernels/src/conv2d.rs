@@ -15,6 +15,7 @@ mod depthwise;
 mod inference;
 mod merged;
 mod patches;
+mod winograd;
 
 use crate::check;
 use crate::gemm::{self, Output, Shape};
@@ -24,6 +25,7 @@ use crate::parallel;
 use crate::scratch::{self, Slot};
 pub use inference::{Epilogue, conv2d_inference};
 use patches::{Patches, TurnedWeights};
+use winograd::Method;
 
 /// The dims of a convolution; pairs are `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,11 +139,20 @@ impl Conv2d {
 #[track_caller]
 pub fn conv2d_forward(d: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
     d.check("conv2d_forward", x.len(), w.len(), y.len());
+    forward_by(d, winograd::method(d), x, w, y);
+}
+
+fn forward_by(d: &Conv2d, method: Method, x: &[f32], w: &[f32], y: &mut [f32]) {
     if d.is_depthwise() {
         return depthwise::forward(d, x, w, y);
     }
     if let Some(wide) = merged::of(d) {
         return merged::forward(d, &wide, x, w, y);
+    }
+    if method != Method::Direct {
+        let patch = d.patch();
+        let weights = ByRows(Matrix { data: w, columns: patch, stride: patch });
+        return winograd::forward(d, method, x, &weights, y);
     }
     with_border(d, x, |d, x| {
         for group in 0..d.groups {
@@ -168,13 +179,21 @@ fn forward_group<A: Operand>(d: &Conv2d, group: usize, patches: &A, w: &[f32], y
 #[track_caller]
 pub fn conv2d_input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     d.check("conv2d_input_grad", dx.len(), w.len(), dy.len());
+    input_grad_by(d, winograd::method(d), dy, w, dx);
+}
+
+fn input_grad_by(d: &Conv2d, method: Method, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     if d.is_depthwise() {
         return depthwise::input_grad(d, dy, w, dx);
     }
     if let Some(wide) = merged::of(d) {
         return merged::input_grad(d, &wide, dy, w, dx);
     }
-    let phases: Vec<Phase> = phases(d);
+    if method != Method::Direct {
+        let taps = (0..9).rev().map(|tap| tap * d.c_in).collect();
+        return winograd::input_grad(d, method, dy, &turned(d, taps, 0, w), dx);
+    }
+    let phases = phases(d);
     if phases.iter().any(|phase| phase.taps.is_empty()) {
         parallel::chunks(dx, parallel::ELEMENTS, |_, part| part.fill(0.0));
     }
@@ -200,13 +219,8 @@ fn input_grad_group<A: Operand>(
     dx: &mut [f32],
 ) {
     let (inputs, outputs) = (d.group_in(), d.group_out());
-    let weights = ByColumns(TurnedWeights {
-        weights: &w[group * outputs * d.patch()..][..outputs * d.patch()],
-        taps: phase.taps.iter().map(|tap| tap.index * inputs).collect(),
-        outputs,
-        inputs,
-        patch: d.patch(),
-    });
+    let taps = phase.taps.iter().map(|tap| tap.index * inputs).collect();
+    let weights = turned(d, taps, group, w);
     let [height, width] = phase.grid;
     let shape =
         Shape { rows: d.n * height * width, columns: inputs, inner: phase.taps.len() * outputs };
@@ -221,15 +235,35 @@ fn input_grad_group<A: Operand>(
     gemm::multiply(Isa::current(), shape, patches, &weights, &output);
 }
 
+/// The weights of one group as a factor whose inner index is a tap, that starts at one of `taps` in
+/// a patch, and an output channel.
+fn turned<'a>(
+    d: &Conv2d,
+    taps: Vec<usize>,
+    group: usize,
+    w: &'a [f32],
+) -> ByColumns<TurnedWeights<'a>> {
+    let (inputs, outputs, patch) = (d.group_in(), d.group_out(), d.patch());
+    let weights = &w[group * outputs * patch..][..outputs * patch];
+    ByColumns(TurnedWeights { weights, taps, outputs, inputs, patch })
+}
+
 /// The gradient with respect to the weights, into `dw`, from that of the output, `dy`.
 #[track_caller]
 pub fn conv2d_weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     d.check("conv2d_weight_grad", x.len(), dw.len(), dy.len());
+    weight_grad_by(d, winograd::method(d), x, dy, dw);
+}
+
+fn weight_grad_by(d: &Conv2d, method: Method, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if d.is_depthwise() {
         return depthwise::weight_grad(d, x, dy, dw);
     }
     if let Some(wide) = merged::of(d) {
         return merged::weight_grad(d, &wide, x, dy, dw);
+    }
+    if method != Method::Direct {
+        return winograd::weight_grad(d, method, x, dy, dw);
     }
     with_border(d, x, |d, x| {
         let (outputs, patch) = (d.group_out(), d.patch());

@@ -10,13 +10,14 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::isa::Isa;
-use crate::microkernel::{self, MR, NR, Tile};
+use crate::microkernel::{self, Left, MOST_ROWS, Tile, Write, tiled};
 use crate::pack::{Operand, packed_length};
 use crate::parallel;
 use crate::scratch::{self, Slot};
 
 /// Rows of a packed block of A.
 const MC: usize = 144;
+const _: () = assert!(MC.is_multiple_of(MOST_ROWS));
 /// Inner indices of a block; a panel of B of this depth takes half of a 32 KiB first-level cache.
 const KC: usize = 256;
 /// A product is cut into at least this many tasks if it is large enough to be.
@@ -32,6 +33,13 @@ const PIECE_COLUMNS: usize = 128;
 const REDUCE_TASKS: usize = 16;
 /// The most floats it spends on partial sums.
 const PARTIALS: usize = 1 << 20;
+
+/// The most columns for which the left factor is not packed, and a distance of its rows whose
+/// multiples are too bad for that.
+const DIRECT_COLUMNS: usize = 256;
+const DIRECT_STRIDE: usize = 1024;
+/// A result of at least this many floats does not stay in a cache, and is written past it.
+const STREAMED: usize = 4 << 20;
 
 /// C is `rows × columns`, and `inner` is summed over.
 #[derive(Clone, Copy)]
@@ -64,7 +72,7 @@ impl<'a, F: Fn(usize) -> usize + Sync> Output<'a, F> {
 }
 
 /// Even cuts of `0..length` into pieces of at most `most`, whole multiples of `unit`.
-fn piece(length: usize, most: usize, unit: usize) -> usize {
+pub(crate) fn piece(length: usize, most: usize, unit: usize) -> usize {
     length.div_ceil(length.div_ceil(most).max(1)).next_multiple_of(unit).max(unit)
 }
 
@@ -80,57 +88,87 @@ pub(crate) fn multiply<A: Operand, B: Operand, F: Fn(usize) -> usize + Sync>(
     right: &B,
     output: &Output<'_, F>,
 ) {
+    tiled!(isa, multiply_tiled(isa, shape, left, right, output));
+}
+
+fn multiply_tiled<const M: usize, const N: usize>(
+    isa: Isa,
+    shape: Shape,
+    left: &impl Operand,
+    right: &impl Operand,
+    output: &Output<'_, impl Fn(usize) -> usize + Sync>,
+) {
     if shape.rows == 0 || shape.columns == 0 {
         return;
     }
     assert!(shape.inner > 0, "a product needs something to sum over");
     let depth = piece(shape.inner, KC, 4);
-    let padded = shape.columns.next_multiple_of(NR);
-    scratch::with(Slot::Shared, packed_length(NR, padded, shape.inner), |shared| {
-        pack_whole(isa, shape, depth, right, shared);
+    let padded = shape.columns.next_multiple_of(N);
+    let direct = left.by_rows().filter(|&(_, stride)| worth_direct(shape, stride));
+    let streams = depth >= shape.inner && shape.rows * shape.columns >= STREAMED;
+    let first_write = if streams { Write::Stream } else { Write::Replace };
+    scratch::with(Slot::Shared, packed_length(N, padded, shape.inner), |shared| {
+        pack_whole::<N>(isa, shape, depth, right, shared);
         let shared = &*shared;
-        let height = piece(shape.rows, MC, MR);
+        let height = piece(shape.rows, MC, M);
         let blocks = shape.rows.div_ceil(height);
-        let width =
-            piece(shape.columns, shape.columns.div_ceil(TASKS.div_ceil(blocks)).max(64), NR);
+        let width = piece(shape.columns, shape.columns.div_ceil(TASKS.div_ceil(blocks)).max(64), N);
         let pieces = shape.columns.div_ceil(width);
         parallel::indices(blocks * pieces, |task| {
             let rows = range(task / pieces, height, shape.rows);
             let columns = range(task % pieces, width, shape.columns);
-            scratch::with(Slot::Left, packed_length(MR, rows.len(), depth), |packed| {
+            scratch::with(Slot::Left, packed_length(M, rows.len(), depth), |packed| {
                 let offsets = row_offsets(&rows, shape.columns, output);
                 for start in (0..shape.inner).step_by(depth) {
                     let inner = start..(start + depth).min(shape.inner);
-                    left.pack::<MR>(isa, rows.clone(), inner.clone(), packed);
                     let block = Block {
                         isa,
                         depth: inner.len(),
-                        left: packed,
+                        left: Panels::of::<M>(
+                            isa,
+                            left,
+                            direct,
+                            rows.clone(),
+                            inner.clone(),
+                            packed,
+                        ),
                         right: &shared[padded * start + columns.start * inner.len()..],
                         rows: &offsets[..rows.len()],
                         first_column: columns.start,
                         columns: columns.len(),
-                        accumulate: start > 0,
+                        write: if start > 0 { Write::Add } else { first_write },
                     };
                     // SAFETY: the offsets were checked, and no other task has these rows and
                     // columns.
-                    unsafe { block.multiply(output.data) };
+                    unsafe { block.multiply::<M, N>(output.data) };
                 }
             });
         });
     });
 }
 
+/// Whether the micro-kernel should read the left factor where it is: packing it costs as much as
+/// a few columns, but rows a large power of two apart share few lines of a cache.
+fn worth_direct(shape: Shape, stride: usize) -> bool {
+    shape.columns <= DIRECT_COLUMNS && !stride.is_multiple_of(DIRECT_STRIDE)
+}
+
 /// Packs every block of the right factor, one after the other, `depth` inner indices each.
-fn pack_whole<B: Operand>(isa: Isa, shape: Shape, depth: usize, right: &B, shared: &mut [f32]) {
+fn pack_whole<const N: usize>(
+    isa: Isa,
+    shape: Shape,
+    depth: usize,
+    right: &impl Operand,
+    shared: &mut [f32],
+) {
     const PANELS: usize = 4;
-    let padded = shape.columns.next_multiple_of(NR);
+    let padded = shape.columns.next_multiple_of(N);
     let whole = &mut shared[..padded * shape.inner];
     parallel::chunks(whole, padded * depth, |block, panels| {
         let inner = range(block, depth, shape.inner);
-        parallel::chunks(panels, PANELS * NR * inner.len(), |part, panels| {
-            let columns = range(part, PANELS * NR, shape.columns);
-            right.pack::<NR>(isa, columns, inner.clone(), panels);
+        parallel::chunks(panels, PANELS * N * inner.len(), |part, panels| {
+            let columns = range(part, PANELS * N, shape.columns);
+            right.pack::<N>(isa, columns, inner.clone(), panels);
         });
     });
 }
@@ -157,6 +195,16 @@ pub(crate) fn multiply_reduce<A: Operand, B: Operand>(
     right: &B,
     out: &mut [f32],
 ) {
+    tiled!(isa, multiply_reduce_tiled(isa, shape, left, right, out));
+}
+
+fn multiply_reduce_tiled<const M: usize, const N: usize>(
+    isa: Isa,
+    shape: Shape,
+    left: &impl Operand,
+    right: &impl Operand,
+    out: &mut [f32],
+) {
     assert_eq!(out.len(), shape.rows * shape.columns);
     if shape.inner == 0 {
         out.fill(0.0);
@@ -174,8 +222,8 @@ pub(crate) fn multiply_reduce<A: Operand, B: Operand>(
     let bands = shape.rows.div_ceil(TILE_ROWS);
     let stripes = REDUCE_TASKS.div_ceil(chunks * bands);
     let tile = [
-        piece(shape.rows, TILE_ROWS, MR),
-        piece(shape.columns, shape.columns.div_ceil(stripes).clamp(least, most), NR),
+        piece(shape.rows, TILE_ROWS, M),
+        piece(shape.columns, shape.columns.div_ceil(stripes).clamp(least, most), N),
     ];
     let tiles = [shape.rows.div_ceil(tile[0]), shape.columns.div_ceil(tile[1])];
     let sum = |partials: &mut [f32]| {
@@ -193,7 +241,7 @@ pub(crate) fn multiply_reduce<A: Operand, B: Operand>(
                 inner: range(task / tiles[1] / tiles[0], chunk, shape.inner),
                 first_row: task / tiles[1] / tiles[0] * shape.rows,
             };
-            job.run(isa, left, right, &output);
+            job.run::<M, N>(isa, left, right, &output);
         });
     };
     if chunks == 1 {
@@ -217,38 +265,42 @@ struct Job {
 }
 
 impl Job {
-    fn run<A: Operand, B: Operand, F: Fn(usize) -> usize + Sync>(
+    fn run<const M: usize, const N: usize>(
         &self,
         isa: Isa,
-        left: &A,
-        right: &B,
-        output: &Output<'_, F>,
+        left: &impl Operand,
+        right: &impl Operand,
+        output: &Output<'_, impl Fn(usize) -> usize + Sync>,
     ) {
         let rows = self.rows.clone();
         let placed = self.first_row + rows.start..self.first_row + rows.end;
         let offsets = row_offsets(&placed, self.shape.columns, output);
-        let right_length = packed_length(NR, PIECE_COLUMNS, KC);
+        let right_length = packed_length(N, PIECE_COLUMNS, KC);
         scratch::with(Slot::Right, right_length, |packed_right| {
-            scratch::with(Slot::Left, packed_length(MR, rows.len(), KC), |packed_left| {
+            scratch::with(Slot::Left, packed_length(M, rows.len(), KC), |packed_left| {
                 for start in self.inner.clone().step_by(KC) {
                     let inner = start..(start + KC).min(self.inner.end);
-                    left.pack::<MR>(isa, rows.clone(), inner.clone(), packed_left);
+                    left.pack::<M>(isa, rows.clone(), inner.clone(), packed_left);
                     for first in self.columns.clone().step_by(PIECE_COLUMNS) {
                         let columns = first..(first + PIECE_COLUMNS).min(self.columns.end);
-                        right.pack::<NR>(isa, columns.clone(), inner.clone(), packed_right);
+                        right.pack::<N>(isa, columns.clone(), inner.clone(), packed_right);
                         let block = Block {
                             isa,
                             depth: inner.len(),
-                            left: packed_left,
+                            left: Panels::Packed(packed_left),
                             right: packed_right,
                             rows: &offsets[..rows.len()],
                             first_column: columns.start,
                             columns: columns.len(),
-                            accumulate: start > self.inner.start,
+                            write: if start > self.inner.start {
+                                Write::Add
+                            } else {
+                                Write::Replace
+                            },
                         };
                         // SAFETY: the offsets were checked, and no other task has these rows and
                         // columns.
-                        unsafe { block.multiply(output.data) };
+                        unsafe { block.multiply::<M, N>(output.data) };
                     }
                 }
             });
@@ -256,17 +308,89 @@ impl Job {
     }
 }
 
-/// The macro-kernel's work: a packed block of A times packed panels of B.
-struct Block<'a> {
-    isa: Isa,
-    depth: usize,
-    left: &'a [f32],
-    right: &'a [f32],
+/// The left factor of a block.
+#[derive(Clone, Copy)]
+pub(crate) enum Panels<'a> {
+    /// In packed panels.
+    Packed(&'a [f32]),
+    /// Rows in memory, `stride` apart; the rows of the last panel, if it is not full, packed.
+    Rows { data: &'a [f32], stride: usize, last: &'a [f32] },
+    /// Rows in memory, `stride` apart, with as many after the last as fill its panel.
+    WholeRows { data: &'a [f32], stride: usize },
+    /// Columns in memory, `stride` apart, each with as many elements as fill the last panel.
+    WholeColumns { data: &'a [f32], stride: usize },
+}
+
+impl<'a> Panels<'a> {
+    fn of<const M: usize>(
+        isa: Isa,
+        left: &impl Operand,
+        direct: Option<(&'a [f32], usize)>,
+        rows: Range<usize>,
+        inner: Range<usize>,
+        packed: &'a mut [f32],
+    ) -> Self {
+        let Some((data, stride)) = direct else {
+            left.pack::<M>(isa, rows, inner, packed);
+            return Self::Packed(packed);
+        };
+        let full = rows.len() / M * M;
+        if full < rows.len() {
+            left.pack::<M>(isa, rows.start + full..rows.end, inner.clone(), packed);
+        }
+        Self::Rows { data: &data[rows.start * stride + inner.start..], stride, last: packed }
+    }
+
+    /// Asserts that there is room for all panels of a block.
+    fn check<const M: usize>(&self, rows: usize, depth: usize) {
+        match *self {
+            Self::Packed(data) => assert!(data.len() >= rows.next_multiple_of(M) * depth),
+            Self::Rows { data, stride, last } => {
+                let full = rows / M * M;
+                assert!(full == 0 || data.len() >= (full - 1) * stride + depth);
+                assert!(full == rows || last.len() >= M * depth);
+            }
+            Self::WholeRows { data, stride } => {
+                let rows = rows.next_multiple_of(M);
+                assert!(rows == 0 || data.len() >= (rows - 1) * stride + depth);
+            }
+            Self::WholeColumns { data, stride } => {
+                let rows = rows.next_multiple_of(M);
+                assert!(depth == 0 || data.len() >= (depth - 1) * stride + rows);
+            }
+        }
+    }
+
+    /// The panel that starts at `row` and has `height` rows.
+    #[inline(always)]
+    fn panel<const M: usize>(&self, row: usize, height: usize, depth: usize) -> Left {
+        match *self {
+            Self::Packed(data) => Left { start: data[row * depth..].as_ptr(), row: 1, step: M },
+            Self::Rows { data, stride, .. } if height == M => {
+                Left { start: data[row * stride..].as_ptr(), row: stride, step: 1 }
+            }
+            Self::WholeRows { data, stride } => {
+                Left { start: data[row * stride..].as_ptr(), row: stride, step: 1 }
+            }
+            Self::WholeColumns { data, stride } => {
+                Left { start: data[row..].as_ptr(), row: 1, step: stride }
+            }
+            Self::Rows { last, .. } => Left { start: last.as_ptr(), row: 1, step: M },
+        }
+    }
+}
+
+/// The macro-kernel's work: a block of A times packed panels of B.
+pub(crate) struct Block<'a> {
+    pub(crate) isa: Isa,
+    pub(crate) depth: usize,
+    pub(crate) left: Panels<'a>,
+    pub(crate) right: &'a [f32],
     /// Where each row of the result starts.
-    rows: &'a [usize],
-    first_column: usize,
-    columns: usize,
-    accumulate: bool,
+    pub(crate) rows: &'a [usize],
+    pub(crate) first_column: usize,
+    pub(crate) columns: usize,
+    pub(crate) write: Write,
 }
 
 impl Block<'_> {
@@ -274,16 +398,15 @@ impl Block<'_> {
     ///
     /// For each offset in `rows`, the `columns` floats of `data` from `first_column` after it are
     /// valid for writing, and no one else uses them meanwhile.
-    unsafe fn multiply(&self, data: *mut f32) {
+    pub(crate) unsafe fn multiply<const M: usize, const N: usize>(&self, data: *mut f32) {
         let depth = self.depth;
-        assert!(self.left.len() >= self.rows.len().next_multiple_of(MR) * depth);
-        assert!(self.right.len() >= self.columns.next_multiple_of(NR) * depth);
+        self.left.check::<M>(self.rows.len(), depth);
+        assert!(self.right.len() >= self.columns.next_multiple_of(N) * depth);
         self.isa.run(|| {
-            for column in (0..self.columns).step_by(NR) {
+            for column in (0..self.columns).step_by(N) {
                 let right = &self.right[column * depth..];
-                for (panel, rows) in self.rows.chunks(MR).enumerate() {
-                    let left = &self.left[panel * MR * depth..];
-                    let mut starts = [data; MR];
+                for (panel, rows) in self.rows.chunks(M).enumerate() {
+                    let mut starts = [data; M];
                     for (start, &offset) in starts.iter_mut().zip(rows) {
                         // SAFETY: inside the result, the caller's promise.
                         *start = unsafe { data.add(offset + self.first_column + column) };
@@ -291,21 +414,19 @@ impl Block<'_> {
                     let tile = Tile {
                         rows: starts,
                         height: rows.len(),
-                        width: NR.min(self.columns - column),
-                        accumulate: self.accumulate,
+                        width: N.min(self.columns - column),
+                        write: self.write,
                     };
+                    let left = self.left.panel::<M>(panel * M, rows.len(), depth);
                     // SAFETY: the assertions above cover the panels, the caller's promise the tile.
                     unsafe {
-                        microkernel::multiply(
-                            self.isa,
-                            depth,
-                            left.as_ptr(),
-                            right.as_ptr(),
-                            &tile,
-                        );
+                        microkernel::multiply::<M, N>(self.isa, depth, left, right.as_ptr(), &tile);
                     }
                 }
             }
         });
+        if self.write == Write::Stream {
+            microkernel::fence();
+        }
     }
 }

@@ -4,6 +4,9 @@
 /// that one call never mixes two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isa {
+    /// AVX-512 F, BW, DQ and VL, and what [`Self::Avx2Fma`] has.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2Fma,
     Portable,
@@ -11,30 +14,50 @@ pub(crate) enum Isa {
 
 #[cfg(test)]
 thread_local! {
-    static PORTABLE_FORCED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static FORCED: std::cell::Cell<Option<Isa>> = const { std::cell::Cell::new(None) };
 }
 
-/// Runs `body` with every kernel entered on this thread on its portable path.
+/// Runs `body` with every kernel entered on this thread on the path of `isa`.
 #[cfg(test)]
-pub(crate) fn with_portable<R>(body: impl FnOnce() -> R) -> R {
-    PORTABLE_FORCED.set(true);
+pub(crate) fn with<R>(isa: Isa, body: impl FnOnce() -> R) -> R {
+    FORCED.set(Some(isa));
     let result = body();
-    PORTABLE_FORCED.set(false);
+    FORCED.set(None);
     result
 }
 
 impl Isa {
     pub(crate) fn current() -> Self {
         #[cfg(test)]
-        if PORTABLE_FORCED.get() {
-            return Self::Portable;
+        if let Some(isa) = FORCED.get() {
+            return isa;
         }
-        // The standard library caches the answer; this is one load.
+        Self::best()
+    }
+
+    fn best() -> Self {
+        // The standard library caches the answers; each is one load.
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Self::Avx2Fma;
+            let wide = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            return if wide { Self::Avx512 } else { Self::Avx2Fma };
         }
         Self::Portable
+    }
+
+    /// Every instruction set this machine has.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        match Self::best() {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => vec![Self::Avx512, Self::Avx2Fma, Self::Portable],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Fma => vec![Self::Avx2Fma, Self::Portable],
+            Self::Portable => vec![Self::Portable],
+        }
     }
 
     /// Runs a short plain loop compiled for this instruction set: `body` is inlined into a function
@@ -43,12 +66,21 @@ impl Isa {
     #[inline(always)]
     pub(crate) fn run<R>(self, body: impl FnOnce() -> R) -> R {
         match self {
+            // SAFETY: the variant is only made after its features were detected.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { run_avx512(body) },
             // SAFETY: the variant is only made after AVX2 and FMA were detected.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2Fma => unsafe { run_avx2_fma(body) },
             Self::Portable => body(),
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn run_avx512<R>(body: impl FnOnce() -> R) -> R {
+    body()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -90,7 +122,18 @@ macro_rules! vectorised {
                 plain $(::<$($generic),+>)? ($($argument),*)
             }
 
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512 $(<$(const $generic: $kind),+>)? ($($argument: $type),*) {
+                plain $(::<$($generic),+>)? ($($argument),*)
+            }
+
             match isa {
+                // SAFETY: the variant is only made after its features were detected.
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Isa::Avx512 => unsafe {
+                    avx512 $(::<$($generic),+>)? ($($argument),*)
+                },
                 // SAFETY: the variant is only made after AVX2 and FMA were detected.
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Isa::Avx2Fma => unsafe {
@@ -103,9 +146,11 @@ macro_rules! vectorised {
 }
 pub(crate) use vectorised;
 
-/// The instruction set the kernels run on here: `"avx2+fma"` or `"portable"`.
+/// The instruction set the kernels run on here: `"avx512"`, `"avx2+fma"` or `"portable"`.
 pub fn instruction_set() -> &'static str {
     match Isa::current() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => "avx512",
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2Fma => "avx2+fma",
         Isa::Portable => "portable",

@@ -20,11 +20,13 @@ mod conv2d;
 mod elementwise;
 mod gemm;
 mod isa;
+mod lanes;
 mod linear;
 mod loss;
 mod microkernel;
 mod pack;
 mod parallel;
+mod peak;
 mod pool;
 mod resize;
 mod scratch;
@@ -45,6 +47,7 @@ pub use elementwise::{add, add_assign, relu, relu_backward};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use peak::peak_gigaflops;
 pub use pool::{
     GlobalPool, Pool2d, avg_pool_backward, avg_pool_forward, global_avg_pool_backward,
     global_avg_pool_forward, max_pool_backward, max_pool_forward,

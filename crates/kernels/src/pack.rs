@@ -22,7 +22,7 @@ const AHEAD: usize = 8;
 
 /// Floats that packing may write past the last panel of `lanes`, for want of a masked store.
 const fn slack(lanes: usize) -> usize {
-    if lanes.is_multiple_of(8) { 0 } else { 8 }
+    if lanes.is_multiple_of(4) { 0 } else { 8 }
 }
 
 static ZEROS: [f32; MAX_DEPTH] = [0.0; MAX_DEPTH];
@@ -41,6 +41,11 @@ pub(crate) trait Rows: Sync {
 
     /// The first `length` elements of `run` in `row`, or `None` where they are all zero.
     fn slice(&self, row: Self::Row, run: Self::Run, length: usize) -> Option<&[f32]>;
+
+    /// The whole of it, if its rows are in memory at one distance: the elements and the distance.
+    fn in_memory(&self) -> Option<(&[f32], usize)> {
+        None
+    }
 }
 
 /// A matrix in memory, each row `stride` after the last.
@@ -68,6 +73,10 @@ impl Rows for Matrix<'_> {
     fn slice(&self, row: usize, run: usize, length: usize) -> Option<&[f32]> {
         Some(&self.data[row + run..][..length])
     }
+
+    fn in_memory(&self) -> Option<(&[f32], usize)> {
+        Some((self.data, self.stride))
+    }
 }
 
 /// A factor of a product: its outer index is a row or a column of the result, its inner index is
@@ -82,6 +91,12 @@ pub(crate) trait Operand: Sync {
         inner: Range<usize>,
         panels: &mut [f32],
     );
+
+    /// If its outer index moves by one distance in memory and its inner index by 1: the elements and
+    /// the distance.
+    fn by_rows(&self) -> Option<(&[f32], usize)> {
+        None
+    }
 }
 
 /// The floats that panels of `lanes` take for `outer` × `inner`, with the slack.
@@ -96,6 +111,10 @@ pub(crate) struct ByRows<S>(pub(crate) S);
 pub(crate) struct ByColumns<S>(pub(crate) S);
 
 impl<S: Rows> Operand for ByRows<S> {
+    fn by_rows(&self) -> Option<(&[f32], usize)> {
+        self.0.in_memory()
+    }
+
     fn pack<const L: usize>(
         &self,
         isa: Isa,
@@ -106,9 +125,9 @@ impl<S: Rows> Operand for ByRows<S> {
         assert!(inner.len() <= MAX_DEPTH);
         assert!(panels.len() >= packed_length(L, outer.len(), inner.len()));
         match isa {
-            // SAFETY: the variant is only made after AVX2 and FMA were detected.
+            // SAFETY: the variants are only made after AVX2 and FMA were detected.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(isa, outer, inner, panels) },
+            Isa::Avx512 | Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(isa, outer, inner, panels) },
             Isa::Portable => self.pack_plain::<L>(isa, outer, inner, panels),
         }
     }
@@ -187,9 +206,9 @@ impl<S: Rows> Operand for ByColumns<S> {
         assert!(panels.len() >= packed_length(L, outer.len(), inner.len()));
         let rows: Vec<S::Row> = inner.map(|row| self.0.locate(row)).collect();
         match isa {
-            // SAFETY: the variant is only made after AVX2 and FMA were detected.
+            // SAFETY: the variants are only made after AVX2 and FMA were detected.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(outer, &rows, panels) },
+            Isa::Avx512 | Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(outer, &rows, panels) },
             Isa::Portable => self.pack_plain::<L>(outer, &rows, panels),
         }
     }
@@ -298,10 +317,10 @@ unsafe fn interleave<const L: usize>(
 ) {
     debug_assert!(place.len() >= length * L + slack(L));
     let done = match isa {
-        // SAFETY: the variant is only made where AVX2 was detected; the rest is the caller's
+        // SAFETY: the variants are only made where AVX2 was detected; the rest is the caller's
         // promise.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2Fma => unsafe { interleave_avx2(lanes, length, place.as_mut_ptr()) },
+        Isa::Avx512 | Isa::Avx2Fma => unsafe { interleave_avx2(lanes, length, place.as_mut_ptr()) },
         Isa::Portable => 0,
     };
     for (k, group) in place[..length * L].chunks_exact_mut(L).enumerate().skip(done) {
@@ -328,7 +347,11 @@ unsafe fn interleave_avx2<const L: usize>(
     use std::arch::x86_64::{_mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
     let done = length / 8 * 8;
     for k in (0..done).step_by(8) {
-        for first in (0..L).step_by(8) {
+        if L % 8 == 4 {
+            // SAFETY: `k + 8 <= length`, within the lanes, and the places are within `length * L`.
+            unsafe { interleave_last_four(lanes, k, place) };
+        }
+        for first in (0..L).step_by(8).filter(|first| L % 8 != 4 || first + 8 <= L) {
             let mut block = [_mm256_setzero_ps(); 8];
             for (row, lane) in block.iter_mut().zip(&lanes[first..]) {
                 // SAFETY: `k + 8 <= length`, within the lane.
@@ -343,6 +366,38 @@ unsafe fn interleave_avx2<const L: usize>(
         }
     }
     done
+}
+
+/// The last four lanes of eight inner indices from `k` on.
+///
+/// # Safety
+///
+/// Each lane is valid for reading `k + 8` floats, `place` for writing `(k + 8) * L`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn interleave_last_four<const L: usize>(lanes: &[*const f32; L], k: usize, place: *mut f32) {
+    use std::arch::x86_64::{
+        _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+    };
+    for k in [k, k + 4] {
+        // SAFETY: `k + 4` is at most the caller's `k + 8`.
+        let [a, b, c, d] = [4, 3, 2, 1].map(|back| unsafe { _mm_loadu_ps(lanes[L - back].add(k)) });
+        let (low, high) = (
+            (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d)),
+            (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d)),
+        );
+        let columns = [
+            _mm_movelh_ps(low.0, low.1),
+            _mm_movehl_ps(low.1, low.0),
+            _mm_movelh_ps(high.0, high.1),
+            _mm_movehl_ps(high.1, high.0),
+        ];
+        for (at, column) in columns.into_iter().enumerate() {
+            // SAFETY: the last four lanes of a group below `k + 4`.
+            unsafe { _mm_storeu_ps(place.add((k + at) * L + L - 4), column) };
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -26,11 +26,15 @@ pub(crate) enum Slot {
     Padded,
     /// Weights of merged groups.
     Wide,
+    /// Weights, or their gradient, transformed by Winograd's algorithm.
+    Transformed,
+    /// Tiles transformed by it.
+    Tiles,
 }
 
 thread_local! {
-    static BUFFERS: RefCell<[Vec<Line>; 6]> = const {
-        RefCell::new([const { Vec::new() }; 6])
+    static BUFFERS: RefCell<[Vec<Line>; 8]> = const {
+        RefCell::new([const { Vec::new() }; 8])
     };
 }
 

@@ -299,3 +299,96 @@ fn read_weights(file: &Path) -> Result<FileTensors, TrainError> {
     }
     Ok(tensors)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nn::Init;
+
+    fn model(name: &str, options: &Options) -> Model {
+        let network = zoo::network(name, options).expect("a known name");
+        let rng = |index| data::at(1, data::Stream::Init, 0, index as u64);
+        Model::initialized(network, Init::Xavier, 1.0, &nn::cpu(), rng)
+    }
+
+    fn card(options: Options) -> Card {
+        let classes: Vec<String> =
+            (0..options.classes).map(|index| format!("kind {index}")).collect();
+        Card {
+            classes,
+            validation: Validation { resize: 37, crop: 32 },
+            normalize: Normalize { mean: [120.0, 110.5, 100.0], std: [60.0, 61.0, 62.5] },
+            options,
+            step: 7,
+            split: Split { share: 0.25, seed: 11, embedded: false },
+            recipe: "mine".into(),
+        }
+    }
+
+    #[test]
+    fn a_folder_comes_back_as_it_was_written() {
+        let shape = Shape { blocks: [1, 2, 1, 1], channels: [8, 8, 16, 16], stem_channels: 8 };
+        for (name, stem) in [("resnet18d", StemSize::Imagenet), ("resnet50", StemSize::Small)] {
+            let options = Options { shape: Some(shape), stem, ..Options::plain(3) };
+            let (model, card) = (model(name, &options), card(options));
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), &model, &card).unwrap();
+            let (read_model, read_card) = read(folder.path(), &nn::cpu()).unwrap();
+            assert_eq!(read_card, card, "{name}");
+            assert_eq!(read_model.network, model.network, "{name}");
+            assert_eq!(read_model.tensors(), model.tensors(), "{name}");
+        }
+    }
+
+    /// A folder as timm itself writes one: no key of ours, no counters, levels as shares of 255.
+    #[test]
+    fn a_folder_of_timms_own_is_read() {
+        let options = Options::plain(4);
+        let model = model("resnet18", &options);
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &model, &card(options)).unwrap();
+        let config = json!({
+            "architecture": "resnet18",
+            "num_classes": 4,
+            "num_features": 512,
+            "pretrained_cfg": {
+                "input_size": [3, 224, 224],
+                "crop_pct": 0.875,
+                "mean": [0.5, 0.25, 0.125],
+                "std": [0.2, 0.2, 0.2],
+            },
+        });
+        fs::write(folder.path().join(CONFIG), config.to_string()).unwrap();
+        let (read_model, card) = read(folder.path(), &nn::cpu()).unwrap();
+        assert_eq!(read_model.tensors(), model.tensors());
+        assert_eq!(card.validation, Validation { resize: 256, crop: 224 });
+        assert_eq!(card.normalize.mean, [127.5, 63.75, 31.875]);
+        assert_eq!(card.classes[3], "class 3");
+    }
+
+    #[test]
+    fn broken_folders_say_what_is_wrong() {
+        let options = Options::plain(4);
+        let (model, card) = (model("resnet18", &options), card(options));
+        let folder = tempfile::tempdir().unwrap();
+        let refused = || read(folder.path(), &nn::cpu()).unwrap_err().to_string();
+        assert!(refused().contains("no model here"));
+        write(folder.path(), &model, &card).unwrap();
+        let config = fs::read_to_string(folder.path().join(CONFIG)).unwrap();
+        let with = |old: &str, new: &str| {
+            assert!(config.contains(old), "{old}");
+            fs::write(folder.path().join(CONFIG), config.replace(old, new)).unwrap();
+        };
+        with("\"network\": \"resnet18\"", "\"network\": \"resnet34\"");
+        assert!(refused().contains("missing"), "{}", refused());
+        with("\"network\": \"resnet18\"", "\"network\": \"resnet19\"");
+        assert!(refused().contains("did you mean"), "{}", refused());
+        with("\"num_classes\": 4", "\"num_classes\": 5");
+        assert!(refused().contains("fc.weight"), "{}", refused());
+        fs::write(folder.path().join(CONFIG), "[]").unwrap();
+        assert!(refused().contains("num_classes is missing"), "{}", refused());
+        fs::write(folder.path().join(WEIGHTS), b"12345678").unwrap();
+        with("\"num_classes\": 4", "\"num_classes\": 4");
+        assert!(refused().contains("not a whole safetensors file"), "{}", refused());
+    }
+}

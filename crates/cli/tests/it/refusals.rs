@@ -174,6 +174,32 @@ fn damaged_checkpoints_are_named_with_the_mend() {
     assert!(whole.len() == fs::read(&newest).unwrap().len());
 }
 
+/// A limit on the size of files stands in for a full disk: writes fail in the middle of a checkpoint.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_checkpoint_that_does_not_fit_is_named_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let (recipe, data) = (sandbox.recipe(), sandbox.colors());
+    let (recipe, data) = (recipe.to_str().unwrap(), data.to_str().unwrap());
+    let train = ["train", recipe, "--data", data, "--out"];
+    let model = |out: &str| fs::read(sandbox.path(out).join("model/model.safetensors")).unwrap();
+    sandbox.succeed(&[&train[..], &["whole"]].concat());
+
+    let limited = r#"trap "" XFSZ; ulimit -f 100; exec "$@""#;
+    let command = sandbox.command(&[&train[..], &["run"]].concat());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", limited, "sh"]).arg(command.get_program()).args(command.get_args());
+    let output = shell.current_dir(sandbox.path("")).output().unwrap();
+    let text = crate::fixtures::stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("checkpoints/step-00000003.safetensors"), "{text}");
+    let left = fs::read_dir(sandbox.path("run/checkpoints")).unwrap().count();
+    assert_eq!(left, 0, "half a checkpoint stays nowhere");
+
+    sandbox.succeed(&[&train[..], &["run", "--resume"]].concat());
+    assert!(model("run") == model("whole"));
+}
+
 #[test]
 fn damaged_models_are_named() {
     let sandbox = Sandbox::new();

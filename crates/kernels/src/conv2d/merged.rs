@@ -1,19 +1,20 @@
 //! Grouped convolution with few channels to a group, as one with fewer, wider groups: the weights
 //! between what were different groups are zero.
 //!
-//! The micro-kernel is 16 columns wide, so with 4 channels to a group three quarters of its lanes
+//! The micro-kernel is at least 16 columns wide, so with 4 channels to a group three quarters of its lanes
 //! would idle, and a product for each group would cost more than it computes. (Where an activation
 //! is infinite, zero weights make it not a number in the neighbouring groups too.)
 
 use super::{Conv2d, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
-use crate::microkernel::NR;
+use crate::microkernel::LEAST_COLUMNS;
 use crate::scratch::{self, Slot};
 
 /// The convolution with merged groups, if any fit together.
 pub(super) fn of(d: &Conv2d) -> Option<Conv2d> {
     let widest = d.group_in().max(d.group_out()).max(1);
-    let fits = |&together: &usize| d.groups.is_multiple_of(together) && together * widest <= NR;
-    let together = (2..=d.groups.min(NR)).rev().find(fits)?;
+    let fits =
+        |&together: &usize| d.groups.is_multiple_of(together) && together * widest <= LEAST_COLUMNS;
+    let together = (2..=d.groups.min(LEAST_COLUMNS)).rev().find(fits)?;
     Some(Conv2d { groups: d.groups / together, ..*d })
 }
 

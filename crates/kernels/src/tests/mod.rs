@@ -10,13 +10,13 @@ mod simple;
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use crate::isa;
+use crate::isa::{self, Isa};
 
 /// A small generator of random numbers (xorshift64*), so that a failing case can be run again.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -28,17 +28,17 @@ impl Random {
     }
 
     /// A number of `range`.
-    pub(super) fn of(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
+    pub(crate) fn of(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
         let (low, high) = range.into_inner();
         low + ((self.next() >> 33) as usize) % (high - low + 1)
     }
 
-    pub(super) fn flip(&mut self) -> bool {
+    pub(crate) fn flip(&mut self) -> bool {
         self.of(0..=1) == 1
     }
 
     /// `length` numbers in [−1, 1).
-    pub(super) fn numbers(&mut self, length: usize) -> Vec<f32> {
+    pub(crate) fn numbers(&mut self, length: usize) -> Vec<f32> {
         (0..length).map(|_| (self.next() >> 40) as f32 / 8_388_608.0 - 1.0).collect()
     }
 }
@@ -54,17 +54,15 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// The results of a kernel on each instruction set, after checking that 1, 2, 3 and 7 threads give
 /// the same bits.
-pub(super) fn results(run: impl Fn() -> Vec<Vec<f32>> + Sync) -> Vec<Vec<Vec<f32>>> {
+pub(crate) fn results(run: impl Fn() -> Vec<Vec<f32>> + Sync) -> Vec<Vec<Vec<f32>>> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let bits = |results: &[Vec<f32>]| -> Vec<Vec<u32>> {
         results.iter().map(|one| one.iter().map(|value| value.to_bits()).collect()).collect()
     };
-    [false, true]
+    Isa::all()
         .into_iter()
-        .map(|portable| {
-            let on = |pool: &rayon::ThreadPool| {
-                pool.install(|| if portable { isa::with_portable(&run) } else { run() })
-            };
+        .map(|isa| {
+            let on = |pool: &rayon::ThreadPool| pool.install(|| isa::with(isa, &run));
             let first = on(&POOLS[0]);
             for pool in &POOLS[1..] {
                 let other = on(pool);
@@ -76,13 +74,13 @@ pub(super) fn results(run: impl Fn() -> Vec<Vec<f32>> + Sync) -> Vec<Vec<Vec<f32
         .collect()
 }
 
-pub(super) fn wide(values: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
 /// Asserts that `found` is `expected` up to `tolerance` of the greatest magnitude expected.
 #[track_caller]
-pub(super) fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
+pub(crate) fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: lengths");
     let scale = expected.iter().fold(1e-3f64, |most, value| most.max(value.abs()));
     for (at, (&found, &expected)) in found.iter().zip(expected).enumerate() {
@@ -96,7 +94,7 @@ pub(super) fn assert_close(what: &str, found: &[f32], expected: &[f64], toleranc
 
 /// Asserts every path's results against the textbook's.
 #[track_caller]
-pub(super) fn assert_results(
+pub(crate) fn assert_results(
     what: &str,
     run: impl Fn() -> Vec<Vec<f32>> + Sync,
     expected: &[Vec<f64>],

@@ -1,0 +1,496 @@
+//! 3×3 convolution of stride 1 with fewer multiplications (Lavin and Gray 2015, arXiv 1509.09308):
+//! tiles of inputs and the weights are transformed, multiplied element by element, which over
+//! channels is a matrix product for each element, and transformed back.
+//!
+//! A task takes a block of tiles through all three steps in its own working memory, so no transformed
+//! image is ever whole. For the weight gradient, whose sum goes over the tiles, blocks are taken one
+//! after the other and each element of the transformed gradient is a task.
+
+mod gradient;
+mod scheme;
+#[cfg(test)]
+mod tests;
+
+use super::Conv2d;
+use crate::gemm::{Block, Panels, piece};
+use crate::isa::Isa;
+use crate::lanes::{Lanes, Plain};
+use crate::microkernel::{Write, tiled};
+use crate::pack::{Operand, packed_length};
+use crate::parallel;
+use crate::scratch::{self, Slot};
+pub(super) use gradient::weight_grad;
+use scheme::{Four, Scheme, Two, both};
+
+/// The most channels it is for: a panel of packed weights is one block deep.
+const MOST_CHANNELS: usize = 512;
+/// Channels come in whole vectors of every instruction set.
+const UNIT: usize = 16;
+/// Tiles of a block: several times the rows of any micro-kernel.
+const TILES: usize = 48;
+/// Rows of a matrix of one element are this much further apart than the channels, so that they do
+/// not share the lines of a cache.
+const SKEW: usize = 16;
+
+static ZEROS: [f32; MOST_CHANNELS] = [0.0; MOST_CHANNELS];
+
+/// How a convolution is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Direct,
+    /// F(2×2, 3×3).
+    Two,
+    /// F(4×4, 3×3).
+    Four,
+}
+
+/// The cheapest method by a count of multiply-adds, in which transforms weigh as measured.
+pub(super) fn method(d: &Conv2d) -> Method {
+    let fits = |channels: usize| channels.is_multiple_of(UNIT) && channels <= MOST_CHANNELS;
+    let plain = d.kernel == [3, 3] && d.stride == [1, 1] && d.dilation == [1, 1] && d.groups == 1;
+    let padded = d.padding[0] <= 2 && d.padding[1] <= 2;
+    if !(plain && padded && fits(d.c_in) && fits(d.c_out) && d.y_len() > 0 && d.c_in > 0) {
+        return Method::Direct;
+    }
+    let direct = d.positions() * 9 * d.c_in * d.c_out;
+    let cost = |side: usize| {
+        let tiles = d.n * d.out_h().div_ceil(side) * d.out_w().div_ceil(side);
+        let elements = (side + 2) * (side + 2);
+        elements * (tiles * (d.c_in * d.c_out + 8 * (d.c_in + d.c_out)) + 6 * d.c_in * d.c_out)
+    };
+    let (two, four) = (cost(2), cost(4));
+    if direct <= two.min(four) {
+        Method::Direct
+    } else if two <= four {
+        Method::Two
+    } else {
+        Method::Four
+    }
+}
+
+/// A convolution as Winograd's algorithm sees it: from an image to one of the same number of
+/// images.
+#[derive(Clone, Copy)]
+struct Plan {
+    from: Extent,
+    to: Extent,
+    padding: [usize; 2],
+    /// Rows and columns of tiles of an image of `to`, and tiles of the batch.
+    grid: [usize; 2],
+    tiles: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Extent {
+    h: usize,
+    w: usize,
+    channels: usize,
+}
+
+impl Plan {
+    fn of(n: usize, from: Extent, to: Extent, padding: [usize; 2], side: usize) -> Self {
+        let grid = [to.h.div_ceil(side), to.w.div_ceil(side)];
+        Self { from, to, padding, grid, tiles: n * grid[0] * grid[1] }
+    }
+
+    /// The forward product's plan.
+    fn forward(d: &Conv2d, side: usize) -> Self {
+        let from = Extent { h: d.h, w: d.w, channels: d.c_in };
+        let to = Extent { h: d.out_h(), w: d.out_w(), channels: d.c_out };
+        Self::of(d.n, from, to, d.padding, side)
+    }
+
+    /// The input gradient's: from `dy` to `dx`, the weights turned around.
+    fn backward(d: &Conv2d, side: usize) -> Self {
+        let Self { from, to, .. } = Self::forward(d, side);
+        Self::of(d.n, to, from, d.padding.map(|padding| 2 - padding), side)
+    }
+
+    /// The image a tile is in, and its first row and column there.
+    fn place(&self, tile: usize, side: usize) -> [usize; 3] {
+        let [rows, columns] = self.grid;
+        [tile / (rows * columns), tile / columns % rows * side, tile % columns * side]
+    }
+
+    /// Where the pixels that a tile of results comes from start.
+    fn inputs<const A: usize>(&self, x: &[f32], tile: usize) -> [[*const f32; A]; A] {
+        let [image, top, left] = self.place(tile, A - 2);
+        let [above, before] = self.padding;
+        self.from.pixels(x, image, [top.wrapping_sub(above), left.wrapping_sub(before)])
+    }
+
+    /// Where the pixels of a tile of results start.
+    fn results<const M: usize>(&self, y: &[f32], tile: usize) -> [[*const f32; M]; M] {
+        let [image, top, left] = self.place(tile, M);
+        self.to.pixels(y, image, [top, left])
+    }
+}
+
+impl Extent {
+    /// Where the pixels of a square start; those outside of the image are zeros.
+    fn pixels<const L: usize>(
+        &self,
+        data: &[f32],
+        image: usize,
+        [top, left]: [usize; 2],
+    ) -> [[*const f32; L]; L] {
+        let mut pixels = [[ZEROS.as_ptr(); L]; L];
+        for (i, row) in pixels.iter_mut().enumerate() {
+            for (j, pixel) in row.iter_mut().enumerate() {
+                // A negative coordinate is a huge one.
+                let (y, x) = (top.wrapping_add(i), left.wrapping_add(j));
+                if y < self.h && x < self.w {
+                    let start = ((image * self.h + y) * self.w + x) * self.channels;
+                    *pixel = data[start..][..self.channels].as_ptr();
+                }
+            }
+        }
+        pixels
+    }
+}
+
+/// Memory that tasks write to in disjoint places.
+#[derive(Clone, Copy)]
+struct Places {
+    start: *mut f32,
+    length: usize,
+}
+
+// SAFETY: a pointer and its bound; whoever writes through it promises that places are disjoint.
+unsafe impl Sync for Places {}
+// SAFETY: as above.
+unsafe impl Send for Places {}
+
+impl Places {
+    fn of(data: &mut [f32]) -> Self {
+        Self { start: data.as_mut_ptr(), length: data.len() }
+    }
+
+    /// The `count` floats from `at` on, checked to be inside.
+    fn at(&self, at: usize, count: usize) -> *mut f32 {
+        assert!(at + count <= self.length);
+        self.start.wrapping_add(at)
+    }
+}
+
+/// Defines a function of one scheme that takes an [`Isa`] and calls `$generic` with its vectors.
+macro_rules! laned {
+    (
+        $(#[$meta:meta])*
+        unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $generic:ident
+    ) => {
+        $(#[$meta])*
+        unsafe fn $name<S: Scheme<A, M>, const A: usize, const M: usize>(
+            isa: Isa,
+            $($argument: $type),*
+        ) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            unsafe fn avx512<S: Scheme<A, M>, const A: usize, const M: usize>(
+                $($argument: $type),*
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { $generic::<std::arch::x86_64::__m512, S, A, M>($($argument),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2<S: Scheme<A, M>, const A: usize, const M: usize>(
+                $($argument: $type),*
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { $generic::<std::arch::x86_64::__m256, S, A, M>($($argument),*) }
+            }
+            // SAFETY: the variants are only made where their features were detected; the rest is
+            // the caller's promise.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => avx512::<S, A, M>($($argument),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2Fma => avx2::<S, A, M>($($argument),*),
+                    Isa::Portable => $generic::<Plain, S, A, M>($($argument),*),
+                }
+            }
+        }
+    };
+}
+use laned;
+
+/// The convolution of `x` by the weights `w`, a factor whose outer index is an output channel and
+/// whose inner index is a tap and an input channel; `which` is not `Direct`.
+pub(super) fn forward(d: &Conv2d, which: Method, x: &[f32], w: &impl Operand, y: &mut [f32]) {
+    let isa = Isa::current();
+    match which {
+        Method::Two => run::<Two, 4, 2>(isa, &Plan::forward(d, 2), x, w, y),
+        _ => run::<Four, 6, 4>(isa, &Plan::forward(d, 4), x, w, y),
+    }
+}
+
+/// The gradient of the input, with the weights' outer index an input channel and their inner index a
+/// tap, the last first, and an output channel.
+pub(super) fn input_grad(d: &Conv2d, which: Method, dy: &[f32], w: &impl Operand, dx: &mut [f32]) {
+    let isa = Isa::current();
+    match which {
+        Method::Two => run::<Two, 4, 2>(isa, &Plan::backward(d, 2), dy, w, dx),
+        _ => run::<Four, 6, 4>(isa, &Plan::backward(d, 4), dy, w, dx),
+    }
+}
+
+fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
+    isa: Isa,
+    plan: &Plan,
+    x: &[f32],
+    w: &impl Operand,
+    y: &mut [f32],
+) {
+    tiled!(isa, run_tiled[S, A, M](isa, plan, x, w, y));
+}
+
+fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
+    isa: Isa,
+    plan: &Plan,
+    x: &[f32],
+    w: &impl Operand,
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (plan.from.channels, plan.to.channels);
+    let panel = A * A * inputs * N;
+    scratch::with(Slot::Transformed, outputs.div_ceil(N) * panel, |weights| {
+        parallel::chunks(weights, panel, |index, panel| {
+            let outer = index * N..((index + 1) * N).min(outputs);
+            transform_weights::<N, S, A, M>(isa, inputs, outer, w, panel);
+        });
+        let job = Job { plan, x, weights, y: Places::of(y), tiles: piece(plan.tiles, TILES, R) };
+        parallel::indices(plan.tiles.div_ceil(job.tiles), |task| {
+            let length = A * A * job.tiles * (inputs + outputs + 2 * SKEW);
+            scratch::with(Slot::Tiles, length, |space| {
+                job.run::<R, N, S, A, M>(isa, task * job.tiles, space);
+            });
+        });
+    });
+}
+
+/// Transforms the weights of one panel, into a panel for each element.
+fn transform_weights<const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
+    isa: Isa,
+    inputs: usize,
+    outer: std::ops::Range<usize>,
+    w: &impl Operand,
+    panel: &mut [f32],
+) {
+    let size = inputs * N;
+    scratch::with(Slot::Right, packed_length(N, N, 9 * inputs), |packed| {
+        for tap in 0..9 {
+            let inner = tap * inputs..(tap + 1) * inputs;
+            w.pack::<N>(isa, outer.clone(), inner, &mut packed[tap * size..]);
+        }
+        assert!(packed.len() >= 9 * size && panel.len() == A * A * size);
+        // SAFETY: the lengths were asserted.
+        unsafe { weights::<S, A, M>(isa, packed, size, panel) };
+    });
+}
+
+/// # Safety
+///
+/// `from` is nine times `size` long, a multiple of every vector, and `to` `A * A` times.
+#[inline(always)]
+unsafe fn weights_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
+    from: &[f32],
+    size: usize,
+    to: &mut [f32],
+) {
+    for at in (0..size).step_by(V::COUNT) {
+        let mut taps = [[V::zero(); 3]; 3];
+        for (tap, value) in taps.as_flattened_mut().iter_mut().enumerate() {
+            // SAFETY: below nine times `size`.
+            *value = unsafe { V::load(from.as_ptr().add(tap * size + at)) };
+        }
+        let done = both!(V, 3, A, taps, S::weight);
+        for (element, value) in done.as_flattened().iter().enumerate() {
+            // SAFETY: below `A * A` times `size`.
+            unsafe { value.store(to.as_mut_ptr().add(element * size + at)) };
+        }
+    }
+}
+
+laned! {
+    /// # Safety
+    ///
+    /// As [`weights_of`].
+    unsafe fn weights(from: &[f32], size: usize, to: &mut [f32]) = weights_of
+}
+
+/// What all tasks share.
+struct Job<'a> {
+    plan: &'a Plan,
+    x: &'a [f32],
+    weights: &'a [f32],
+    y: Places,
+    /// Tiles of a task.
+    tiles: usize,
+}
+
+impl Job<'_> {
+    /// A block of tiles from `first` on.
+    fn run<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
+        &self,
+        isa: Isa,
+        first: usize,
+        space: &mut [f32],
+    ) {
+        let (inputs, outputs) = (self.plan.from.channels, self.plan.to.channels);
+        let count = self.tiles.min(self.plan.tiles - first);
+        let (stride, out_stride) = (inputs + SKEW, outputs + SKEW);
+        let (size, out_size) = (self.tiles * stride, self.tiles * out_stride);
+        let (before, after) = space.split_at_mut(A * A * size);
+        assert!(after.len() >= A * A * out_size);
+        for tile in 0..count {
+            let spread = Spread { apart: size, width: inputs, panel: 0 };
+            let pixels = self.plan.inputs::<A>(self.x, first + tile);
+            // SAFETY: each pixel has `inputs` floats, and each element of the tile's has a row of
+            // at least as many from here on.
+            unsafe {
+                inputs_to::<S, A, M>(
+                    isa,
+                    &pixels,
+                    inputs,
+                    before[tile * stride..].as_mut_ptr(),
+                    spread,
+                )
+            };
+        }
+        let rows: Vec<usize> = (0..count).map(|tile| tile * out_stride).collect();
+        for element in 0..A * A {
+            for first in (0..outputs).step_by(N) {
+                let panel = (first / N * A * A + element) * inputs * N;
+                let block = Block {
+                    isa,
+                    depth: inputs,
+                    left: Panels::WholeRows { data: &before[element * size..], stride },
+                    right: &self.weights[panel..][..inputs * N],
+                    rows: &rows,
+                    first_column: first,
+                    columns: N.min(outputs - first),
+                    write: Write::Replace,
+                };
+                let after = &mut after[element * out_size..][..out_size];
+                // SAFETY: rows are `out_stride` apart, more than the columns, and all are inside.
+                unsafe { block.multiply::<R, N>(after.as_mut_ptr()) };
+            }
+        }
+        for tile in 0..count {
+            let from = after[tile * out_stride..].as_ptr();
+            // SAFETY: each element of the tile's has a row of `outputs` from here on, and no one
+            // else writes this tile.
+            unsafe {
+                outputs_from::<S, A, M>(isa, self.plan, first + tile, from, out_size, &self.y)
+            };
+        }
+    }
+}
+
+/// Where transformed tiles go: elements are `apart`, and of each, `width` channels are together,
+/// the next `panel` further on.
+#[derive(Clone, Copy)]
+struct Spread {
+    apart: usize,
+    width: usize,
+    panel: usize,
+}
+
+/// # Safety
+///
+/// Each of `pixels` is valid for reading `channels` floats, a multiple of every vector and of it
+/// within `spread.width`; `to` is valid for writing the places of `spread`.
+#[inline(always)]
+unsafe fn inputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
+    pixels: &[[*const f32; A]; A],
+    channels: usize,
+    to: *mut f32,
+    spread: Spread,
+) {
+    for (panel, first) in (0..channels).step_by(spread.width).enumerate() {
+        let last = (first + spread.width).min(channels);
+        for channel in (first..last).step_by(V::COUNT) {
+            let mut tile = [[V::zero(); A]; A];
+            for row in 0..A {
+                for column in 0..A {
+                    // SAFETY: below `channels`.
+                    tile[row][column] = unsafe { V::load(pixels[row][column].add(channel)) };
+                }
+            }
+            let done = both!(V, A, A, tile, S::input);
+            let place = panel * spread.panel + channel - first;
+            for (element, value) in done.as_flattened().iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { value.store(to.add(element * spread.apart + place)) };
+            }
+        }
+    }
+}
+
+laned! {
+    /// # Safety
+    ///
+    /// As [`inputs_of`].
+    unsafe fn inputs_to(
+        pixels: &[[*const f32; A]; A],
+        channels: usize,
+        to: *mut f32,
+        spread: Spread,
+    ) = inputs_of
+}
+
+/// Transforms a tile back and writes what is inside of the image.
+///
+/// # Safety
+///
+/// `from` is valid for reading the channels of `plan.to` for each element, `apart` from the last; no
+/// one else writes this tile of `y`.
+#[inline(always)]
+unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
+    plan: &Plan,
+    tile: usize,
+    from: *const f32,
+    apart: usize,
+    y: &Places,
+) {
+    let Extent { h, w, channels } = plan.to;
+    let [image, top, left] = plan.place(tile, M);
+    let (rows, columns) = (M.min(h - top), M.min(w - left));
+    let mut places = [[std::ptr::null_mut(); M]; M];
+    for (i, row) in places.iter_mut().enumerate().take(rows) {
+        let start = ((image * h + top + i) * w + left) * channels;
+        let line = y.at(start, columns * channels);
+        for (j, place) in row.iter_mut().enumerate().take(columns) {
+            *place = line.wrapping_add(j * channels);
+        }
+    }
+    for channel in (0..channels).step_by(V::COUNT) {
+        let mut elements = [[V::zero(); A]; A];
+        for (element, value) in elements.as_flattened_mut().iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *value = unsafe { V::load(from.add(element * apart + channel)) };
+        }
+        let done = both!(V, A, M, elements, S::output);
+        for (values, places) in done.iter().zip(&places).take(rows) {
+            for (value, place) in values.iter().zip(places).take(columns) {
+                // SAFETY: checked to be inside of `y`, and this tile's, the caller's promise.
+                unsafe { value.store(place.add(channel)) };
+            }
+        }
+    }
+}
+
+laned! {
+    /// # Safety
+    ///
+    /// As [`outputs_of`].
+    unsafe fn outputs_from(
+        plan: &Plan,
+        tile: usize,
+        from: *const f32,
+        apart: usize,
+        y: &Places,
+    ) = outputs_of
+}

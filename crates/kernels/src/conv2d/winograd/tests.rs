@@ -1,0 +1,118 @@
+//! Both schemes in all three products, whatever [`method`] would choose.
+
+use super::super::{forward_by, input_grad_by, weight_grad_by};
+use super::{Conv2d, Method, method};
+use crate::tests::{Random, assert_results, wide};
+use crate::textbook;
+
+fn plain(n: usize, [h, w]: [usize; 2], [c_in, c_out]: [usize; 2], padding: [usize; 2]) -> Conv2d {
+    let (kernel, stride, dilation) = ([3, 3], [1, 1], [1, 1]);
+    Conv2d { n, h, w, c_in, c_out, kernel, stride, padding, dilation, groups: 1 }
+}
+
+fn products(d: &Conv2d, method: Method, x: &[f32], w: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
+    // Stale contents must not matter.
+    let nan = |length| vec![f32::NAN; length];
+    let mut found = vec![nan(dy.len()), nan(x.len()), nan(w.len())];
+    forward_by(d, method, x, w, &mut found[0]);
+    input_grad_by(d, method, dy, w, &mut found[1]);
+    weight_grad_by(d, method, x, dy, &mut found[2]);
+    found
+}
+
+fn textbook(d: &Conv2d, x: &[f32], w: &[f32], dy: &[f32]) -> Vec<Vec<f64>> {
+    let (x, w, dy) = (wide(x), wide(w), wide(dy));
+    let mut expected = vec![vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
+    textbook::conv2d_forward(d, &x, &w, &mut expected[0]);
+    textbook::conv2d_input_grad(d, &dy, &w, &mut expected[1]);
+    textbook::conv2d_weight_grad(d, &x, &dy, &mut expected[2]);
+    expected
+}
+
+fn check(d: &Conv2d, random: &mut Random) {
+    let (x, w, dy) =
+        (random.numbers(d.x_len()), random.numbers(d.w_len()), random.numbers(d.y_len()));
+    let expected = textbook(d, &x, &w, &dy);
+    for (method, tolerance) in [(Method::Two, 3e-6), (Method::Four, 1e-5)] {
+        let run = || products(d, method, &x, &w, &dy);
+        assert_results(&format!("{d:?} by {method:?}"), run, &expected, tolerance);
+    }
+}
+
+#[test]
+fn random_shapes() {
+    let mut random = Random::new(50);
+    for _ in 0..40 {
+        let extent = [random.of(1..=13), random.of(1..=13)];
+        let channels = [16 * random.of(1..=4), 16 * random.of(1..=4)];
+        let padding = extent.map(|extent| random.of(if extent < 3 { 1 } else { 0 }..=2));
+        check(&plain(random.of(1..=3), extent, channels, padding), &mut random);
+    }
+}
+
+/// Shapes that cross the bounds of blocks of tiles.
+#[test]
+fn chosen_shapes() {
+    let mut random = Random::new(51);
+    for (n, extent, channels) in [
+        (3, 21, [32, 64]),
+        (40, 4, [16, 16]),
+        (2, 3, [512, 16]),
+        (2, 2, [16, 512]),
+        (9, 33, [16, 16]),
+    ] {
+        check(&plain(n, [extent, extent], channels, [1, 1]), &mut random);
+    }
+}
+
+/// On layers like those of a ResNet, with inputs behind a rectifier: the greatest error over the
+/// greatest result, beside that of the direct product in the same precision.
+#[test]
+fn errors_are_a_small_multiple_of_the_direct_products() {
+    let mut random = Random::new(52);
+    for (n, extent, channels) in [(1, 28, 64), (1, 14, 128), (2, 7, 256)] {
+        let d = plain(n, [extent, extent], [channels; 2], [1, 1]);
+        let x: Vec<f32> = random.numbers(d.x_len()).iter().map(|x| x.max(0.0)).collect();
+        let (w, dy) = (random.numbers(d.w_len()), random.numbers(d.y_len()));
+        let expected = textbook(&d, &x, &w, &dy);
+        let errors = |method| -> Vec<f64> {
+            let found = products(&d, method, &x, &w, &dy);
+            found.iter().zip(&expected).map(|(found, expected)| error(found, expected)).collect()
+        };
+        let direct = errors(Method::Direct);
+        for (method, most) in [(Method::Two, 4.0), (Method::Four, 16.0)] {
+            let errors = errors(method);
+            for (error, direct) in errors.iter().zip(&direct) {
+                println!("{extent} px, {channels}: {method:?} {error:.1e}, direct {direct:.1e}");
+                assert!(*error <= most * direct, "{method:?}: {error} where direct has {direct}");
+            }
+        }
+    }
+}
+
+fn error(found: &[f32], expected: &[f64]) -> f64 {
+    let greatest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    let apart = found.iter().zip(expected).map(|(found, value)| (f64::from(*found) - value).abs());
+    apart.fold(0.0, f64::max) / greatest
+}
+
+#[test]
+fn chooses_by_the_shape() {
+    let resnet = |extent, channels| plain(16, [extent, extent], [channels; 2], [1, 1]);
+    assert_eq!(method(&resnet(56, 64)), Method::Four);
+    assert_eq!(method(&resnet(7, 512)), Method::Four);
+    assert_eq!(method(&resnet(2, 512)), Method::Two);
+    let odd = [
+        Conv2d { stride: [2, 1], ..resnet(56, 64) },
+        Conv2d { dilation: [1, 2], ..resnet(56, 64) },
+        Conv2d { groups: 2, ..resnet(56, 64) },
+        Conv2d { kernel: [3, 1], ..resnet(56, 64) },
+        Conv2d { padding: [3, 1], ..resnet(56, 64) },
+        resnet(56, 65),
+        resnet(56, 1024),
+        Conv2d { n: 0, ..resnet(56, 64) },
+    ];
+    for d in odd {
+        assert_eq!(method(&d), Method::Direct, "{d:?}");
+    }
+}
