@@ -32,6 +32,8 @@ pub(crate) enum Verb {
     Tricks(Tricks),
     /// Check this machine: devices, instruction sets, forward and gradients
     Doctor(Doctor),
+    /// Time training steps, inference or single layers on random inputs
+    Bench(Bench),
     /// Print shell completions
     Completions { shell: Shell },
 }
@@ -155,4 +157,71 @@ pub(crate) struct Doctor {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) of: BenchOf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchOf {
+    /// Full training steps: forward, loss, backward, update
+    Step(BenchCommon),
+    /// Inference with the batch norms folded away
+    Infer(BenchCommon),
+    /// Each convolution of the network in its three products
+    Layers(BenchCommon),
+}
+
+impl Bench {
+    pub(crate) fn common(&self) -> &BenchCommon {
+        match &self.of {
+            BenchOf::Step(common) | BenchOf::Infer(common) | BenchOf::Layers(common) => common,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchCommon {
+    /// A network that `trickbag models` lists
+    #[arg(long, default_value = "resnet50d")]
+    pub(crate) model: String,
+    /// Side of the images, pixels
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    size: u16,
+    /// Images at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Times to measure, of which the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    steps: u16,
+    /// The stem for images of at most 64 pixels
+    #[arg(long)]
+    pub(crate) small_stem: bool,
+    /// Threads that compute [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Print {"images_per_second", "milliseconds", "gigaflops", "peak_memory_bytes", …}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl BenchCommon {
+    pub(crate) fn size(&self) -> usize {
+        usize::from(self.size)
+    }
+
+    pub(crate) fn batch(&self) -> usize {
+        usize::from(self.batch)
+    }
+
+    pub(crate) fn steps(&self) -> usize {
+        usize::from(self.steps)
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        Threads { threads: self.threads, loader_threads: None }.compute()
+    }
 }

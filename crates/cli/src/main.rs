@@ -11,10 +11,10 @@ use clap::Parser;
 
 use args::{Args, Verb};
 
-/// Training allocates and frees the same large buffers each step; this allocator keeps them, where the system's gives
-/// every one back and pays for its pages again.
+/// Training allocates and frees the same large buffers each step: kept, their pages are paid for once.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: kernels::Recycling<mimalloc::MiMalloc> =
+    kernels::Recycling::new(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -35,6 +35,7 @@ fn run(args: Args) -> Result<()> {
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),
         Verb::Doctor(args) => verbs::doctor::run(&args),
+        Verb::Bench(args) => verbs::bench::run(&args),
         Verb::Completions { shell } => verbs::completions(shell),
     }
 }
@@ -43,6 +44,6 @@ fn run(args: Args) -> Result<()> {
 fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<output::Usage>()
         || error.is::<recipe::RecipeErrors>()
-        || error.is::<zoo::UnknownNetwork>()
+        || error.is::<zoo::NetworkError>()
         || error.downcast_ref::<train::TrainError>().is_some_and(train::TrainError::is_usage)
 }

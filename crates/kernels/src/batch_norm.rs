@@ -10,6 +10,7 @@ use crate::check;
 use crate::isa::{Isa, vectorised};
 use crate::parallel;
 use crate::scratch::{self, Slot};
+use crate::stream;
 
 /// What follows the normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -332,9 +333,28 @@ fn normalise(
             let start = index * d.chunk();
             let x = &x[start..][..part.len()];
             let residual = residual.map(|residual| &residual[start..][..part.len()]);
-            normalise_chunk(isa, x, [means, scales, betas], residual, floor, part);
+            let factors = [means, scales, betas];
+            if d.length() < stream::STREAMED {
+                return normalise_chunk(isa, x, factors, residual, floor, part);
+            }
+            streamed(isa, width, part, |at, row| {
+                let residual = residual.map(|residual| &residual[at..][..row.len()]);
+                normalise_chunk(isa, &x[at..][..row.len()], factors, residual, floor, row);
+            });
         });
     });
+}
+
+/// Writes `to` past the caches, as `body(start, row)` gives it for each `width` of it.
+fn streamed(isa: Isa, width: usize, to: &mut [f32], body: impl Fn(usize, &mut [f32])) {
+    scratch::with(Slot::Left, width, |space| {
+        for (index, to) in to.chunks_mut(width).enumerate() {
+            let row = &mut space[..to.len()];
+            body(index * width, row);
+            stream::copy(isa, row, to);
+        }
+    });
+    stream::fence();
 }
 
 vectorised! {
@@ -426,17 +446,11 @@ fn backward(
     if d.length() == 0 {
         return;
     }
-    let dresidual = dresidual.map(|dresidual| &*masked(isa, d, saved.y, dy, dresidual));
-    let (dy, activation) = match dresidual {
-        Some(masked) => (masked, Activation::Identity),
-        None => (dy, d.activation),
-    };
-    let d = &BatchNorm { activation, ..*d };
     let width = d.width();
     scratch::with(Slot::Shared, 4 * width, |wide| {
         let (means, factors) = wide.split_at_mut(width);
         repeat(saved.mean, means);
-        backward_sums(isa, d, &saved, dy, means, (dgamma, dbeta));
+        let dresidual = backward_sums(isa, d, &saved, dy, means, (dgamma, dbeta), dresidual);
         let (scales, rest) = factors.split_at_mut(width);
         let (shifts, slopes) = rest.split_at_mut(width);
         for (k, dgamma) in dgamma.iter_mut().enumerate() {
@@ -450,45 +464,30 @@ fn backward(
                 slopes[at] = *dgamma * inverse * share;
             }
         }
-        input_gradient(isa, d, &saved, dy, [means, scales, shifts, slopes], dx);
+        // The gradient of the residual is what the activation let through.
+        let (dy, activation) = match dresidual {
+            Some(through) => (through, Activation::Identity),
+            None => (dy, d.activation),
+        };
+        let d = BatchNorm { activation, ..*d };
+        input_gradient(isa, &d, &saved, dy, [means, scales, shifts, slopes], dx);
     });
 }
 
-/// Writes the gradient behind the activation, which is that of the residual.
-fn masked<'a>(
-    isa: Isa,
-    d: &BatchNorm,
-    y: &[f32],
-    dy: &[f32],
-    dresidual: &'a mut [f32],
-) -> &'a mut [f32] {
-    parallel::chunks(dresidual, parallel::ELEMENTS, |index, part| {
-        let start = index * parallel::ELEMENTS;
-        let (y, dy) = (&y[start..][..part.len()], &dy[start..][..part.len()]);
-        match d.activation {
-            Activation::Identity => part.copy_from_slice(dy),
-            Activation::Relu => isa.run(|| {
-                for ((to, &y), &dy) in part.iter_mut().zip(y).zip(dy) {
-                    *to = if y > 0.0 { dy } else { 0.0 };
-                }
-            }),
-        }
-    });
-    dresidual
-}
-
-/// Σ g (x − μ) and Σ g, in chunks that are merged in order.
-fn backward_sums(
+/// Σ g (x − μ) and Σ g, in chunks that are merged in order; on the way, g is written to `through` if
+/// it is wanted, and given back.
+fn backward_sums<'a>(
     isa: Isa,
     d: &BatchNorm,
     saved: &BatchNormSaved<'_>,
     dy: &[f32],
     means: &[f32],
     (products, sums): (&mut [f32], &mut [f32]),
-) {
+    through: Option<&'a mut [f32]>,
+) -> Option<&'a [f32]> {
     let pair = 2 * d.channels;
     scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
-        parallel::chunks(partials, pair, |index, partial| {
+        let sum = |index: usize, partial: &mut [f32]| {
             let range = index * d.chunk()..((index + 1) * d.chunk()).min(dy.len());
             let (x, y, dy) = (&saved.x[range.clone()], &saved.y[range.clone()], &dy[range]);
             scratch::with(Slot::Left, 2 * means.len(), |space| {
@@ -501,7 +500,23 @@ fn backward_sums(
                 fold(products, product);
                 fold(sums, sum);
             });
-        });
+        };
+        let through = match through {
+            None => {
+                parallel::chunks(partials, pair, sum);
+                None
+            }
+            Some(through) => {
+                let chunks = (&mut *through, d.chunk());
+                parallel::chunks2((partials, pair), chunks, |index, partial, through| {
+                    sum(index, partial);
+                    let start = index * d.chunk();
+                    let range = start..start + through.len();
+                    mask(isa, d, &saved.y[range.clone()], &dy[range], means.len(), through);
+                });
+                Some(&*through)
+            }
+        };
         let partials = &*partials;
         parallel::chunks2((products, MERGED), (sums, MERGED), |index, products, sums| {
             let width = products.len();
@@ -519,7 +534,28 @@ fn backward_sums(
                 sums[k] = totals[1][k] as f32;
             }
         });
-    });
+        through
+    })
+}
+
+/// Writes a chunk of the gradient behind the activation.
+fn mask(isa: Isa, d: &BatchNorm, y: &[f32], dy: &[f32], width: usize, through: &mut [f32]) {
+    let masked = |at: usize, to: &mut [f32]| {
+        let (y, dy) = (&y[at..][..to.len()], &dy[at..][..to.len()]);
+        match d.activation {
+            Activation::Identity => to.copy_from_slice(dy),
+            Activation::Relu => isa.run(|| {
+                for ((to, &y), &dy) in to.iter_mut().zip(y).zip(dy) {
+                    *to = masked_by::<true>(y, dy);
+                }
+            }),
+        }
+    };
+    if d.length() < stream::STREAMED {
+        masked(0, through);
+    } else {
+        streamed(isa, width, through, masked);
+    }
 }
 
 vectorised! {
@@ -578,9 +614,18 @@ fn input_gradient(
     parallel::chunks(dx, d.chunk(), |index, dx| {
         let range = index * d.chunk()..index * d.chunk() + dx.len();
         let (x, y, dy) = (&saved.x[range.clone()], &saved.y[range.clone()], &dy[range]);
-        match d.activation {
-            Activation::Identity => gradient_chunk::<false>(isa, x, y, dy, factors, dx),
-            Activation::Relu => gradient_chunk::<true>(isa, x, y, dy, factors, dx),
+        let gradient = |at: usize, dx: &mut [f32]| {
+            let range = at..at + dx.len();
+            let (x, y, dy) = (&x[range.clone()], &y[range.clone()], &dy[range]);
+            match d.activation {
+                Activation::Identity => gradient_chunk::<false>(isa, x, y, dy, factors, dx),
+                Activation::Relu => gradient_chunk::<true>(isa, x, y, dy, factors, dx),
+            }
+        };
+        if d.length() < stream::STREAMED {
+            gradient(0, dx);
+        } else {
+            streamed(isa, factors[0].len(), dx, gradient);
         }
     });
 }

@@ -9,11 +9,12 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::isa::Isa;
+use crate::isa::{Isa, prefetch_all};
 use crate::microkernel::{self, Left, MOST_ROWS, Tile, Write, tiled};
-use crate::pack::{Operand, packed_length};
+use crate::pack::{LINE, Operand, packed_length};
 use crate::parallel;
 use crate::scratch::{self, Slot};
+use crate::stream;
 
 /// Rows of a packed block of A.
 const MC: usize = 144;
@@ -28,7 +29,7 @@ const TILE_ROWS: usize = 2 * MC;
 /// The least and the greatest number of columns of that tile.
 const TILE_COLUMNS: [usize; 2] = [256, 1152];
 /// Columns of B that are packed at once beside it.
-const PIECE_COLUMNS: usize = 128;
+const PIECE_COLUMNS: usize = 256;
 /// [`multiply_reduce`] aims at this many tasks.
 const REDUCE_TASKS: usize = 16;
 /// The most floats it spends on partial sums.
@@ -38,8 +39,6 @@ const PARTIALS: usize = 1 << 20;
 /// multiples are too bad for that.
 const DIRECT_COLUMNS: usize = 256;
 const DIRECT_STRIDE: usize = 1024;
-/// A result of at least this many floats does not stay in a cache, and is written past it.
-const STREAMED: usize = 4 << 20;
 
 /// C is `rows × columns`, and `inner` is summed over.
 #[derive(Clone, Copy)]
@@ -105,7 +104,7 @@ fn multiply_tiled<const M: usize, const N: usize>(
     let depth = piece(shape.inner, KC, 4);
     let padded = shape.columns.next_multiple_of(N);
     let direct = left.by_rows().filter(|&(_, stride)| worth_direct(shape, stride));
-    let streams = depth >= shape.inner && shape.rows * shape.columns >= STREAMED;
+    let streams = depth >= shape.inner && shape.rows * shape.columns >= stream::STREAMED;
     let first_write = if streams { Write::Stream } else { Write::Replace };
     scratch::with(Slot::Shared, packed_length(N, padded, shape.inner), |shared| {
         pack_whole::<N>(isa, shape, depth, right, shared);
@@ -137,6 +136,7 @@ fn multiply_tiled<const M: usize, const N: usize>(
                         first_column: columns.start,
                         columns: columns.len(),
                         write: if start > 0 { Write::Add } else { first_write },
+                        ahead: [&[]; 2],
                     };
                     // SAFETY: the offsets were checked, and no other task has these rows and
                     // columns.
@@ -281,12 +281,27 @@ impl Job {
                 for start in self.inner.clone().step_by(KC) {
                     let inner = start..(start + KC).min(self.inner.end);
                     left.pack::<M>(isa, rows.clone(), inner.clone(), packed_left);
+                    let next = inner.end..(inner.end + KC).min(self.inner.end);
+                    // Of a factor of which this tile reads a part, the stretch is mostly others'.
+                    let ahead = [
+                        if rows.len() == self.shape.rows {
+                            left.stretch(next.clone())
+                        } else {
+                            &[]
+                        },
+                        if self.columns.len() == self.shape.columns {
+                            right.stretch(next)
+                        } else {
+                            &[]
+                        },
+                    ];
                     for first in self.columns.clone().step_by(PIECE_COLUMNS) {
                         let columns = first..(first + PIECE_COLUMNS).min(self.columns.end);
                         right.pack::<N>(isa, columns.clone(), inner.clone(), packed_right);
                         let block = Block {
                             isa,
                             depth: inner.len(),
+                            ahead: ahead.map(|data| part(data, &columns, &self.columns)),
                             left: Panels::Packed(packed_left),
                             right: packed_right,
                             rows: &offsets[..rows.len()],
@@ -306,6 +321,12 @@ impl Job {
             });
         });
     }
+}
+
+/// The part of `data` that is to all of it as `columns` are to all columns.
+fn part<'a>(data: &'a [f32], columns: &Range<usize>, all: &Range<usize>) -> &'a [f32] {
+    let at = |column: usize| data.len() * (column - all.start) / all.len();
+    &data[at(columns.start)..at(columns.end)]
 }
 
 /// The left factor of a block.
@@ -391,6 +412,8 @@ pub(crate) struct Block<'a> {
     pub(crate) first_column: usize,
     pub(crate) columns: usize,
     pub(crate) write: Write,
+    /// What is packed next: it is asked for meanwhile.
+    pub(crate) ahead: [&'a [f32]; 2],
 }
 
 impl Block<'_> {
@@ -402,6 +425,11 @@ impl Block<'_> {
         let depth = self.depth;
         self.left.check::<M>(self.rows.len(), depth);
         assert!(self.right.len() >= self.columns.next_multiple_of(N) * depth);
+        let tiles = self.columns.div_ceil(N) * self.rows.len().div_ceil(M);
+        let mut ahead = self.ahead.map(|data| {
+            let lines = data.len().div_ceil(LINE).div_ceil(tiles.max(1));
+            data.chunks((lines * LINE).max(1))
+        });
         self.isa.run(|| {
             for column in (0..self.columns).step_by(N) {
                 let right = &self.right[column * depth..];
@@ -418,6 +446,9 @@ impl Block<'_> {
                         write: self.write,
                     };
                     let left = self.left.panel::<M>(panel * M, rows.len(), depth);
+                    for ahead in &mut ahead {
+                        prefetch_all(ahead.next().unwrap_or(&[]));
+                    }
                     // SAFETY: the assertions above cover the panels, the caller's promise the tile.
                     unsafe {
                         microkernel::multiply::<M, N>(self.isa, depth, left, right.as_ptr(), &tile);
@@ -426,7 +457,7 @@ impl Block<'_> {
             }
         });
         if self.write == Write::Stream {
-            microkernel::fence();
+            stream::fence();
         }
     }
 }

@@ -102,6 +102,21 @@ pub(crate) fn prefetch(place: *const f32) {
     let _ = place;
 }
 
+/// Asks for the cache lines of `data` in the second-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_all(data: &[f32]) {
+    for line in data.chunks(16) {
+        // SAFETY: SSE is part of the architecture's baseline, and a prefetch reads nothing.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
+    }
+}
+
 /// Defines a function of plain loops that takes an [`Isa`] before its own arguments and is compiled
 /// once for each.
 macro_rules! vectorised {

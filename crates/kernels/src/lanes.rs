@@ -18,6 +18,13 @@ pub(crate) trait Lanes: Copy {
     /// `to` is valid for writing `COUNT` floats; the machine has the instruction set.
     unsafe fn store(self, to: *mut f32);
 
+    /// [`Self::store`] past the caches; what follows must wait for [`crate::stream::fence`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::store`], and `to` is aligned to the whole vector.
+    unsafe fn stream(self, to: *mut f32);
+
     fn add(self, other: Self) -> Self;
 
     fn sub(self, other: Self) -> Self;
@@ -53,6 +60,12 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to) };
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
     }
@@ -75,7 +88,7 @@ impl Lanes for Plain {
 
 macro_rules! lanes {
     (
-        $type:ident, $count:literal, $zero:ident, $load:ident, $store:ident, $set:ident, $add:ident,
+        $type:ident, $count:literal, $zero:ident, $load:ident, $store:ident, $stream:ident, $set:ident, $add:ident,
         $sub:ident, $mul:ident, $fma:ident
     ) => {
         #[cfg(target_arch = "x86_64")]
@@ -98,6 +111,12 @@ macro_rules! lanes {
             unsafe fn store(self, to: *mut f32) {
                 // SAFETY: the caller's promise.
                 unsafe { std::arch::x86_64::$store(to, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn stream(self, to: *mut f32) {
+                // SAFETY: the caller's promise.
+                unsafe { std::arch::x86_64::$stream(to, self) }
             }
 
             #[inline(always)]
@@ -133,6 +152,7 @@ lanes!(
     _mm512_setzero_ps,
     _mm512_loadu_ps,
     _mm512_storeu_ps,
+    _mm512_stream_ps,
     _mm512_set1_ps,
     _mm512_add_ps,
     _mm512_sub_ps,
@@ -145,6 +165,7 @@ lanes!(
     _mm256_setzero_ps,
     _mm256_loadu_ps,
     _mm256_storeu_ps,
+    _mm256_stream_ps,
     _mm256_set1_ps,
     _mm256_add_ps,
     _mm256_sub_ps,

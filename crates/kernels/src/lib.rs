@@ -23,6 +23,7 @@ mod isa;
 mod lanes;
 mod linear;
 mod loss;
+mod memory;
 mod microkernel;
 mod pack;
 mod parallel;
@@ -30,6 +31,7 @@ mod peak;
 mod pool;
 mod resize;
 mod scratch;
+mod stream;
 #[cfg(test)]
 mod tests;
 pub mod textbook;
@@ -47,6 +49,7 @@ pub use elementwise::{add, add_assign, relu, relu_backward};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use memory::{Recycling, overwritten};
 pub use peak::peak_gigaflops;
 pub use pool::{
     GlobalPool, Pool2d, avg_pool_backward, avg_pool_forward, global_avg_pool_backward,

@@ -39,7 +39,7 @@ pub(crate) enum Write {
     /// It replaces what is there.
     Replace,
     /// It replaces what is there, past the caches where rows are aligned for that. What follows
-    /// must wait for [`fence`].
+    /// must wait for [`crate::stream::fence`].
     Stream,
     /// It is added to what is there.
     Add,
@@ -272,15 +272,5 @@ unsafe fn portable<const M: usize, const N: usize>(
         for (place, &value) in target.iter_mut().zip(sum) {
             *place = if tile.write == Write::Add { *place + value } else { value };
         }
-    }
-}
-
-/// Makes what [`Write::Stream`] wrote visible before anything that follows.
-#[inline]
-pub(crate) fn fence() {
-    // SAFETY: SSE is part of the architecture's baseline.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
     }
 }

@@ -12,7 +12,7 @@ use crate::isa::{Isa, prefetch};
 pub(crate) const MAX_DEPTH: usize = 512;
 
 /// Floats of a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// Rows copied into all panels before the next.
 const TOGETHER: usize = 4;
@@ -96,6 +96,11 @@ pub(crate) trait Operand: Sync {
     /// the distance.
     fn by_rows(&self) -> Option<(&[f32], usize)> {
         None
+    }
+
+    /// What will be read to pack all of `inner`, if that is one stretch of memory, else nothing.
+    fn stretch(&self, _inner: Range<usize>) -> &[f32] {
+        &[]
     }
 }
 
@@ -196,6 +201,12 @@ impl<S: Rows> ByRows<S> {
 }
 
 impl<S: Rows> Operand for ByColumns<S> {
+    fn stretch(&self, inner: Range<usize>) -> &[f32] {
+        self.0.in_memory().map_or(&[], |(data, stride)| {
+            &data[(inner.start * stride).min(data.len())..(inner.end * stride).min(data.len())]
+        })
+    }
+
     fn pack<const L: usize>(
         &self,
         isa: Isa,

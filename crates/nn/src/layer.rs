@@ -111,6 +111,23 @@ impl Layer {
         }
     }
 
+    /// The dims of every convolution in here for `n` images `[h, w, c]`; returns the output's `[h, w, c]`.
+    pub fn convolutions(&self, n: usize, at: [usize; 3], found: &mut Vec<Conv2d>) -> [usize; 3] {
+        match self {
+            Layer::ConvBn(layer) => found.push(layer.dims([n, at[0], at[1]])),
+            Layer::MaxPool(_) | Layer::AvgPool(_) => {}
+            Layer::Residual(block) => {
+                let mut walk = |layers: &[Layer]| {
+                    layers.iter().fold(at, |at, layer| layer.convolutions(n, at, found))
+                };
+                let inner = walk(&block.path_a);
+                walk(&block.path_b);
+                found.push(block.last.dims([n, inner[0], inner[1]]));
+            }
+        }
+        self.output(at)
+    }
+
     /// Every convolution with its batch norm in here, in the network's order.
     pub fn conv_bns<'a>(&'a self, found: &mut Vec<&'a ConvBn>) {
         match self {

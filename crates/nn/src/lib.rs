@@ -2,6 +2,7 @@
 //!
 //! Only this crate names Burn's backends. Above it a tensor is `Tensor<D>` and train or evaluate is an argument.
 
+mod folded;
 mod init;
 mod layer;
 mod nag;
@@ -10,13 +11,14 @@ mod parameter;
 mod statistics;
 
 pub use burn::tensor::{Device, Tensor, TensorData};
+pub use folded::Folded;
 pub use init::Init;
-pub use kernels::{Activation, Nag};
+pub use kernels::{Activation, Conv2d, Nag};
 pub use layer::{ConvBn, Layer, Linear, Mode, Pass, Residual, chain};
 pub use nag::Velocity;
 pub use ops::{
     Affine, ConvOptions, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train, conv2d,
-    cross_entropy, global_avg_pool, linear, max_pool,
+    conv2d_inference, cross_entropy, global_avg_pool, linear, max_pool,
 };
 pub use parameter::{Fans, Leaves, Parameter, ParameterSpec, Parameters};
 pub use statistics::Statistics;

@@ -28,7 +28,7 @@ pub enum TrainError {
     Log(#[from] LogError),
 
     #[error(transparent)]
-    Network(#[from] zoo::UnknownNetwork),
+    Network(#[from] zoo::NetworkError),
 
     #[error(
         "recipe {recipe} trains on a dataset of yours: give its path with --data (a folder of class folders, or a \

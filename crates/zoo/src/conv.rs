@@ -31,6 +31,11 @@ impl Conv {
         self
     }
 
+    pub(crate) fn groups(mut self, groups: usize) -> Conv {
+        self.0.groups = groups;
+        self
+    }
+
     pub(crate) fn without_relu(mut self) -> Conv {
         self.0.activation = Activation::Identity;
         self

@@ -119,6 +119,7 @@ mod tests {
             ("resnet50d", 25_576_264, 4.3288),
             ("resnet101d", 44_568_392, 8.0410),
             ("resnet152d", 60_212_040, 11.7533),
+            ("mobilenetv1_100", 4_231_976, 0.5687),
         ] {
             let cost = cost_of(name);
             assert_eq!(cost.parameters, parameters, "{name}");

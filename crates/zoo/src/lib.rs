@@ -3,6 +3,7 @@
 mod conv;
 mod cost;
 mod draw;
+mod mobilenet;
 mod model;
 mod network;
 mod resnet;
@@ -43,21 +44,36 @@ impl Options {
     }
 }
 
-/// No network has this name.
+/// A network that there is not.
 #[derive(Debug, thiserror::Error)]
-#[error("no network is named {name:?}; did you mean {nearest:?}? `trickbag models` lists them all")]
-pub struct UnknownNetwork {
-    pub name: String,
-    pub nearest: String,
+pub enum NetworkError {
+    #[error(
+        "no network is named {name:?}; did you mean {nearest:?}? `trickbag models` lists them all"
+    )]
+    Unknown { name: String, nearest: String },
+
+    #[error(
+        "{name} comes in one shape: leave network.shape out, and take network.stem = \"imagenet\"; only the ResNets \
+         have others"
+    )]
+    OneShape { name: String },
 }
 
 /// Every name that [`network`] builds.
 pub fn names() -> Vec<String> {
-    resnet::names()
+    let mut names = resnet::names();
+    names.push(mobilenet::NAME.to_owned());
+    names
 }
 
 /// The network of this name.
-pub fn network(name: &str, options: &Options) -> Result<Network, UnknownNetwork> {
+pub fn network(name: &str, options: &Options) -> Result<Network, NetworkError> {
+    if name == mobilenet::NAME {
+        if *options != Options::plain(options.classes) {
+            return Err(NetworkError::OneShape { name: name.to_owned() });
+        }
+        return Ok(mobilenet::network(options.classes));
+    }
     match resnet::by_name(name) {
         Some(resnet) => {
             let resnet = resnet.reshaped(options);
@@ -67,7 +83,7 @@ pub fn network(name: &str, options: &Options) -> Result<Network, UnknownNetwork>
         None => {
             let likeness = |known: &String| (strsim::jaro_winkler(known, name) * 1e6) as u64;
             let nearest = names().into_iter().max_by_key(likeness).unwrap_or_default();
-            Err(UnknownNetwork { name: name.to_owned(), nearest })
+            Err(NetworkError::Unknown { name: name.to_owned(), nearest })
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nn::{Device, Init, Mode, ParameterSpec, Parameters, Pass, Statistics, Tensor};
+use nn::{Device, Folded, Init, Mode, ParameterSpec, Parameters, Pass, Statistics, Tensor};
 
 use crate::network::Network;
 
@@ -128,6 +128,11 @@ impl Model {
             }
         }
         tensors
+    }
+
+    /// The model for inference: every batch norm folded into its convolution.
+    pub fn folded(&self) -> Folded {
+        Folded::new(&self.network.conv_bns(), self.parameters.constant(), &self.statistics)
     }
 
     /// Logits `[n, classes]` of images x `[n, h, w, 3]` by the running statistics.

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use nn::{ConvBn, Layer, Linear, ParameterSpec, Pass, Tensor, chain, global_avg_pool};
+use nn::{
+    Conv2d, ConvBn, Folded, Layer, Linear, ParameterSpec, Pass, Tensor, chain, global_avg_pool,
+};
 
 /// A classifier as a value. Images go in as `[n, h, w, 3]`, logits come out as `[n, classes]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +59,12 @@ impl Network {
         self.classifier.forward(pass.leaves, global_avg_pool(x))
     }
 
+    /// [`Network::forward`] in evaluation, by folded convolutions.
+    pub fn infer(&self, folded: &Folded, x: Tensor<4>) -> Tensor<2> {
+        let x = self.layers().fold(x, |x, layer| layer.infer(folded, x));
+        self.classifier.forward(&folded.leaves, global_avg_pool(x))
+    }
+
     /// The output of the stem and of each stage, in the order of [`Network::features`].
     pub fn forward_features(&self, pass: &mut Pass, x: Tensor<4>) -> Vec<Tensor<4>> {
         let mut features = vec![chain(&self.stem, pass, x)];
@@ -103,6 +111,13 @@ impl Network {
         self.layers().for_each(|layer| layer.parameters(&mut specs));
         self.classifier.parameters(&mut specs);
         specs
+    }
+
+    /// The dims of every convolution for `batch` images of `side` × `side` pixels, in order.
+    pub fn convolutions(&self, batch: usize, side: usize) -> Vec<Conv2d> {
+        let mut found = Vec::new();
+        self.layers().fold([side, side, 3], |at, layer| layer.convolutions(batch, at, &mut found));
+        found
     }
 
     /// Name and channels of every batch norm.

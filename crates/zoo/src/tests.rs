@@ -16,6 +16,11 @@ fn plain(name: &str) -> Network {
     crate::network(name, &Options::plain(1000)).expect("a known name")
 }
 
+/// The names of all ResNets: the networks that come in other shapes too.
+fn resnets() -> Vec<String> {
+    crate::names().into_iter().filter(|name| name.starts_with("resnet")).collect()
+}
+
 /// One block a stage and few channels.
 const TINY: Shape = Shape { blocks: [1; 4], channels: [8, 12, 16, 20], stem_channels: 8 };
 

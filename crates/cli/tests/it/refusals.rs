@@ -82,6 +82,9 @@ fn recipes_with_mistakes_tell_all_of_them() {
     let model = ["--set", "network.model=resnet50x"];
     refuse(&sandbox, &data, &model, 2, &["resnet50x", "resnet50"]);
 
+    let shaped = ["--set", "network.model=mobilenetv1_100"];
+    refuse(&sandbox, &data, &shaped, 2, &["mobilenetv1_100", "network.shape"]);
+
     let text = fs::read_to_string(sandbox.recipe()).unwrap();
     let text = text.replace("momentum", "momentun").replace("flip = 0.5", "flip = 5");
     let file = sandbox.write("wrong.toml", text);

@@ -19,6 +19,7 @@ use crate::microkernel::{Write, tiled};
 use crate::pack::{Operand, packed_length};
 use crate::parallel;
 use crate::scratch::{self, Slot};
+use crate::stream;
 pub(super) use gradient::weight_grad;
 use scheme::{Four, Scheme, Two, both};
 
@@ -164,6 +165,11 @@ unsafe impl Send for Places {}
 impl Places {
     fn of(data: &mut [f32]) -> Self {
         Self { start: data.as_mut_ptr(), length: data.len() }
+    }
+
+    /// Whether to write past the caches: it is large, and vectors of whole cache lines are aligned.
+    fn streams(&self) -> bool {
+        self.length >= stream::STREAMED && self.start.addr().is_multiple_of(64)
     }
 
     /// The `count` floats from `at` on, checked to be inside.
@@ -372,6 +378,7 @@ impl Job<'_> {
                     first_column: first,
                     columns: N.min(outputs - first),
                     write: Write::Replace,
+                    ahead: [&[]; 2],
                 };
                 let after = &mut after[element * out_size..][..out_size];
                 // SAFETY: rows are `out_stride` apart, more than the columns, and all are inside.
@@ -385,6 +392,9 @@ impl Job<'_> {
             unsafe {
                 outputs_from::<S, A, M>(isa, self.plan, first + tile, from, out_size, &self.y)
             };
+        }
+        if self.y.streams() {
+            stream::fence();
         }
     }
 }
@@ -458,6 +468,7 @@ unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
     let Extent { h, w, channels } = plan.to;
     let [image, top, left] = plan.place(tile, M);
     let (rows, columns) = (M.min(h - top), M.min(w - left));
+    let streams = y.streams();
     let mut places = [[std::ptr::null_mut(); M]; M];
     for (i, row) in places.iter_mut().enumerate().take(rows) {
         let start = ((image * h + top + i) * w + left) * channels;
@@ -473,10 +484,18 @@ unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
             *value = unsafe { V::load(from.add(element * apart + channel)) };
         }
         let done = both!(V, A, M, elements, S::output);
-        for (values, places) in done.iter().zip(&places).take(rows) {
-            for (value, place) in values.iter().zip(places).take(columns) {
-                // SAFETY: checked to be inside of `y`, and this tile's, the caller's promise.
-                unsafe { value.store(place.add(channel)) };
+        for row in 0..rows {
+            for column in 0..columns {
+                // SAFETY: checked to be inside of `y`, and this tile's, the caller's promise;
+                // aligned if `y` is, because channels come in whole vectors.
+                unsafe {
+                    let place = places[row][column].add(channel);
+                    if streams {
+                        done[row][column].stream(place);
+                    } else {
+                        done[row][column].store(place);
+                    }
+                }
             }
         }
     }

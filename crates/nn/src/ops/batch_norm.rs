@@ -163,7 +163,7 @@ pub(super) trait BatchNormOp: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl<R: burn::backend::wgpu::CubeRuntime> BatchNormOp for burn::backend::Cube<R> {}
+impl BatchNormOp for burn::backend::Cube {}
 
 impl BatchNormOp for Flex {
     fn batch_norm_train_op(
@@ -233,33 +233,33 @@ impl BatchNormOp for Flex {
             variance: floats(&variance),
         };
         let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
-        let mut dresidual = add.then(|| vec![0.0; dims.rows * dims.channels]);
-        let dx = filled(&shape, |dx| {
-            let gradient = kernels::BatchNormGradients {
-                dx,
-                dgamma: &mut dgamma,
-                dbeta: &mut dbeta,
-                dresidual: dresidual.as_deref_mut(),
-            };
-            match statistics {
-                Statistics::Batch => {
-                    kernels::batch_norm_train_backward(&dims, forward, floats(&dy), gradient);
+        let mut backward = |dresidual: Option<&mut [f32]>| {
+            filled(&shape, |dx| {
+                let (dgamma, dbeta) = (&mut dgamma[..], &mut dbeta[..]);
+                let gradients = kernels::BatchNormGradients { dx, dgamma, dbeta, dresidual };
+                match statistics {
+                    Statistics::Batch => {
+                        kernels::batch_norm_train_backward(&dims, forward, floats(&dy), gradients);
+                    }
+                    Statistics::Running => {
+                        kernels::batch_norm_eval_backward(&dims, forward, floats(&dy), gradients);
+                    }
                 }
-                Statistics::Running => {
-                    kernels::batch_norm_eval_backward(&dims, forward, floats(&dy), gradient);
-                }
-            }
-        });
-        let dresidual = match dresidual {
-            Some(values) => Residual::Add(super::flex::tensor(values, &shape)),
-            None => Residual::None,
+            })
+        };
+        let (dx, dresidual) = if add {
+            let mut dx = None;
+            let dresidual = filled(&shape, |dresidual| dx = Some(backward(Some(dresidual))));
+            (dx.expect("filled calls its closure"), Residual::Add(dresidual))
+        } else {
+            (backward(None), Residual::None)
         };
         (dx, vector(dgamma), vector(dbeta), dresidual)
     }
 }
 
 impl Residual<Flex> {
-    fn contiguous(self) -> Option<FloatTensor<Flex>> {
+    pub(super) fn contiguous(self) -> Option<FloatTensor<Flex>> {
         match self {
             Residual::None => None,
             Residual::Add(tensor) => Some(contiguous(tensor)),

@@ -67,7 +67,7 @@ pub(super) trait Conv2dOp: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl<R: burn::backend::wgpu::CubeRuntime> Conv2dOp for burn::backend::Cube<R> {}
+impl Conv2dOp for burn::backend::Cube {}
 
 impl Conv2dOp for Flex {
     fn nhwc_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, dims: Conv2d) -> FloatTensor<Self> {
@@ -139,7 +139,7 @@ fn w_shape(d: &Conv2d) -> [usize; 4] {
     [d.c_out, d.kernel[0], d.kernel[1], d.c_in / d.groups]
 }
 
-fn y_shape(d: &Conv2d) -> [usize; 4] {
+pub(super) fn y_shape(d: &Conv2d) -> [usize; 4] {
     [d.n, d.out_h(), d.out_w(), d.c_out]
 }
 

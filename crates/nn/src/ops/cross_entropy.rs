@@ -42,7 +42,7 @@ pub(super) trait CrossEntropyOp: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl<R: burn::backend::wgpu::CubeRuntime> CrossEntropyOp for burn::backend::Cube<R> {}
+impl CrossEntropyOp for burn::backend::Cube {}
 
 impl CrossEntropyOp for Flex {
     fn cross_entropy(

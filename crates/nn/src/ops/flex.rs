@@ -15,9 +15,7 @@ pub(super) fn floats(tensor: &FlexTensor) -> &[f32] {
 
 /// A new tensor that `fill` writes whole.
 pub(super) fn filled(shape: &[usize], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut values = vec![0.0; shape.iter().product()];
-    fill(&mut values);
-    tensor(values, shape)
+    tensor(kernels::overwritten(shape.iter().product(), fill), shape)
 }
 
 pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {

@@ -49,7 +49,7 @@ pub(super) trait LinearOp: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl<R: burn::backend::wgpu::CubeRuntime> LinearOp for burn::backend::Cube<R> {}
+impl LinearOp for burn::backend::Cube {}
 
 impl LinearOp for Flex {
     fn linear_op(

@@ -38,7 +38,7 @@ pub(super) trait NagOp: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl<R: burn::backend::wgpu::CubeRuntime> NagOp for burn::backend::Cube<R> {}
+impl NagOp for burn::backend::Cube {}
 
 impl NagOp for Flex {
     fn nag(

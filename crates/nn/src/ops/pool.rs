@@ -93,7 +93,7 @@ pub(super) trait PoolOp: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl<R: burn::backend::wgpu::CubeRuntime> PoolOp for burn::backend::Cube<R> {}
+impl PoolOp for burn::backend::Cube {}
 
 impl PoolOp for Flex {
     fn nhwc_max_pool(x: FloatTensor<Self>, dims: Pool2d) -> (FloatTensor<Self>, IntTensor<Self>) {

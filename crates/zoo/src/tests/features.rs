@@ -2,8 +2,8 @@
 
 use nn::{Device, Init, Mode, Pass};
 
-use super::{TINY, image, plain, tiny};
-use crate::{Feature, Model, Network, Options, Shape, StemSize, names, network};
+use super::{TINY, image, plain, resnets, tiny};
+use crate::{Feature, Model, Network, Options, Shape, StemSize, network};
 
 fn model(network: Network) -> Model {
     use rand::SeedableRng;
@@ -38,7 +38,7 @@ fn assert_features(network: Network, height: usize, width: usize) {
 
 #[test]
 fn are_named_with_channels_and_strides() {
-    for name in names() {
+    for name in resnets() {
         let basic = name.starts_with("resnet18") || name.starts_with("resnet34");
         let widest = if basic { 512 } else { 2048 };
         let expected = [
@@ -59,7 +59,7 @@ fn are_named_with_channels_and_strides() {
 
 #[test]
 fn come_out_as_they_say() {
-    for name in names() {
+    for name in resnets() {
         for stem in [StemSize::Imagenet, StemSize::Small] {
             assert_features(tiny(&name, stem), 64, 96);
             // Sizes that no stride divides.
@@ -72,7 +72,7 @@ fn come_out_as_they_say() {
 /// §6.2: stages 3 and 4 dilate and keep stride 8; the weights are the same ones.
 #[test]
 fn dilation_keeps_the_stride_and_the_names() {
-    for name in names() {
+    for name in resnets() {
         let options = Options { dilations: [1, 1, 2, 4], ..Options::plain(1000) };
         let dilated = network(&name, &options).expect("a known name");
         let strides: Vec<usize> = dilated.features().iter().map(|f| f.stride).collect();
@@ -103,7 +103,7 @@ fn dilation_keeps_the_stride_and_the_names() {
 
 #[test]
 fn of_the_small_stem_start_at_the_images_own_size() {
-    for name in names() {
+    for name in resnets() {
         let options = Options { stem: StemSize::Small, ..Options::plain(10) };
         let small = network(&name, &options).expect("a known name");
         let strides: Vec<usize> = small.features().iter().map(|f| f.stride).collect();
@@ -133,7 +133,7 @@ fn follow_another_shape() {
 
 #[test]
 fn the_drawing_names_every_stage() {
-    for name in names() {
+    for name in resnets() {
         let text = crate::draw(&plain(&name), 224);
         for part in ["stem", "stage1", "stage4", "path A", "path B", "fc", "7×7×"] {
             assert!(text.contains(part), "{name} lacks {part}:\n{text}");

@@ -90,3 +90,19 @@ fn values_that_do_not_fill_their_shape_panic() {
     tensors.get_mut("fc.bias").expect("a classifier").values.pop();
     let _ = Model::from_tensors(model.network, tensors, &nn::cpu());
 }
+
+/// Folding the batch norms away changes nothing but roundings.
+#[test]
+fn a_folded_model_gives_the_same_logits() {
+    for name in ["resnet18d", "resnet34", "resnet50_original", "resnet50d"] {
+        let mut model = model(name);
+        let x = (0..3 * 33 * 35 * 3).map(|i| super::uniform(77, i) as f32).collect();
+        let x = image(x, [3, 33, 35, 3]);
+        let plain = numbers(model.logits(x.clone()));
+        let folded = numbers(model.network.infer(&model.folded(), x));
+        let largest = plain.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        for (a, b) in plain.iter().zip(&folded) {
+            assert!((a - b).abs() <= 2e-5 * largest, "{name}: {a} {b}");
+        }
+    }
+}

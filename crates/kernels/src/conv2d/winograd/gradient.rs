@@ -98,6 +98,7 @@ fn add_block<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
             rows: &rows,
             first_column: 0,
             columns: inputs,
+            ahead: [&[]; 2],
             write: if step.first > 0 { Write::Add } else { Write::Replace },
         };
         assert_eq!(sums.len(), inputs * outputs);

@@ -52,11 +52,11 @@ impl Scheme<4, 2> for Two {
     }
 }
 
-/// F(4×4, 3×3), by the points 0, ±P, ±Q, ∞. With P = 1 and Q = 2, which are usual, its error is
-/// four times as great.
+/// F(4×4, 3×3), by the points 0, ±P, ±Q, ∞, whose differences and products are near 1: with P = 1
+/// and Q = 2, which are usual, its error is four times as great.
 pub(super) struct Four;
 
-const P: f32 = 0.75;
+const P: f32 = 0.6875;
 const Q: f32 = 1.5;
 const PP: f32 = P * P;
 const QQ: f32 = Q * Q;

@@ -1,0 +1,89 @@
+"""Runs trickbag and its peers in turn and prints one table with ratios (see README.md)."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TRICKBAG = HERE.parent.parent / "target" / "release" / "trickbag"
+
+# name: model, side, batch, small stem
+STEPS = {
+    "ResNet-50-D 224 px, batch 16": ("resnet50d", 224, 16, False),
+    "ResNet-50-D 64 px, batch 64": ("resnet50d", 64, 64, False),
+    "ResNet-18-D 32 px, batch 256, small stem": ("resnet18d", 32, 256, True),
+    "MobileNet 224 px, batch 16": ("mobilenetv1_100", 224, 16, False),
+}
+INFERENCES = {
+    f"{title} 224 px, batch {batch}": (model, 224, batch, False)
+    for title, model in [("ResNet-50-D", "resnet50d"), ("MobileNet", "mobilenetv1_100")]
+    for batch in [1, 16]
+}
+PEERS = {"step": ["torch", "torch-channels-last"], "infer": ["torch", "torch-channels-last", "onnxruntime"]}
+
+
+def run(command, threads):
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    for key in ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"]:
+        environment.pop(key, None)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def ours(kind, case, threads, steps):
+    model, side, batch, small = case
+    command = [TRICKBAG, "bench", kind, "--model", model, "--size", side, "--batch", batch]
+    command += ["--steps", steps, "--threads", threads, "--json"] + (["--small-stem"] if small else [])
+    return run([str(part) for part in command], threads)
+
+
+def peer(name, kind, case, threads, steps):
+    model, side, batch, small = case
+    command = [sys.executable, HERE / "peer.py", name, kind, model, side, batch, int(small), steps, threads]
+    return run([str(part) for part in command], threads)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("kind", choices=["step", "infer"])
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--steps", type=int, default=5)
+    arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--only", default="", help="cases whose name holds this")
+    chosen = arguments.parse_args()
+    cases = STEPS if chosen.kind == "step" else INFERENCES
+    peers = PEERS[chosen.kind]
+    print(f"| images/s, {chosen.threads} threads | " + " | ".join(peers) + " | trickbag | ratio to the better torch"
+          + (" | ratio to onnxruntime" if chosen.kind == "infer" else "") + " | memory, ours / torch's |")
+    print("|---" * (len(peers) + 4 + (chosen.kind == "infer")) + "|")
+    for title, case in cases.items():
+        if chosen.only not in title:
+            continue
+        speeds, memories = {}, {}
+        for _ in range(chosen.rounds):
+            for name in peers + ["trickbag"]:
+                if name == "trickbag":
+                    result = ours(chosen.kind, case, chosen.threads, chosen.steps)
+                else:
+                    result = peer(name, chosen.kind, case, chosen.threads, chosen.steps)
+                speeds.setdefault(name, []).append(result["images_per_second"])
+                memories.setdefault(name, []).append(result["peak_memory_bytes"])
+        speed = {name: statistics.median(values) for name, values in speeds.items()}
+        memory = {name: statistics.median(values) for name, values in memories.items()}
+        better = max(["torch", "torch-channels-last"], key=speed.get)
+        cells = [title] + [f"{speed[name]:.2f}" for name in peers + ["trickbag"]]
+        cells.append(f"{speed['trickbag'] / speed[better]:.2f}×")
+        if chosen.kind == "infer":
+            cells.append(f"{speed['trickbag'] / speed['onnxruntime']:.2f}×")
+        cells.append(f"{memory['trickbag'] / 1e9:.2f} / {memory[better] / 1e9:.2f} GB = "
+                     f"{memory['trickbag'] / memory[better]:.2f}×")
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+main()

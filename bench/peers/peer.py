@@ -1,0 +1,68 @@
+"""One measurement of one peer, as JSON: peer.py PEER KIND MODEL SIDE BATCH SMALL_STEM STEPS THREADS."""
+
+import io
+import json
+import resource
+import statistics
+import sys
+import time
+
+import timm
+import torch
+from torch import nn
+
+peer, kind, name, side, batch, small, steps, threads = sys.argv[1:]
+side, batch, small, steps, threads = int(side), int(batch), int(small), int(steps), int(threads)
+torch.set_num_threads(threads)
+torch.manual_seed(1)
+
+arguments = {"act_layer": "relu"} if name.startswith("mobilenet") else {}
+model = timm.create_model(name, **arguments)
+if small:
+    model.conv1[0].stride = (1, 1)
+    model.maxpool = nn.Identity()
+layout = torch.channels_last if peer == "torch-channels-last" else torch.contiguous_format
+model = model.to(memory_format=layout)
+x = torch.randn(batch, 3, side, side).to(memory_format=layout)
+
+if kind == "step":
+    model.train()
+    target = torch.full((batch, 1000), 1e-3)
+    update = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    loss = nn.CrossEntropyLoss()
+
+    def once():
+        update.zero_grad(set_to_none=True)
+        loss(model(x), target).backward()
+        update.step()
+elif peer == "onnxruntime":
+    import onnxruntime
+
+    file = io.BytesIO()
+    torch.onnx.export(model.eval(), (x,), file, dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: x.numpy()}
+
+    def once():
+        session.run(None, feed)
+else:
+    model.eval()
+
+    def once():
+        with torch.inference_mode():
+            model(x)
+
+
+for _ in range(3):
+    once()
+seconds = []
+for _ in range(steps):
+    started = time.perf_counter()
+    once()
+    seconds.append(time.perf_counter() - started)
+print(json.dumps({
+    "images_per_second": batch / statistics.median(seconds),
+    "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+}))
