@@ -9,6 +9,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::finish::Finish;
 use crate::isa::{Isa, prefetch_all};
 use crate::microkernel::{self, Left, MOST_ROWS, Tile, Write, tiled};
 use crate::pack::{LINE, Operand, packed_length};
@@ -39,6 +40,9 @@ const PARTIALS: usize = 1 << 20;
 /// multiples are too bad for that.
 const DIRECT_COLUMNS: usize = 256;
 const DIRECT_STRIDE: usize = 1024;
+/// The greatest distance of the left factor's columns at which [`multiply_reduce`] does not pack
+/// it.
+const DIRECT_COLUMN_STRIDE: usize = 512;
 
 /// C is `rows × columns`, and `inner` is summed over.
 #[derive(Clone, Copy)]
@@ -53,6 +57,7 @@ pub(crate) struct Output<'a, F> {
     data: *mut f32,
     length: usize,
     offset: F,
+    finish: Option<Finish<'a>>,
     borrow: PhantomData<&'a mut [f32]>,
 }
 
@@ -66,7 +71,13 @@ impl<'a, F: Fn(usize) -> usize + Sync> Output<'a, F> {
     /// Rows must not overlap: for `i != j`, `offset(i)` and `offset(j)` are at least as far apart
     /// as the result has columns. (That they are inside `data` is checked.)
     pub(crate) unsafe fn new(data: &'a mut [f32], offset: F) -> Self {
-        Self { data: data.as_mut_ptr(), length: data.len(), offset, borrow: PhantomData }
+        let (length, data) = (data.len(), data.as_mut_ptr());
+        Self { data, length, offset, finish: None, borrow: PhantomData }
+    }
+
+    /// The same result, which [`multiply`] finishes.
+    pub(crate) fn finished(self, finish: Option<Finish<'a>>) -> Self {
+        Self { finish, ..self }
     }
 }
 
@@ -104,7 +115,9 @@ fn multiply_tiled<const M: usize, const N: usize>(
     let depth = piece(shape.inner, KC, 4);
     let padded = shape.columns.next_multiple_of(N);
     let direct = left.by_rows().filter(|&(_, stride)| worth_direct(shape, stride));
-    let streams = depth >= shape.inner && shape.rows * shape.columns >= stream::STREAMED;
+    let streams = output.finish.is_none()
+        && depth >= shape.inner
+        && shape.rows * shape.columns >= stream::STREAMED;
     let first_write = if streams { Write::Stream } else { Write::Replace };
     scratch::with(Slot::Shared, packed_length(N, padded, shape.inner), |shared| {
         pack_whole::<N>(isa, shape, depth, right, shared);
@@ -137,6 +150,7 @@ fn multiply_tiled<const M: usize, const N: usize>(
                         columns: columns.len(),
                         write: if start > 0 { Write::Add } else { first_write },
                         ahead: [&[]; 2],
+                        finish: output.finish.as_ref().filter(|_| inner.end == shape.inner),
                     };
                     // SAFETY: the offsets were checked, and no other task has these rows and
                     // columns.
@@ -280,7 +294,7 @@ impl Job {
             scratch::with(Slot::Left, packed_length(M, rows.len(), KC), |packed_left| {
                 for start in self.inner.clone().step_by(KC) {
                     let inner = start..(start + KC).min(self.inner.end);
-                    left.pack::<M>(isa, rows.clone(), inner.clone(), packed_left);
+                    let panels = self.left_panels::<M>(isa, left, inner.clone(), &mut *packed_left);
                     let next = inner.end..(inner.end + KC).min(self.inner.end);
                     // Of a factor of which this tile reads a part, the stretch is mostly others'.
                     let ahead = [
@@ -301,8 +315,9 @@ impl Job {
                         let block = Block {
                             isa,
                             depth: inner.len(),
+                            finish: None,
                             ahead: ahead.map(|data| part(data, &columns, &self.columns)),
-                            left: Panels::Packed(packed_left),
+                            left: panels,
                             right: packed_right,
                             rows: &offsets[..rows.len()],
                             first_column: columns.start,
@@ -323,6 +338,31 @@ impl Job {
     }
 }
 
+impl Job {
+    /// The left factor where it is, if its columns are together and near enough to each other for
+    /// that; else packed.
+    fn left_panels<'a, const M: usize>(
+        &self,
+        isa: Isa,
+        left: &'a impl Operand,
+        inner: Range<usize>,
+        packed: &'a mut [f32],
+    ) -> Panels<'a> {
+        let rows = self.rows.clone();
+        let whole = rows.len() == self.shape.rows;
+        let near = |&(_, stride): &(&[f32], usize)| whole && stride <= DIRECT_COLUMN_STRIDE;
+        let Some((data, stride)) = left.by_columns().filter(near) else {
+            left.pack::<M>(isa, rows, inner, packed);
+            return Panels::Packed(packed);
+        };
+        let full = rows.len() / M * M;
+        if full < rows.len() {
+            left.pack::<M>(isa, rows.start + full..rows.end, inner.clone(), packed);
+        }
+        Panels::Columns { data: &data[inner.start * stride + rows.start..], stride, last: packed }
+    }
+}
+
 /// The part of `data` that is to all of it as `columns` are to all columns.
 fn part<'a>(data: &'a [f32], columns: &Range<usize>, all: &Range<usize>) -> &'a [f32] {
     let at = |column: usize| data.len() * (column - all.start) / all.len();
@@ -336,6 +376,8 @@ pub(crate) enum Panels<'a> {
     Packed(&'a [f32]),
     /// Rows in memory, `stride` apart; the rows of the last panel, if it is not full, packed.
     Rows { data: &'a [f32], stride: usize, last: &'a [f32] },
+    /// Columns in memory, `stride` apart; the rows of the last panel, if it is not full, packed.
+    Columns { data: &'a [f32], stride: usize, last: &'a [f32] },
     /// Rows in memory, `stride` apart, with as many after the last as fill its panel.
     WholeRows { data: &'a [f32], stride: usize },
     /// Columns in memory, `stride` apart, each with as many elements as fill the last panel.
@@ -371,6 +413,11 @@ impl<'a> Panels<'a> {
                 assert!(full == 0 || data.len() >= (full - 1) * stride + depth);
                 assert!(full == rows || last.len() >= M * depth);
             }
+            Self::Columns { data, stride, last } => {
+                let full = rows / M * M;
+                assert!(full == 0 || depth == 0 || data.len() >= (depth - 1) * stride + full);
+                assert!(full == rows || last.len() >= M * depth);
+            }
             Self::WholeRows { data, stride } => {
                 let rows = rows.next_multiple_of(M);
                 assert!(rows == 0 || data.len() >= (rows - 1) * stride + depth);
@@ -393,10 +440,15 @@ impl<'a> Panels<'a> {
             Self::WholeRows { data, stride } => {
                 Left { start: data[row * stride..].as_ptr(), row: stride, step: 1 }
             }
+            Self::Columns { data, stride, .. } if height == M => {
+                Left { start: data[row..].as_ptr(), row: 1, step: stride }
+            }
             Self::WholeColumns { data, stride } => {
                 Left { start: data[row..].as_ptr(), row: 1, step: stride }
             }
-            Self::Rows { last, .. } => Left { start: last.as_ptr(), row: 1, step: M },
+            Self::Rows { last, .. } | Self::Columns { last, .. } => {
+                Left { start: last.as_ptr(), row: 1, step: M }
+            }
         }
     }
 }
@@ -414,6 +466,9 @@ pub(crate) struct Block<'a> {
     pub(crate) write: Write,
     /// What is packed next: it is asked for meanwhile.
     pub(crate) ahead: [&'a [f32]; 2],
+    /// What follows, if this is the last block of the product. Its residual has rows where the
+    /// result has.
+    pub(crate) finish: Option<&'a Finish<'a>>,
 }
 
 impl Block<'_> {
@@ -452,6 +507,13 @@ impl Block<'_> {
                     // SAFETY: the assertions above cover the panels, the caller's promise the tile.
                     unsafe {
                         microkernel::multiply::<M, N>(self.isa, depth, left, right.as_ptr(), &tile);
+                    }
+                    let Some(finish) = self.finish else { continue };
+                    for (&start, &offset) in starts.iter().zip(rows) {
+                        // SAFETY: the caller's promise for the tile.
+                        let y = unsafe { std::slice::from_raw_parts_mut(start, tile.width) };
+                        let column = self.first_column + column;
+                        finish.piece(offset + column, column, y);
                     }
                 }
             }

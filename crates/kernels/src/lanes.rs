@@ -33,6 +33,9 @@ pub(crate) trait Lanes: Copy {
 
     /// `self + factor * other`.
     fn plus(self, factor: f32, other: Self) -> Self;
+
+    /// The greater of a lane and `floor`; what is not a number stays so.
+    fn at_least(self, floor: f32) -> Self;
 }
 
 /// Eight floats that the compiler may or may not keep in vectors.
@@ -84,12 +87,17 @@ impl Lanes for Plain {
     fn plus(self, factor: f32, other: Self) -> Self {
         Self(std::array::from_fn(|lane| self.0[lane] + factor * other.0[lane]))
     }
+
+    #[inline(always)]
+    fn at_least(self, floor: f32) -> Self {
+        Self(self.0.map(|value| if value < floor { floor } else { value }))
+    }
 }
 
 macro_rules! lanes {
     (
         $type:ident, $count:literal, $zero:ident, $load:ident, $store:ident, $stream:ident, $set:ident, $add:ident,
-        $sub:ident, $mul:ident, $fma:ident
+        $sub:ident, $mul:ident, $fma:ident, $max:ident
     ) => {
         #[cfg(target_arch = "x86_64")]
         impl Lanes for std::arch::x86_64::$type {
@@ -142,6 +150,13 @@ macro_rules! lanes {
                 // SAFETY: callers have the instruction set, as the trait demands.
                 unsafe { std::arch::x86_64::$fma(std::arch::x86_64::$set(factor), other, self) }
             }
+
+            #[inline(always)]
+            fn at_least(self, floor: f32) -> Self {
+                // The second operand is the result where one of them is not a number.
+                // SAFETY: callers have the instruction set, as the trait demands.
+                unsafe { std::arch::x86_64::$max(std::arch::x86_64::$set(floor), self) }
+            }
         }
     };
 }
@@ -157,7 +172,8 @@ lanes!(
     _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_mul_ps,
-    _mm512_fmadd_ps
+    _mm512_fmadd_ps,
+    _mm512_max_ps
 );
 lanes!(
     __m256,
@@ -170,5 +186,6 @@ lanes!(
     _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_mul_ps,
-    _mm256_fmadd_ps
+    _mm256_fmadd_ps,
+    _mm256_max_ps
 );

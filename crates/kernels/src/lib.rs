@@ -18,6 +18,7 @@ mod batch_norm;
 mod check;
 mod conv2d;
 mod elementwise;
+mod finish;
 mod gemm;
 mod isa;
 mod lanes;

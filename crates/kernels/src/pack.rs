@@ -98,6 +98,12 @@ pub(crate) trait Operand: Sync {
         None
     }
 
+    /// If its inner index moves by one distance in memory and its outer index by 1: the elements and
+    /// the distance.
+    fn by_columns(&self) -> Option<(&[f32], usize)> {
+        None
+    }
+
     /// What will be read to pack all of `inner`, if that is one stretch of memory, else nothing.
     fn stretch(&self, _inner: Range<usize>) -> &[f32] {
         &[]
@@ -201,6 +207,10 @@ impl<S: Rows> ByRows<S> {
 }
 
 impl<S: Rows> Operand for ByColumns<S> {
+    fn by_columns(&self) -> Option<(&[f32], usize)> {
+        self.0.in_memory()
+    }
+
     fn stretch(&self, inner: Range<usize>) -> &[f32] {
         self.0.in_memory().map_or(&[], |(data, stride)| {
             &data[(inner.start * stride).min(data.len())..(inner.end * stride).min(data.len())]

@@ -5,7 +5,8 @@
 //! would idle, and a product for each group would cost more than it computes. (Where an activation
 //! is infinite, zero weights make it not a number in the neighbouring groups too.)
 
-use super::{Conv2d, conv2d_forward, conv2d_input_grad, conv2d_weight_grad};
+use super::{Conv2d, conv2d_input_grad, conv2d_weight_grad, forward_by, winograd};
+use crate::finish::Finish;
 use crate::microkernel::LEAST_COLUMNS;
 use crate::scratch::{self, Slot};
 
@@ -18,13 +19,20 @@ pub(super) fn of(d: &Conv2d) -> Option<Conv2d> {
     Some(Conv2d { groups: d.groups / together, ..*d })
 }
 
-pub(super) fn forward(d: &Conv2d, wide: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
+pub(super) fn forward(
+    d: &Conv2d,
+    wide: &Conv2d,
+    x: &[f32],
+    w: &[f32],
+    finish: Option<Finish<'_>>,
+    y: &mut [f32],
+) {
     scratch::with(Slot::Wide, wide.w_len(), |spread| {
         spread.fill(0.0);
         for_each_run(d, wide, |narrow, at, length| {
             spread[at..][..length].copy_from_slice(&w[narrow..][..length]);
         });
-        conv2d_forward(wide, x, spread, y);
+        forward_by(wide, winograd::method(wide), x, spread, finish, y);
     });
 }
 

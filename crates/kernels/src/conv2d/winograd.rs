@@ -12,8 +12,9 @@ mod scheme;
 mod tests;
 
 use super::Conv2d;
+use crate::finish::Finish;
 use crate::gemm::{Block, Panels, piece};
-use crate::isa::Isa;
+use crate::isa::{Isa, prefetch};
 use crate::lanes::{Lanes, Plain};
 use crate::microkernel::{Write, tiled};
 use crate::pack::{Operand, packed_length};
@@ -27,11 +28,22 @@ use scheme::{Four, Scheme, Two, both};
 const MOST_CHANNELS: usize = 512;
 /// Channels come in whole vectors of every instruction set.
 const UNIT: usize = 16;
-/// Tiles of a block: several times the rows of any micro-kernel.
-const TILES: usize = 48;
+/// Tiles of a block: several times the rows of any micro-kernel, so few that those of a few channels
+/// stay in a second-level cache, and so many that the weights of many channels, which do not, are
+/// worth reading.
+const TILES: [usize; 2] = [24, 48];
+/// A few channels, of inputs and results together.
+const FEW: usize = 128;
 /// Rows of a matrix of one element are this much further apart than the channels, so that they do
 /// not share the lines of a cache.
 const SKEW: usize = 16;
+
+/// What else costs as much as how many multiply-adds: packing a weight for the direct product, and,
+/// for each element of a tile, transforming an input or a result, and packing and transforming a
+/// weight.
+const PACKING: usize = 5;
+const TILE: usize = 8;
+const WEIGHT: usize = 15;
 
 static ZEROS: [f32; MOST_CHANNELS] = [0.0; MOST_CHANNELS];
 
@@ -53,11 +65,12 @@ pub(super) fn method(d: &Conv2d) -> Method {
     if !(plain && padded && fits(d.c_in) && fits(d.c_out) && d.y_len() > 0 && d.c_in > 0) {
         return Method::Direct;
     }
-    let direct = d.positions() * 9 * d.c_in * d.c_out;
+    let direct = (d.positions() + PACKING) * 9 * d.c_in * d.c_out;
     let cost = |side: usize| {
         let tiles = d.n * d.out_h().div_ceil(side) * d.out_w().div_ceil(side);
         let elements = (side + 2) * (side + 2);
-        elements * (tiles * (d.c_in * d.c_out + 8 * (d.c_in + d.c_out)) + 6 * d.c_in * d.c_out)
+        let tile = d.c_in * d.c_out + TILE * (d.c_in + d.c_out);
+        elements * (tiles * tile + WEIGHT * d.c_in * d.c_out)
     };
     let (two, four) = (cost(2), cost(4));
     if direct <= two.min(four) {
@@ -179,6 +192,13 @@ impl Places {
     }
 }
 
+/// Where results go, and what follows them.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    places: Places,
+    finish: Option<Finish<'a>>,
+}
+
 /// Defines a function of one scheme that takes an [`Isa`] and calls `$generic` with its vectors.
 macro_rules! laned {
     (
@@ -224,11 +244,19 @@ use laned;
 
 /// The convolution of `x` by the weights `w`, a factor whose outer index is an output channel and
 /// whose inner index is a tap and an input channel; `which` is not `Direct`.
-pub(super) fn forward(d: &Conv2d, which: Method, x: &[f32], w: &impl Operand, y: &mut [f32]) {
+pub(super) fn forward(
+    d: &Conv2d,
+    which: Method,
+    x: &[f32],
+    w: &impl Operand,
+    finish: Option<Finish<'_>>,
+    y: &mut [f32],
+) {
     let isa = Isa::current();
+    let result = Target { places: Places::of(y), finish };
     match which {
-        Method::Two => run::<Two, 4, 2>(isa, &Plan::forward(d, 2), x, w, y),
-        _ => run::<Four, 6, 4>(isa, &Plan::forward(d, 4), x, w, y),
+        Method::Two => run::<Two, 4, 2>(isa, &Plan::forward(d, 2), x, w, result),
+        _ => run::<Four, 6, 4>(isa, &Plan::forward(d, 4), x, w, result),
     }
 }
 
@@ -236,9 +264,10 @@ pub(super) fn forward(d: &Conv2d, which: Method, x: &[f32], w: &impl Operand, y:
 /// tap, the last first, and an output channel.
 pub(super) fn input_grad(d: &Conv2d, which: Method, dy: &[f32], w: &impl Operand, dx: &mut [f32]) {
     let isa = Isa::current();
+    let result = Target { places: Places::of(dx), finish: None };
     match which {
-        Method::Two => run::<Two, 4, 2>(isa, &Plan::backward(d, 2), dy, w, dx),
-        _ => run::<Four, 6, 4>(isa, &Plan::backward(d, 4), dy, w, dx),
+        Method::Two => run::<Two, 4, 2>(isa, &Plan::backward(d, 2), dy, w, result),
+        _ => run::<Four, 6, 4>(isa, &Plan::backward(d, 4), dy, w, result),
     }
 }
 
@@ -247,7 +276,7 @@ fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
     plan: &Plan,
     x: &[f32],
     w: &impl Operand,
-    y: &mut [f32],
+    y: Target<'_>,
 ) {
     tiled!(isa, run_tiled[S, A, M](isa, plan, x, w, y));
 }
@@ -257,7 +286,7 @@ fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
     plan: &Plan,
     x: &[f32],
     w: &impl Operand,
-    y: &mut [f32],
+    y: Target<'_>,
 ) {
     let (inputs, outputs) = (plan.from.channels, plan.to.channels);
     let panel = A * A * inputs * N;
@@ -266,7 +295,12 @@ fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
             let outer = index * N..((index + 1) * N).min(outputs);
             transform_weights::<N, S, A, M>(isa, inputs, outer, w, panel);
         });
-        let job = Job { plan, x, weights, y: Places::of(y), tiles: piece(plan.tiles, TILES, R) };
+        let most = if inputs + outputs <= FEW { TILES[0] } else { TILES[1] };
+        let job = Job { plan, x, weights, y, tiles: piece(plan.tiles, most, R) };
+        if let Some(finish) = &y.finish {
+            assert_eq!(finish.bias.len(), outputs);
+            assert!(finish.residual.is_none_or(|residual| residual.len() == y.places.length));
+        }
         parallel::indices(plan.tiles.div_ceil(job.tiles), |task| {
             let length = A * A * job.tiles * (inputs + outputs + 2 * SKEW);
             scratch::with(Slot::Tiles, length, |space| {
@@ -331,7 +365,7 @@ struct Job<'a> {
     plan: &'a Plan,
     x: &'a [f32],
     weights: &'a [f32],
-    y: Places,
+    y: Target<'a>,
     /// Tiles of a task.
     tiles: usize,
 }
@@ -350,15 +384,18 @@ impl Job<'_> {
         let (size, out_size) = (self.tiles * stride, self.tiles * out_stride);
         let (before, after) = space.split_at_mut(A * A * size);
         assert!(after.len() >= A * A * out_size);
+        let mut next = self.plan.inputs::<A>(self.x, first);
         for tile in 0..count {
             let spread = Spread { apart: size, width: inputs, panel: 0 };
-            let pixels = self.plan.inputs::<A>(self.x, first + tile);
+            let pixels = next;
+            next = self.plan.inputs::<A>(self.x, (first + tile + 1).min(self.plan.tiles - 1));
             // SAFETY: each pixel has `inputs` floats, and each element of the tile's has a row of
             // at least as many from here on.
             unsafe {
                 inputs_to::<S, A, M>(
                     isa,
                     &pixels,
+                    &next,
                     inputs,
                     before[tile * stride..].as_mut_ptr(),
                     spread,
@@ -379,6 +416,7 @@ impl Job<'_> {
                     columns: N.min(outputs - first),
                     write: Write::Replace,
                     ahead: [&[]; 2],
+                    finish: None,
                 };
                 let after = &mut after[element * out_size..][..out_size];
                 // SAFETY: rows are `out_stride` apart, more than the columns, and all are inside.
@@ -393,7 +431,7 @@ impl Job<'_> {
                 outputs_from::<S, A, M>(isa, self.plan, first + tile, from, out_size, &self.y)
             };
         }
-        if self.y.streams() {
+        if self.y.places.streams() {
             stream::fence();
         }
     }
@@ -415,6 +453,7 @@ struct Spread {
 #[inline(always)]
 unsafe fn inputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
     pixels: &[[*const f32; A]; A],
+    next: &[[*const f32; A]; A],
     channels: usize,
     to: *mut f32,
     spread: Spread,
@@ -422,6 +461,12 @@ unsafe fn inputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
     for (panel, first) in (0..channels).step_by(spread.width).enumerate() {
         let last = (first + spread.width).min(channels);
         for channel in (first..last).step_by(V::COUNT) {
+            // The first two columns of the next tile are the last two of this one.
+            for row in next {
+                for pixel in &row[2..] {
+                    prefetch(pixel.wrapping_add(channel));
+                }
+            }
             let mut tile = [[V::zero(); A]; A];
             for row in 0..A {
                 for column in 0..A {
@@ -445,10 +490,30 @@ laned! {
     /// As [`inputs_of`].
     unsafe fn inputs_to(
         pixels: &[[*const f32; A]; A],
+        next: &[[*const f32; A]; A],
         channels: usize,
         to: *mut f32,
         spread: Spread,
     ) = inputs_of
+}
+
+/// What is written to `place` for `value`.
+///
+/// # Safety
+///
+/// `place` is inside of `y`, `channel` and a vector below its channels.
+#[inline(always)]
+unsafe fn finished<V: Lanes>(value: V, y: &Target<'_>, place: *mut f32, channel: usize) -> V {
+    let Some(finish) = &y.finish else { return value };
+    // SAFETY: the bias has all channels, and the residual is as long as the result.
+    unsafe {
+        let mut value = value.add(V::load(finish.bias.as_ptr().add(channel)));
+        if let Some(residual) = finish.residual {
+            let at = place.offset_from(y.places.start) as usize;
+            value = value.add(V::load(residual.as_ptr().add(at)));
+        }
+        value.at_least(finish.floor)
+    }
 }
 
 /// Transforms a tile back and writes what is inside of the image.
@@ -463,16 +528,16 @@ unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
     tile: usize,
     from: *const f32,
     apart: usize,
-    y: &Places,
+    y: &Target<'_>,
 ) {
     let Extent { h, w, channels } = plan.to;
     let [image, top, left] = plan.place(tile, M);
     let (rows, columns) = (M.min(h - top), M.min(w - left));
-    let streams = y.streams();
+    let streams = y.places.streams();
     let mut places = [[std::ptr::null_mut(); M]; M];
     for (i, row) in places.iter_mut().enumerate().take(rows) {
         let start = ((image * h + top + i) * w + left) * channels;
-        let line = y.at(start, columns * channels);
+        let line = y.places.at(start, columns * channels);
         for (j, place) in row.iter_mut().enumerate().take(columns) {
             *place = line.wrapping_add(j * channels);
         }
@@ -490,10 +555,11 @@ unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
                 // aligned if `y` is, because channels come in whole vectors.
                 unsafe {
                     let place = places[row][column].add(channel);
+                    let value = finished(done[row][column], y, place, channel);
                     if streams {
-                        done[row][column].stream(place);
+                        value.stream(place);
                     } else {
-                        done[row][column].store(place);
+                        value.store(place);
                     }
                 }
             }
@@ -510,6 +576,6 @@ laned! {
         tile: usize,
         from: *const f32,
         apart: usize,
-        y: &Places,
+        y: &Target<'_>,
     ) = outputs_of
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Block, Conv2d, Four, Isa, Lanes, Method, Panels, Places, Plain, Plan, SKEW, Scheme, Slot,
-    Spread, Two, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
+    Spread, Two, UNIT, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
 };
 
 /// Floats of transformed tiles that are kept at once, in a third-level cache.
@@ -33,7 +33,7 @@ fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
     let block = (KEPT / (A * A * (inputs + outputs))).clamp(least, most);
     let block = piece(plan.tiles, block, TOGETHER);
     scratch::with(Slot::Transformed, A * A * inputs * outputs, |sums| {
-        let length = A * A * block * (inputs.next_multiple_of(64) + outputs + SKEW) + SKEW;
+        let length = A * A * block * (inputs.next_multiple_of(2 * UNIT) + outputs + SKEW) + SKEW;
         scratch::with(Slot::Tiles, length, |space| {
             for first in (0..plan.tiles).step_by(block) {
                 let step = Step { plan, x, dy, first, count: block.min(plan.tiles - first) };
@@ -69,17 +69,19 @@ fn add_block<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
     let (plan, count) = (step.plan, step.count);
     let (inputs, outputs) = (plan.from.channels, plan.to.channels);
     let stride = outputs + SKEW;
-    let (size, out_size) = (inputs.next_multiple_of(N) * count, stride * count);
+    let size = inputs.next_multiple_of(N) * count;
+    let out_size = stride * count;
     let (right, left) = space.split_at_mut(A * A * size);
     let (right_places, left_places) = (Places::of(right), Places::of(left));
     parallel::indices(count.div_ceil(TOGETHER), |task| {
         for tile in task * TOGETHER..((task + 1) * TOGETHER).min(count) {
             let pixels = plan.inputs::<A>(step.x, step.first + tile);
+            let next = plan.inputs::<A>(step.x, (step.first + tile + 1).min(plan.tiles - 1));
             let spread = Spread { apart: size, width: N, panel: N * count };
             let to = right_places.at(tile * N, A * A * size - tile * N);
             // SAFETY: each pixel has `inputs` floats; the tile's rows of the panels of all elements
             // are inside, and no one else writes them.
-            unsafe { inputs_to::<S, A, M>(isa, &pixels, inputs, to, spread) };
+            unsafe { inputs_to::<S, A, M>(isa, &pixels, &next, inputs, to, spread) };
             let pixels = plan.results::<M>(step.dy, step.first + tile);
             let to = left_places.at(tile * stride, A * A * out_size - tile * stride);
             // SAFETY: each pixel has `outputs` floats; the tile's rows of all elements are inside,
@@ -99,6 +101,7 @@ fn add_block<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
             first_column: 0,
             columns: inputs,
             ahead: [&[]; 2],
+            finish: None,
             write: if step.first > 0 { Write::Add } else { Write::Replace },
         };
         assert_eq!(sums.len(), inputs * outputs);

@@ -14,7 +14,7 @@ fn products(d: &Conv2d, method: Method, x: &[f32], w: &[f32], dy: &[f32]) -> Vec
     // Stale contents must not matter.
     let nan = |length| vec![f32::NAN; length];
     let mut found = vec![nan(dy.len()), nan(x.len()), nan(w.len())];
-    forward_by(d, method, x, w, &mut found[0]);
+    forward_by(d, method, x, w, None, &mut found[0]);
     input_grad_by(d, method, dy, w, &mut found[1]);
     weight_grad_by(d, method, x, dy, &mut found[2]);
     found
@@ -101,7 +101,9 @@ fn chooses_by_the_shape() {
     let resnet = |extent, channels| plain(16, [extent, extent], [channels; 2], [1, 1]);
     assert_eq!(method(&resnet(56, 64)), Method::Four);
     assert_eq!(method(&resnet(7, 512)), Method::Four);
-    assert_eq!(method(&resnet(2, 512)), Method::Two);
+    assert_eq!(method(&Conv2d { n: 64, ..resnet(2, 512) }), Method::Two);
+    // The weights are not worth transforming for one small image.
+    assert_eq!(method(&Conv2d { n: 1, ..resnet(7, 512) }), Method::Direct);
     let odd = [
         Conv2d { stride: [2, 1], ..resnet(56, 64) },
         Conv2d { dilation: [1, 2], ..resnet(56, 64) },
