@@ -43,7 +43,7 @@ pub(crate) enum Verb {
 Examples:
   trickbag train                                         the quickstart, on images inside the program
   trickbag train resnet18d-128 --data imagenette.tar     a ResNet-18-D on photos
-  trickbag train --resume --out runs/resnet18d-128       go on where a run stopped, bit for bit
+  trickbag train --resume --out runs/resnet18d-128 --data imagenette.tar     go on where it stopped, bit for bit
   trickbag train baseline --data imagenet --set train.batch=128 --set rate.base=0.05 --dry-run
 
 A run folder holds recipe.toml (resolved), metrics.jsonl, metrics.csv, TensorBoard events, checkpoints/ and, at

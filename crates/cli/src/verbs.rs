@@ -7,6 +7,7 @@ pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod recipes;
 pub(crate) mod train;
+pub(crate) mod trial;
 pub(crate) mod tricks;
 
 use clap::CommandFactory;

@@ -117,12 +117,12 @@ impl Layer {
             Layer::ConvBn(layer) => found.push(layer.dims([n, at[0], at[1]])),
             Layer::MaxPool(_) | Layer::AvgPool(_) => {}
             Layer::Residual(block) => {
-                let mut walk = |layers: &[Layer]| {
+                let walk = |layers: &[Layer], found: &mut Vec<Conv2d>| {
                     layers.iter().fold(at, |at, layer| layer.convolutions(n, at, found))
                 };
-                let inner = walk(&block.path_a);
-                walk(&block.path_b);
+                let inner = walk(&block.path_a, found);
                 found.push(block.last.dims([n, inner[0], inner[1]]));
+                walk(&block.path_b, found);
             }
         }
         self.output(at)

@@ -44,14 +44,9 @@ struct Latest {
 }
 
 impl Progress {
-    /// Progress from `start_step` to `total_steps`, on standard error: a bar when `interactive` and it is a terminal.
-    pub fn new(
-        total_steps: u64,
-        start_step: u64,
-        steps_per_epoch: u64,
-        interactive: bool,
-    ) -> Progress {
-        let surface = if interactive { Surface::bar(total_steps) } else { Surface::lines() };
+    /// Progress from `start_step` to `total_steps`, on standard error: a bar where that is a terminal.
+    pub fn new(total_steps: u64, start_step: u64, steps_per_epoch: u64) -> Progress {
+        let surface = Surface::bar(total_steps);
         Progress::on(surface, Box::new(Instant::now), total_steps, start_step, steps_per_epoch)
     }
 

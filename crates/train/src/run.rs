@@ -45,7 +45,6 @@ struct Logged {
 pub struct Start<'a> {
     pub folder: &'a Path,
     pub resume: bool,
-    pub interactive: bool,
     pub device: &'a Device,
     /// Whatever `run.json` should tell of the machine and the command.
     pub environment: serde_json::Value,
@@ -89,8 +88,7 @@ impl Run {
         let clock = Clock::after(worked);
         let log = RunLog::open(&folder, state.step, clock.start_of_run())?;
         let total = plan.schedule.total_steps();
-        let mut progress =
-            Progress::new(total, state.step, plan.steps_per_epoch, start.interactive);
+        let mut progress = Progress::new(total, state.step, plan.steps_per_epoch);
         notes.iter().for_each(|note| progress.note(note));
         let run = Run {
             saved: (worked, (state.step > 0).then_some(state.step)),
@@ -258,7 +256,7 @@ impl Run {
         model_folder::write(&self.folder.join("model"), &state.model, &card)
     }
 
-    /// Says where a run that was stopped stands.
+    /// Puts the progress away: the run will go on another time.
     pub fn pause(&mut self) {
         self.progress.finish();
     }

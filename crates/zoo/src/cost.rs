@@ -29,11 +29,11 @@ pub struct Row {
 /// The cost for an image of `side` × `side` pixels.
 pub fn cost(network: &Network, side: usize) -> Cost {
     let rows = rows(network, side);
-    let convolutions = rows.iter().filter(|row| row.kind.starts_with("conv"));
+    let convolutions = network.convolutions(1, side);
     Cost {
         parameters: rows.iter().map(|row| row.parameters).sum(),
         multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
-        activations: convolutions.map(|row| row.output.iter().product::<usize>() as u64).sum(),
+        activations: convolutions.iter().map(|dims| dims.y_len() as u64).sum(),
     }
 }
 
@@ -128,6 +128,23 @@ mod tests {
         }
         let mega_activations = cost_of("resnet50").activations as f64 / 1e6;
         assert_eq!(format!("{mega_activations:.2}"), "11.11");
+    }
+
+    #[test]
+    fn the_dims_of_convolutions_stand_in_the_layers_order() {
+        for name in names() {
+            let network = network(&name, &Options::plain(10)).expect("a known name");
+            let (layers, dims) = (network.conv_bns(), network.convolutions(2, 64));
+            assert_eq!(layers.len(), dims.len(), "{name}");
+            let mut multiply_adds = network.classifier.c_in as u64 * 10;
+            for (layer, dims) in layers.iter().zip(&dims) {
+                let declared = (layer.c_in, layer.c_out, layer.kernel, layer.stride, layer.groups);
+                let found = (dims.c_in, dims.c_out, dims.kernel, dims.stride[0], dims.groups);
+                assert_eq!(declared, found, "{name} {}", layer.conv);
+                multiply_adds += dims.multiply_adds() / 2;
+            }
+            assert_eq!(multiply_adds, cost(&network, 64).multiply_adds, "{name}");
+        }
     }
 
     #[test]

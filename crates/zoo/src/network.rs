@@ -78,7 +78,7 @@ impl Network {
     /// The stem and the stages with their channels and strides.
     pub fn features(&self) -> Vec<Feature> {
         let mut stride = self.stem.iter().map(Layer::stride).product();
-        let stem = self.conv_bns_of(&self.stem).last().map_or(3, |layer| layer.c_out);
+        let stem = conv_bns(&self.stem).last().map_or(3, |layer| layer.c_out);
         let mut features = vec![Feature { name: "stem".into(), channels: stem, stride }];
         for stage in &self.stages {
             stride *= stage.stride;
@@ -94,15 +94,7 @@ impl Network {
 
     /// Every convolution with its batch norm, in order.
     pub fn conv_bns(&self) -> Vec<&ConvBn> {
-        let mut found = Vec::new();
-        self.layers().for_each(|layer| layer.conv_bns(&mut found));
-        found
-    }
-
-    fn conv_bns_of<'a>(&self, layers: &'a [Layer]) -> Vec<&'a ConvBn> {
-        let mut found = Vec::new();
-        layers.iter().for_each(|layer| layer.conv_bns(&mut found));
-        found
+        conv_bns(self.layers())
     }
 
     /// Every learnable parameter, in timm's order.
@@ -113,7 +105,8 @@ impl Network {
         specs
     }
 
-    /// The dims of every convolution for `batch` images of `side` × `side` pixels, in order.
+    /// The dims of every convolution for `batch` images of `side` × `side` pixels, in the order of
+    /// [`Network::conv_bns`].
     pub fn convolutions(&self, batch: usize, side: usize) -> Vec<Conv2d> {
         let mut found = Vec::new();
         self.layers().fold([side, side, 3], |at, layer| layer.convolutions(batch, at, &mut found));
@@ -128,4 +121,10 @@ impl Network {
     pub fn classes(&self) -> usize {
         self.classifier.c_out
     }
+}
+
+fn conv_bns<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Vec<&'a ConvBn> {
+    let mut found = Vec::new();
+    layers.into_iter().for_each(|layer| layer.conv_bns(&mut found));
+    found
 }

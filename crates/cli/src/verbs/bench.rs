@@ -7,10 +7,12 @@ mod step;
 
 use anyhow::Result;
 use data::Stream;
-use nn::{Init, Tensor, TensorData};
-use zoo::{Model, Options, StemSize};
+use nn::Init;
+use serde_json::json;
+use zoo::{Model, Network, NetworkError, Options, StemSize};
 
-use crate::args::{Bench, BenchOf};
+use crate::args::{Bench, BenchCommon, BenchOf};
+use crate::output;
 
 pub(crate) fn run(args: &Bench) -> Result<()> {
     super::use_threads(args.common().threads());
@@ -21,19 +23,59 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     }
 }
 
-/// The network of the command line with made-up weights, and images `[batch, size, size, 3]` for it.
-fn subject(common: &crate::args::BenchCommon) -> Result<(Model, Tensor<4>)> {
+/// The network of the command line.
+fn network(common: &BenchCommon) -> Result<Network, NetworkError> {
     let stem = if common.small_stem { StemSize::Small } else { StemSize::Imagenet };
-    let network = zoo::network(&common.model, &Options { stem, ..Options::plain(1000) })?;
-    let device = nn::cpu();
+    zoo::network(&common.model, &Options { stem, ..Options::plain(1000) })
+}
+
+/// The network of the command line with made-up weights.
+fn model(common: &BenchCommon) -> Result<Model, NetworkError> {
     let rng = |index| data::at(1, Stream::Init, 0, index as u64);
-    let model = Model::initialized(network, Init::Xavier, 1.0, &device, rng);
-    let (batch, side) = (common.batch(), common.size());
-    let mut rng = data::at(1, Stream::Augment, 0, 0);
-    let values: Vec<f32> =
-        (0..batch * side * side * 3).map(|_| data::random::normal(&mut rng) as f32).collect();
-    let x = Tensor::from_data(TensorData::new(values, [batch, side, side, 3]), &device);
-    Ok((model, x))
+    Ok(Model::initialized(network(common)?, Init::Xavier, 1.0, &nn::cpu(), rng))
+}
+
+/// What a network was measured to do, as a script and as a person would read it.
+struct Measured {
+    json: serde_json::Value,
+    text: String,
+}
+
+impl Measured {
+    /// `seconds` for one batch, of which an image costs `flops`.
+    fn new(common: &BenchCommon, seconds: f64, flops: u64) -> Measured {
+        let images_per_second = common.batch() as f64 / seconds;
+        let gigaflops = flops as f64 * images_per_second / 1e9;
+        let memory = process::peak_memory_bytes();
+        let json = json!({
+            "model": common.model,
+            "size": common.size(),
+            "batch": common.batch(),
+            "steps": common.steps(),
+            "threads": common.threads(),
+            "instruction_set": kernels::instruction_set(),
+            "images_per_second": images_per_second,
+            "milliseconds": seconds * 1e3,
+            "gigaflops": gigaflops,
+            "peak_memory_bytes": memory,
+        });
+        let text = format!(
+            "{} at {size}×{size}, batch {}, {} threads, {}: {images_per_second:.2} images/s ({:.1} ms a batch, \
+             {gigaflops:.0} GFLOP/s), peak memory {}",
+            common.model,
+            common.batch(),
+            common.threads(),
+            kernels::instruction_set(),
+            seconds * 1e3,
+            memory.map_or("unknown".into(), output::bytes),
+            size = common.size(),
+        );
+        Measured { json, text }
+    }
+
+    fn print(&self, common: &BenchCommon) {
+        if common.json { output::json(&self.json) } else { output::print(&self.text) }
+    }
 }
 
 /// The middle of the times; of an even number the mean of the two middle ones.

@@ -28,7 +28,6 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let start = Start {
         folder: &folder,
         resume: args.resume,
-        interactive: true,
         device: &device,
         environment: environment(args, &plan),
     };

@@ -74,6 +74,31 @@ fn the_tricks_of_section_3_1_are_listed() {
 }
 
 #[test]
+fn benches_tell_their_numbers() {
+    let sandbox = Sandbox::new();
+    let small = ["--model", "resnet18d", "--size", "16", "--batch", "2", "--steps", "1", "--json"];
+    for kind in ["step", "infer"] {
+        let text = sandbox.succeed(&[&["bench", kind, "--small-stem"], &small[..]].concat());
+        let measured: Value = serde_json::from_str(&text).unwrap();
+        for key in ["images_per_second", "milliseconds", "gigaflops"] {
+            assert!(measured[key].as_f64().unwrap() > 0.0, "{kind} {key}: {text}");
+        }
+        assert!(measured["peak_memory_bytes"].as_u64().unwrap() > 1_000_000, "{kind}: {text}");
+        assert_eq!(measured.get("page_faults_per_step").is_some(), kind == "step", "{text}");
+    }
+    let text = sandbox.succeed(&[&["bench", "layers"], &small[..]].concat());
+    let measured: Value = serde_json::from_str(&text).unwrap();
+    let layers = measured["layers"].as_array().unwrap();
+    let count: u64 = layers.iter().map(|layer| layer["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 22, "a ResNet-18-D has 22 convolutions: {text}");
+    for product in ["forward", "input_gradient", "weight_gradient"] {
+        assert!(layers[0][product]["gigaflops"].as_f64().unwrap() > 0.0, "{product}: {text}");
+    }
+    let text = sandbox.fail(&["bench", "step", "--model", "mobilenetv1_100", "--small-stem"], 2);
+    assert!(text.contains("mobilenetv1_100"), "{text}");
+}
+
+#[test]
 fn doctor_finds_this_machine_well() {
     let text = Sandbox::new().succeed(&["doctor", "--json"]);
     let health: Value = serde_json::from_str(&text).unwrap();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use kernels::Conv2d;
 use serde_json::json;
 
-use super::{median, subject};
+use super::{median, network};
 use crate::args::BenchCommon;
 use crate::output;
 
@@ -20,9 +20,9 @@ struct Timed {
 const PRODUCTS: [&str; 3] = ["forward", "input_gradient", "weight_gradient"];
 
 pub(super) fn run(common: &BenchCommon) -> Result<()> {
-    let (model, _) = subject(common)?;
+    let network = network(common)?;
     let mut shapes: Vec<(Conv2d, usize)> = Vec::new();
-    for dims in model.network.convolutions(common.batch(), common.size()) {
+    for dims in network.convolutions(common.batch(), common.size()) {
         match shapes.iter_mut().find(|(known, _)| *known == dims) {
             Some((_, count)) => *count += 1,
             None => shapes.push((dims, 1)),

@@ -1,13 +1,11 @@
 //! `trickbag train --dry-run`: what a run would take.
 
-use std::time::Instant;
-
 use anyhow::Result;
-use nn::{Mode, Pass, Tensor, TensorData, cross_entropy};
 use serde_json::json;
 use train::{Plan, State};
 
 use crate::output::{self, grouped};
+use crate::verbs::trial::{Trial, images};
 
 /// Images of a trial step: enough to keep all cores busy, few enough to fit anywhere.
 const TRIAL_BATCH: usize = 16;
@@ -59,25 +57,9 @@ pub(crate) fn print(plan: &Plan, as_json: bool) -> Result<()> {
 
 /// Times training steps on a small batch of made-up images.
 fn seconds_per_image(plan: &Plan) -> f64 {
-    let device = nn::cpu();
-    let mut state = State::initial(&plan.recipe, plan.network.clone(), &device);
-    let (batch, side) = (TRIAL_BATCH.min(plan.recipe.train.batch), plan.recipe.preprocess.size);
-    let classes = plan.network.classes();
-    let values = (0..batch * side * side * 3).map(|i| (i % 255) as f32 / 128.0 - 1.0).collect();
-    let x =
-        Tensor::<4>::from_data(TensorData::new::<f32, _>(values, [batch, side, side, 3]), &device);
-    let p = Tensor::<2>::full([batch, classes], 1.0 / classes as f32, &device);
-    let mut step = || {
-        let started = Instant::now();
-        let leaves = state.model.parameters.tracked();
-        let statistics = &mut state.model.statistics;
-        let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics };
-        let loss = cross_entropy(plan.network.forward(&mut pass, x.clone()), p.clone());
-        let gradients = leaves.gradients(loss);
-        let hyper = |_| nn::Nag { rate: 0.0, momentum: 0.9, decay: 0.0 };
-        state.velocity.update(&mut state.model.parameters, gradients, hyper);
-        started.elapsed().as_secs_f64() / batch as f64
-    };
-    step();
-    step().min(step())
+    let batch = TRIAL_BATCH.min(plan.recipe.train.batch);
+    let state = State::initial(&plan.recipe, plan.network.clone(), &nn::cpu());
+    let mut trial = Trial::new(state.model, images(batch, plan.recipe.preprocess.size));
+    trial.step();
+    trial.step().min(trial.step()) / batch as f64
 }
