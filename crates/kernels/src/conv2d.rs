@@ -152,11 +152,7 @@ fn forward_by(
     y: &mut [f32],
 ) {
     if d.is_depthwise() {
-        depthwise::forward(d, x, w, y);
-        if let Some(finish) = finish {
-            finish.all(Isa::current(), y);
-        }
-        return;
+        return depthwise::turned(d, w, |turned| depthwise::forward(d, x, turned, finish, y));
     }
     if let Some(wide) = merged::of(d) {
         return merged::forward(d, &wide, x, w, finish, y);

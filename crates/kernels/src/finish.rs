@@ -2,8 +2,7 @@
 //! the rectifier.
 
 use crate::batch_norm::Activation;
-use crate::isa::{Isa, vectorised};
-use crate::parallel;
+use crate::lanes::Lanes;
 
 /// `y = max(y + bias [+ residual], floor)`; what is not a number stays so.
 #[derive(Clone, Copy)]
@@ -42,19 +41,26 @@ impl Finish<'_> {
         }
     }
 
-    /// Finishes a result whose rows are as long as the bias, in a pass of its own.
-    pub(crate) fn all(&self, isa: Isa, y: &mut [f32]) {
-        let width = self.bias.len().max(1);
-        let chunk = (parallel::ELEMENTS / width).max(1) * width;
-        parallel::chunks(y, chunk, |index, y| rows(isa, self, index * chunk, y));
-    }
-}
-
-vectorised! {
-    fn rows(finish: &Finish<'_>, start: usize, y: &mut [f32]) {
-        let width = finish.bias.len();
-        for (row, y) in y.chunks_exact_mut(width).enumerate() {
-            finish.piece(start + row * width, 0, y);
+    /// Finishes a vector that starts at `at` in the result and at `column` in the row.
+    ///
+    /// # Safety
+    ///
+    /// The bias has the vector's columns, and the residual is as long as the result.
+    #[inline(always)]
+    pub(crate) unsafe fn lanes<V: Lanes>(&self, y: V, at: usize, column: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut y = y.add(V::load(self.bias.as_ptr().add(column)));
+            if let Some(residual) = self.residual {
+                y = y.add(V::load(residual.as_ptr().add(at)));
+            }
+            y.at_least(self.floor)
         }
+    }
+
+    /// Asserts that it is for a result of `length` and rows of `columns`.
+    pub(crate) fn check(&self, length: usize, columns: usize) {
+        assert_eq!(self.bias.len(), columns);
+        assert!(self.residual.is_none_or(|residual| residual.len() == length));
     }
 }

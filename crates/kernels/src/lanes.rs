@@ -34,6 +34,9 @@ pub(crate) trait Lanes: Copy {
     /// `self + factor * other`.
     fn plus(self, factor: f32, other: Self) -> Self;
 
+    /// `self + a * b`.
+    fn plus_product(self, a: Self, b: Self) -> Self;
+
     /// The greater of a lane and `floor`; what is not a number stays so.
     fn at_least(self, floor: f32) -> Self;
 }
@@ -89,8 +92,71 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    fn plus_product(self, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] + a.0[lane] * b.0[lane]))
+    }
+
+    #[inline(always)]
     fn at_least(self, floor: f32) -> Self {
         Self(self.0.map(|value| if value < floor { floor } else { value }))
+    }
+}
+
+/// One float, for the channels that do not fill a vector.
+impl Lanes for f32 {
+    const COUNT: usize = 1;
+
+    #[inline(always)]
+    fn zero() -> Self {
+        0.0
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { from.read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { to.write(self) };
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to) };
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self + other
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self - other
+    }
+
+    #[inline(always)]
+    fn scale(self, factor: f32) -> Self {
+        self * factor
+    }
+
+    #[inline(always)]
+    fn plus(self, factor: f32, other: Self) -> Self {
+        self + factor * other
+    }
+
+    #[inline(always)]
+    fn plus_product(self, a: Self, b: Self) -> Self {
+        self + a * b
+    }
+
+    #[inline(always)]
+    fn at_least(self, floor: f32) -> Self {
+        if self < floor { floor } else { self }
     }
 }
 
@@ -152,6 +218,12 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn plus_product(self, a: Self, b: Self) -> Self {
+                // SAFETY: callers have the instruction set, as the trait demands.
+                unsafe { std::arch::x86_64::$fma(a, b, self) }
+            }
+
+            #[inline(always)]
             fn at_least(self, floor: f32) -> Self {
                 // The second operand is the result where one of them is not a number.
                 // SAFETY: callers have the instruction set, as the trait demands.
@@ -189,3 +261,43 @@ lanes!(
     _mm256_fmadd_ps,
     _mm256_max_ps
 );
+
+/// Defines a function that takes an [`crate::isa::Isa`] and calls `$generic` with its vectors, compiled for it.
+/// The brackets hold further generic parameters, declared and named.
+macro_rules! laned {
+    (
+        $(#[$meta:meta])*
+        unsafe fn $name:ident [$($declared:tt)*] [$($generics:ident),*]
+        ($($argument:ident: $type:ty),* $(,)?) = $generic:ident
+    ) => {
+        $(#[$meta])*
+        unsafe fn $name<$($declared)*>(isa: $crate::isa::Isa, $($argument: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            unsafe fn avx512<$($declared)*>($($argument: $type),*) {
+                // SAFETY: the caller's promise.
+                unsafe { $generic::<std::arch::x86_64::__m512, $($generics),*>($($argument),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2<$($declared)*>($($argument: $type),*) {
+                // SAFETY: the caller's promise.
+                unsafe { $generic::<std::arch::x86_64::__m256, $($generics),*>($($argument),*) }
+            }
+            // SAFETY: the variants are only made where their features were detected; the rest is
+            // the caller's promise.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::isa::Isa::Avx512 => avx512::<$($generics),*>($($argument),*),
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::isa::Isa::Avx2Fma => avx2::<$($generics),*>($($argument),*),
+                    $crate::isa::Isa::Portable => {
+                        $generic::<$crate::lanes::Plain, $($generics),*>($($argument),*)
+                    }
+                }
+            }
+        }
+    };
+}
+pub(crate) use laned;

@@ -7,6 +7,9 @@ use crate::isa::Isa;
 /// they see both ways).
 pub(crate) const STREAMED: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
 
+/// Floats of a cache line: what is streamed is aligned to it.
+pub(crate) const ALIGNED: usize = 16;
+
 /// Copies; what follows must wait for [`fence`].
 pub(crate) fn copy(isa: Isa, from: &[f32], to: &mut [f32]) {
     assert_eq!(from.len(), to.len());

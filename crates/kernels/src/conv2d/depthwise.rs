@@ -1,24 +1,39 @@
 //! Depthwise convolution: each channel by a filter of its own, vectorised over channels.
+//!
+//! A strip of a few neighbouring positions is summed at once, all its channels before the next
+//! strip, so that memory is read in order. A tap that is outside of the image reads zeros.
 
 use super::{Conv2d, Tap, patches::input_taps, phases};
-use crate::isa::{Isa, prefetch, vectorised};
+use crate::finish::Finish;
+use crate::isa::{Isa, prefetch};
+use crate::lanes::{Lanes, laned};
 use crate::parallel;
 use crate::scratch::{self, Slot};
+use crate::stream;
 
 /// The weight gradient is summed in at most this many chunks of output rows.
-const CHUNKS: usize = 64;
+const CHUNKS: usize = 32;
+/// Positions of a strip; with two vectors of channels each, eight sums.
+const STRIP: usize = 4;
 
-pub(super) fn forward(d: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
-    let phases = [vec![input_taps(d)]];
+/// `turned` are the weights as [`turn`] leaves them.
+pub(super) fn forward(
+    d: &Conv2d,
+    x: &[f32],
+    turned: &[f32],
+    finish: Option<Finish<'_>>,
+    y: &mut [f32],
+) {
     let side = Side {
         image: x,
         extent: [d.h, d.w],
         channels: d.c_in,
         out: [d.out_h(), d.out_w()],
-        phases: &phases,
+        phases: vec![vec![input_taps(d)]],
         step: d.stride,
+        finish,
     };
-    side.gather(w, y);
+    side.gather(turned, y);
 }
 
 pub(super) fn input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
@@ -34,290 +49,457 @@ pub(super) fn input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
         extent: [d.out_h(), d.out_w()],
         channels: d.c_in,
         out: [d.h, d.w],
-        phases: &table,
+        phases: table,
         step: [1, 1],
+        finish: None,
     };
-    side.gather(w, dx);
+    turned(d, w, |turned| side.gather(turned, dx));
 }
 
-/// A gathering sum: each position of `out` reads its phase's taps from an image.
+/// Calls `body` with the weights as [`turn`] leaves them.
+pub(super) fn turned(d: &Conv2d, w: &[f32], body: impl FnOnce(&[f32])) {
+    scratch::with(Slot::Shared, turned_length(d), |turned| {
+        turn(d, w, turned);
+        body(turned);
+    });
+}
+
+/// The length of turned weights.
+pub(super) fn turned_length(d: &Conv2d) -> usize {
+    d.w_len() + d.c_in
+}
+
+/// The weights as `[taps, channels]`, and after them the zeros of a pixel outside.
+pub(super) fn turn(d: &Conv2d, w: &[f32], turned: &mut [f32]) {
+    let (taps, zeros) = turned.split_at_mut(w.len());
+    transpose(w, d.c_in, taps);
+    zeros.fill(0.0);
+}
+
+/// A gathering sum: each position of the result reads its phase's taps from an image.
 struct Side<'a> {
     image: &'a [f32],
     extent: [usize; 2],
     channels: usize,
     out: [usize; 2],
     /// The taps of a position, by its coordinates modulo the number of phases.
-    phases: &'a [Vec<Vec<Tap>>],
+    phases: Vec<Vec<Vec<Tap>>>,
     /// How far apart neighbours of a phase read.
     step: [usize; 2],
+    finish: Option<Finish<'a>>,
 }
 
 impl Side<'_> {
-    fn gather(&self, w: &[f32], out: &mut [f32]) {
+    fn gather(&self, turned: &[f32], out: &mut [f32]) {
         let isa = Isa::current();
-        let (channels, taps) = (self.channels, w.len() / self.channels.max(1));
-        scratch::with(Slot::Shared, w.len(), |turned| {
-            transpose(w, channels, turned);
-            let turned = &*turned;
-            debug_assert_eq!(turned.len(), taps * channels);
-            parallel::chunks(out, self.out[1] * channels, |index, row| {
-                self.row(isa, index, turned, row);
-            });
+        let (w, zeros) = turned.split_at(turned.len() - self.channels);
+        if let Some(finish) = &self.finish {
+            finish.check(out.len(), self.channels);
+        }
+        let streams = out.len() >= stream::STREAMED
+            && self.channels.is_multiple_of(stream::ALIGNED)
+            && out.as_ptr().addr().is_multiple_of(4 * stream::ALIGNED);
+        let length = self.out[1] * self.channels;
+        parallel::chunks(out, length, |index, row| {
+            let (image, y) = (index / self.out[0], index % self.out[0]);
+            let phases = &self.phases[y % self.phases.len()];
+            let y = y / self.phases.len() * self.step[0];
+            for (phase, taps) in phases.iter().enumerate() {
+                let count = self.out[1].saturating_sub(phase).div_ceil(phases.len());
+                let mut reads = Reads::of(self, image, y, taps, count, zeros);
+                let target = Target {
+                    first: phase,
+                    apart: phases.len(),
+                    finish: self.finish.as_ref(),
+                    start: index * length,
+                    streams,
+                };
+                // SAFETY: the finish was checked for the whole result, and the reads are those of
+                // this row.
+                unsafe { sum_row(isa, &mut reads, w, &target, row) };
+            }
+            if streams {
+                stream::fence();
+            }
         });
     }
-
-    /// One row of positions: for each phase, the taps that are inside vertically, as slices.
-    fn row(&self, isa: Isa, index: usize, w: &[f32], row: &mut [f32]) {
-        let (image, y) = (index / self.out[0], index % self.out[0]);
-        let phases = &self.phases[y % self.phases.len()];
-        let y = (y / self.phases.len() * self.step[0]) as isize;
-        let pitch = self.extent[1] * self.channels;
-        for (phase, taps) in phases.iter().enumerate() {
-            let inside = taps.iter().filter(|tap| ((y + tap.y) as usize) < self.extent[0]);
-            let reads: Vec<Read<'_>> = inside
-                .map(|tap| Read {
-                    line: &self.image[(image * self.extent[0] + (y + tap.y) as usize) * pitch..]
-                        [..pitch],
-                    weights: &w[tap.index * self.channels..][..self.channels],
-                    x: tap.x,
-                })
-                .collect();
-            let line = Line {
-                channels: self.channels,
-                extent: self.extent[1],
-                step: self.step[1],
-                phase: [phase, phases.len()],
-                most: reads.iter().map(|read| read.x).max().unwrap_or(0),
-            };
-            sum_line(isa, &line, &reads, row);
-        }
-    }
 }
 
-/// A tap that reads from a line of the image.
-struct Read<'a> {
-    line: &'a [f32],
-    weights: &'a [f32],
+/// Where the positions of one phase of a row go, and what follows.
+struct Target<'a> {
+    /// The first position, and how far on the next is.
+    first: usize,
+    apart: usize,
+    finish: Option<&'a Finish<'a>>,
+    /// Where the row starts in the result.
+    start: usize,
+    /// Whether to write past the caches; then vectors are aligned.
+    streams: bool,
+}
+
+/// What a row of positions reads, strip by strip.
+struct Reads<'a> {
+    taps: Vec<Read>,
+    channels: usize,
+    /// Pixels of a line, and of them from one position to the next.
+    extent: usize,
+    step: usize,
+    count: usize,
+    /// From `begin` to `end`, every tap is inside of its line.
+    begin: usize,
+    end: usize,
+    /// Whether the strip is between them.
+    inner: bool,
+    zeros: &'a [f32],
+}
+
+/// What one tap reads.
+struct Read {
+    line: *const f32,
     /// Where it reads, relative to the position.
     x: isize,
+    /// Where the weights of the tap start.
+    weights: usize,
+    /// The strip's pixels.
+    pixels: [*const f32; STRIP],
+    /// Whether it is the first to read them.
+    first: bool,
 }
 
-/// How the positions of a row read from a line.
-struct Line {
-    channels: usize,
-    /// Pixels of the line.
-    extent: usize,
-    /// Pixels of the line from one position to the next.
-    step: usize,
-    /// The first position, and how far on the next is.
-    phase: [usize; 2],
-    /// How far right a tap reads.
-    most: isize,
-}
-
-/// Positions summed at once, and channels of them: eight vectors of eight lanes.
-const STRIP: usize = 4;
-const BLOCK: usize = 16;
-
-vectorised! {
-    /// Writes the sums of the positions of one phase.
-    fn sum_line(line: &Line, reads: &[Read<'_>], row: &mut [f32]) {
-        let channels = line.channels;
-        let [first, stride] = line.phase;
-        let count = (row.len() / channels).saturating_sub(first).div_ceil(stride);
-        // From `begin` to `end`, every tap is inside the line.
-        let least = reads.iter().map(|read| read.x).min().unwrap_or(0);
-        let begin = ((-least).max(0) as usize).div_ceil(line.step).min(count);
-        let end = ((line.extent as isize - line.most).max(0) as usize).div_ceil(line.step);
-        let end = end.clamp(begin, count);
-        let mut at = 0;
-        while at < count {
-            let inner = at >= begin && at + STRIP <= end;
-            let mut channel = 0;
-            if inner {
-                while channel + BLOCK <= channels {
-                    line.strip::<STRIP, BLOCK>(reads, at, channel, row);
-                    channel += BLOCK;
-                }
-                while channel < channels {
-                    line.strip::<STRIP, 1>(reads, at, channel, row);
-                    channel += 1;
-                }
-                at += STRIP;
-                continue;
+impl<'a> Reads<'a> {
+    /// Those of a row of `count` positions that reads around line `y` of an image.
+    fn of(
+        side: &Side<'a>,
+        image: usize,
+        y: usize,
+        taps: &[Tap],
+        count: usize,
+        zeros: &'a [f32],
+    ) -> Self {
+        let (channels, step, [height, extent]) = (side.channels, side.step[1], side.extent);
+        assert_eq!(zeros.len(), channels);
+        let inside = taps.iter().filter(|tap| y.wrapping_add_signed(tap.y) < height);
+        let least = inside.clone().map(|tap| tap.x).min().unwrap_or(0);
+        let most = inside.clone().map(|tap| tap.x).max().unwrap_or(0);
+        let reads = inside.map(|tap| {
+            let line = image * height + y.wrapping_add_signed(tap.y);
+            let line = &side.image[line * extent * channels..][..extent * channels];
+            Read {
+                line: line.as_ptr(),
+                x: tap.x,
+                weights: tap.index * channels,
+                pixels: [zeros.as_ptr(); STRIP],
+                first: tap.x + step as isize > most,
             }
-            while channel + BLOCK <= channels {
-                line.single::<BLOCK>(reads, at, channel, row);
-                channel += BLOCK;
+        });
+        let begin = ((-least).max(0) as usize).div_ceil(step).min(count);
+        let end = ((extent as isize - most).max(0) as usize).div_ceil(step);
+        let end = end.clamp(begin, count);
+        Self {
+            taps: reads.collect(),
+            channels,
+            extent,
+            step,
+            count,
+            begin,
+            end,
+            inner: false,
+            zeros,
+        }
+    }
+
+    /// Moves from the strip before, or the row's start, to the one that starts at `at`.
+    #[inline(always)]
+    fn seek(&mut self, at: usize) {
+        let inner = at >= self.begin && at + STRIP <= self.end;
+        if inner && self.inner {
+            for read in &mut self.taps {
+                for pixel in &mut read.pixels {
+                    *pixel = pixel.wrapping_add(STRIP * self.step * self.channels);
+                }
+            }
+            return;
+        }
+        self.inner = inner;
+        for read in &mut self.taps {
+            for (position, pixel) in read.pixels.iter_mut().enumerate() {
+                // A negative coordinate is a huge one.
+                let x = ((at + position) * self.step).wrapping_add_signed(read.x);
+                let inside = at + position < self.count && x < self.extent;
+                *pixel = if inside {
+                    read.line.wrapping_add(x * self.channels)
+                } else {
+                    self.zeros.as_ptr()
+                };
+            }
+        }
+    }
+}
+
+laned! {
+    /// Writes the sums of the positions of one phase.
+    ///
+    /// # Safety
+    ///
+    /// `reads` are new, its lines are alive, and the finish was checked for the result.
+    unsafe fn sum_row[][](
+        reads: &mut Reads<'_>,
+        w: &[f32],
+        target: &Target<'_>,
+        row: &mut [f32],
+    ) = sum_row_of
+}
+
+/// # Safety
+///
+/// As [`sum_row`].
+#[inline(always)]
+unsafe fn sum_row_of<V: Lanes>(
+    reads: &mut Reads<'_>,
+    w: &[f32],
+    target: &Target<'_>,
+    row: &mut [f32],
+) {
+    let channels = reads.channels;
+    assert!(reads.taps.iter().all(|read| read.weights + channels <= w.len()));
+    for at in (0..reads.count).step_by(STRIP) {
+        reads.seek(at);
+        let last = (at + STRIP).min(reads.count) - 1;
+        let start = (target.first + at * target.apart) * channels;
+        assert!((target.first + last * target.apart + 1) * channels <= row.len());
+        let strip = Strip {
+            taps: &reads.taps,
+            ahead: STRIP * reads.step * channels,
+            w: w.as_ptr(),
+            start: target.start + start,
+            apart: target.apart * channels,
+            live: last + 1 - at,
+            target,
+            y: row[start..].as_mut_ptr(),
+        };
+        let mut channel = 0;
+        // SAFETY: the assertions above; pixels have `channels` floats.
+        unsafe {
+            while channel + 2 * V::COUNT <= channels {
+                strip.sum::<V, 2>(channel);
+                channel += 2 * V::COUNT;
+            }
+            while channel + V::COUNT <= channels {
+                strip.sum::<V, 1>(channel);
+                channel += V::COUNT;
             }
             while channel < channels {
-                line.single::<1>(reads, at, channel, row);
+                strip.sum::<f32, 1>(channel);
                 channel += 1;
             }
-            at += 1;
         }
     }
 }
 
-impl Line {
-    /// `S` positions from `at` on, for `C` channels; every tap is inside.
-    #[inline(always)]
-    fn strip<const S: usize, const C: usize>(
-        &self,
-        reads: &[Read<'_>],
-        at: usize,
-        channel: usize,
-        row: &mut [f32],
-    ) {
-        let mut sums = [[0.0f32; C]; S];
-        let apart = self.step * self.channels;
-        for read in reads {
-            let weights: &[f32; C] = read.weights[channel..][..C].try_into().expect("C weights");
-            let start = ((at * self.step) as isize + read.x) as usize * self.channels + channel;
-            let line = &read.line[start..start + (S - 1) * apart + C];
-            if read.x == self.most {
-                // What the next strip is the first to read.
-                for position in S..2 * S {
-                    prefetch(line.as_ptr().wrapping_add(position * apart));
-                }
-            }
-            for (position, sum) in sums.iter_mut().enumerate() {
-                let values: &[f32; C] = line[position * apart..][..C].try_into().expect("C values");
-                for lane in 0..C {
-                    sum[lane] += values[lane] * weights[lane];
-                }
-            }
-        }
-        let [first, stride] = self.phase;
-        for (position, sum) in sums.iter().enumerate() {
-            let place = (first + (at + position) * stride) * self.channels + channel;
-            row[place..][..C].copy_from_slice(sum);
-        }
-    }
+/// A strip of a row.
+struct Strip<'a> {
+    taps: &'a [Read],
+    /// How far after a pixel the next strip's is.
+    ahead: usize,
+    w: *const f32,
+    /// Where it starts in the result, and how far on the next position is.
+    start: usize,
+    apart: usize,
+    /// Positions that are there.
+    live: usize,
+    target: &'a Target<'a>,
+    y: *mut f32,
+}
 
-    /// The position `at`, for `C` channels, by those taps that are inside.
+impl Strip<'_> {
+    /// Sums `U` vectors of channels.
+    ///
+    /// # Safety
+    ///
+    /// The vectors are below the channels of pixels, weights and places.
     #[inline(always)]
-    fn single<const C: usize>(
-        &self,
-        reads: &[Read<'_>],
-        at: usize,
-        channel: usize,
-        row: &mut [f32],
-    ) {
-        let mut sums = [0.0f32; C];
-        for read in reads {
-            let x = ((at * self.step) as isize + read.x) as usize;
-            if x >= self.extent {
-                continue;
+    unsafe fn sum<V: Lanes, const U: usize>(&self, channel: usize) {
+        let mut sums = [[V::zero(); U]; STRIP];
+        for read in self.taps {
+            if read.first && channel.is_multiple_of(stream::ALIGNED) {
+                for pixel in read.pixels {
+                    prefetch(pixel.wrapping_add(self.ahead + channel));
+                }
             }
-            let values = &read.line[x * self.channels + channel..][..C];
-            let weights = &read.weights[channel..][..C];
-            for lane in 0..C {
-                sums[lane] += values[lane] * weights[lane];
+            let mut weights = [V::zero(); U];
+            for (unit, weight) in weights.iter_mut().enumerate() {
+                let at = read.weights + channel + unit * V::COUNT;
+                // SAFETY: the caller's promise.
+                *weight = unsafe { V::load(self.w.add(at)) };
+            }
+            for (sums, pixel) in sums.iter_mut().zip(read.pixels) {
+                for (unit, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the caller's promise.
+                    let value = unsafe { V::load(pixel.add(channel + unit * V::COUNT)) };
+                    *sum = sum.plus_product(value, weights[unit]);
+                }
             }
         }
-        let [first, stride] = self.phase;
-        row[(first + at * stride) * self.channels + channel..][..C].copy_from_slice(&sums);
+        for (position, sums) in sums.iter().enumerate() {
+            if position >= self.live {
+                break;
+            }
+            for (unit, &sum) in sums.iter().enumerate() {
+                let channel = channel + unit * V::COUNT;
+                let at = position * self.apart + channel;
+                // SAFETY: the caller's promise; aligned where it streams.
+                unsafe {
+                    let value = match self.target.finish {
+                        Some(finish) => finish.lanes(sum, self.start + at, channel),
+                        None => sum,
+                    };
+                    if self.target.streams {
+                        value.stream(self.y.add(at));
+                    } else {
+                        value.store(self.y.add(at));
+                    }
+                }
+            }
+        }
     }
 }
 
 pub(super) fn weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let isa = Isa::current();
     let taps = input_taps(d);
-    let rows = d.n * d.out_h();
+    let (channels, height, width) = (d.c_in, d.out_h(), d.out_w());
+    let rows = d.n * height;
     if rows == 0 || dw.is_empty() {
         dw.fill(0.0);
         return;
     }
+    let side = Side {
+        image: x,
+        extent: [d.h, d.w],
+        channels,
+        out: [height, width],
+        phases: Vec::new(),
+        step: d.stride,
+        finish: None,
+    };
     let chunk = rows.div_ceil(CHUNKS);
     let chunks = rows.div_ceil(chunk);
     let length = dw.len();
-    scratch::with(Slot::Partials, (chunks + 1) * length, |all| {
+    scratch::with(Slot::Partials, (chunks + 1) * length + channels, |all| {
+        let (zeros, all) = all.split_at_mut(channels);
+        zeros.fill(0.0);
+        let zeros = &*zeros;
         let (turned, partials) = all.split_at_mut(length);
         parallel::chunks(partials, length, |index, partial| {
             partial.fill(0.0);
             for row in index * chunk..((index + 1) * chunk).min(rows) {
-                weight_grad_row(isa, d, &taps, row, x, dy, partial);
+                let y = row % height * d.stride[0];
+                let mut reads = Reads::of(&side, row / height, y, &taps, width, zeros);
+                let dy = &dy[row * width * channels..][..width * channels];
+                // SAFETY: the reads are those of this row.
+                unsafe { add_row(isa, &mut reads, dy, partial) };
             }
         });
         parallel::sum_in_order(partials, turned);
-        transpose(turned, length / d.c_in, dw);
+        transpose(turned, length / channels, dw);
     });
 }
 
-vectorised! {
-    /// Adds what one row of output positions gives, to `partial`, `[taps, channels]`.
-    fn weight_grad_row(
-        d: &Conv2d,
-        taps: &[Tap],
-        row: usize,
-        x: &[f32],
-        dy: &[f32],
-        partial: &mut [f32],
-    ) {
-        let (channels, width) = (d.c_in, d.out_w());
-        let (image, oy) = (row / d.out_h(), row % d.out_h());
-        let dy = &dy[row * width * channels..][..width * channels];
-        let mut pairs = Vec::with_capacity(taps.len());
-        for tap in taps {
-            let y = ((oy * d.stride[0]) as isize + tap.y) as usize;
-            // The output positions whose tap is inside: 0 <= ox * stride + tap.x < w.
-            let first = ((-tap.x).max(0) as usize).div_ceil(d.stride[1]);
-            let last = (d.w as isize - tap.x).max(0) as usize;
-            let last = last.div_ceil(d.stride[1]).min(width);
-            if y < d.h && first < last {
-                let start = ((first * d.stride[1]) as isize + tap.x) as usize;
-                pairs.push(Pair {
-                    line: &x[((image * d.h + y) * d.w + start) * channels..],
-                    dy: &dy[first * channels..last * channels],
-                    sums: tap.index * channels,
-                });
-            }
+laned! {
+    /// Adds what one row of output positions gives to `sums`, `[taps, channels]`.
+    ///
+    /// # Safety
+    ///
+    /// `reads` are new, and its lines are alive.
+    unsafe fn add_row[][](reads: &mut Reads<'_>, dy: &[f32], sums: &mut [f32]) = add_row_of
+}
+
+/// # Safety
+///
+/// As [`add_row`].
+#[inline(always)]
+unsafe fn add_row_of<V: Lanes>(reads: &mut Reads<'_>, dy: &[f32], sums: &mut [f32]) {
+    let channels = reads.channels;
+    assert!(reads.taps.iter().all(|read| read.weights + channels <= sums.len()));
+    assert_eq!(dy.len(), reads.count * channels);
+    for at in (0..reads.count).step_by(STRIP) {
+        reads.seek(at);
+        let mut factors = [reads.zeros.as_ptr(); STRIP];
+        for (factor, position) in factors.iter_mut().zip(at..reads.count) {
+            *factor = dy[position * channels..].as_ptr();
         }
-        // Channels outside, taps inside: what a few channels need stays in the first-level cache.
-        let apart = [channels, d.stride[1] * channels];
+        let ahead = STRIP * channels;
+        let strip = Products { taps: &reads.taps, ahead: [ahead, ahead * reads.step], factors };
         let mut channel = 0;
-        while channel + 32 <= channels {
-            pairs.iter().for_each(|pair| pair.add_products::<32>(apart, channel, partial));
-            channel += 32;
-        }
-        while channel + 8 <= channels {
-            pairs.iter().for_each(|pair| pair.add_products::<8>(apart, channel, partial));
-            channel += 8;
-        }
-        while channel < channels {
-            pairs.iter().for_each(|pair| pair.add_products::<1>(apart, channel, partial));
-            channel += 1;
+        // SAFETY: the assertions above; pixels have `channels` floats.
+        unsafe {
+            while channel + 2 * V::COUNT <= channels {
+                strip.add::<V, 2>(channel, sums.as_mut_ptr());
+                channel += 2 * V::COUNT;
+            }
+            while channel + V::COUNT <= channels {
+                strip.add::<V, 1>(channel, sums.as_mut_ptr());
+                channel += V::COUNT;
+            }
+            while channel < channels {
+                strip.add::<f32, 1>(channel, sums.as_mut_ptr());
+                channel += 1;
+            }
         }
     }
 }
 
-/// What a tap multiplies in one row of positions.
-struct Pair<'a> {
-    /// The image's line, from the first position on.
-    line: &'a [f32],
-    dy: &'a [f32],
-    /// Where the tap's sums start.
-    sums: usize,
+/// A strip of a row of the weight gradient.
+struct Products<'a> {
+    taps: &'a [Read],
+    /// How far after a factor and after a pixel the next strip's are.
+    ahead: [usize; 2],
+    /// The strip's pixels of `dy`.
+    factors: [*const f32; STRIP],
 }
 
-impl Pair<'_> {
-    /// Adds up the products for `C` channels; `apart` are the floats from one position to the next
-    /// in `dy` and in `line`.
+impl Products<'_> {
+    /// Adds the products of `U` vectors of channels.
+    ///
+    /// # Safety
+    ///
+    /// The vectors are below the channels of pixels and sums.
     #[inline(always)]
-    fn add_products<const C: usize>(&self, apart: [usize; 2], channel: usize, sums: &mut [f32]) {
-        let mut kept = [0.0f32; C];
-        for position in 0..self.dy.len() / apart[0] {
-            let a: &[f32; C] =
-                self.dy[position * apart[0] + channel..][..C].try_into().expect("C values");
-            let b: &[f32; C] =
-                self.line[position * apart[1] + channel..][..C].try_into().expect("C values");
-            for lane in 0..C {
-                kept[lane] += a[lane] * b[lane];
+    unsafe fn add<V: Lanes, const U: usize>(&self, channel: usize, sums: *mut f32) {
+        let prefetches = channel.is_multiple_of(stream::ALIGNED);
+        let mut factors = [[V::zero(); U]; STRIP];
+        for (factors, from) in factors.iter_mut().zip(self.factors) {
+            if prefetches {
+                prefetch(from.wrapping_add(self.ahead[0] + channel));
+            }
+            for (unit, factor) in factors.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *factor = unsafe { V::load(from.add(channel + unit * V::COUNT)) };
             }
         }
-        for (sum, kept) in sums[self.sums + channel..][..C].iter_mut().zip(kept) {
-            *sum += kept;
+        for read in self.taps {
+            if read.first && prefetches {
+                for pixel in read.pixels {
+                    prefetch(pixel.wrapping_add(self.ahead[1] + channel));
+                }
+            }
+            let place = sums.wrapping_add(read.weights + channel);
+            let mut kept = [V::zero(); U];
+            for (unit, kept) in kept.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *kept = unsafe { V::load(place.add(unit * V::COUNT)) };
+            }
+            for (factors, pixel) in factors.iter().zip(read.pixels) {
+                for (unit, kept) in kept.iter_mut().enumerate() {
+                    // SAFETY: the caller's promise.
+                    let value = unsafe { V::load(pixel.add(channel + unit * V::COUNT)) };
+                    *kept = kept.plus_product(value, factors[unit]);
+                }
+            }
+            for (unit, kept) in kept.into_iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { kept.store(place.add(unit * V::COUNT)) };
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::Conv2d;
 use crate::finish::Finish;
 use crate::gemm::{Block, Panels, piece};
 use crate::isa::{Isa, prefetch};
-use crate::lanes::{Lanes, Plain};
+use crate::lanes::{Lanes, laned};
 use crate::microkernel::{Write, tiled};
 use crate::pack::{Operand, packed_length};
 use crate::parallel;
@@ -199,49 +199,6 @@ struct Target<'a> {
     finish: Option<Finish<'a>>,
 }
 
-/// Defines a function of one scheme that takes an [`Isa`] and calls `$generic` with its vectors.
-macro_rules! laned {
-    (
-        $(#[$meta:meta])*
-        unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $generic:ident
-    ) => {
-        $(#[$meta])*
-        unsafe fn $name<S: Scheme<A, M>, const A: usize, const M: usize>(
-            isa: Isa,
-            $($argument: $type),*
-        ) {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            unsafe fn avx512<S: Scheme<A, M>, const A: usize, const M: usize>(
-                $($argument: $type),*
-            ) {
-                // SAFETY: the caller's promise.
-                unsafe { $generic::<std::arch::x86_64::__m512, S, A, M>($($argument),*) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2<S: Scheme<A, M>, const A: usize, const M: usize>(
-                $($argument: $type),*
-            ) {
-                // SAFETY: the caller's promise.
-                unsafe { $generic::<std::arch::x86_64::__m256, S, A, M>($($argument),*) }
-            }
-            // SAFETY: the variants are only made where their features were detected; the rest is
-            // the caller's promise.
-            unsafe {
-                match isa {
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => avx512::<S, A, M>($($argument),*),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2Fma => avx2::<S, A, M>($($argument),*),
-                    Isa::Portable => $generic::<Plain, S, A, M>($($argument),*),
-                }
-            }
-        }
-    };
-}
-use laned;
-
 /// The convolution of `x` by the weights `w`, a factor whose outer index is an output channel and
 /// whose inner index is a tap and an input channel; `which` is not `Direct`.
 pub(super) fn forward(
@@ -298,8 +255,7 @@ fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
         let most = if inputs + outputs <= FEW { TILES[0] } else { TILES[1] };
         let job = Job { plan, x, weights, y, tiles: piece(plan.tiles, most, R) };
         if let Some(finish) = &y.finish {
-            assert_eq!(finish.bias.len(), outputs);
-            assert!(finish.residual.is_none_or(|residual| residual.len() == y.places.length));
+            finish.check(y.places.length, outputs);
         }
         parallel::indices(plan.tiles.div_ceil(job.tiles), |task| {
             let length = A * A * job.tiles * (inputs + outputs + 2 * SKEW);
@@ -357,7 +313,7 @@ laned! {
     /// # Safety
     ///
     /// As [`weights_of`].
-    unsafe fn weights(from: &[f32], size: usize, to: &mut [f32]) = weights_of
+    unsafe fn weights[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](from: &[f32], size: usize, to: &mut [f32]) = weights_of
 }
 
 /// What all tasks share.
@@ -488,32 +444,13 @@ laned! {
     /// # Safety
     ///
     /// As [`inputs_of`].
-    unsafe fn inputs_to(
+    unsafe fn inputs_to[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
         pixels: &[[*const f32; A]; A],
         next: &[[*const f32; A]; A],
         channels: usize,
         to: *mut f32,
         spread: Spread,
     ) = inputs_of
-}
-
-/// What is written to `place` for `value`.
-///
-/// # Safety
-///
-/// `place` is inside of `y`, `channel` and a vector below its channels.
-#[inline(always)]
-unsafe fn finished<V: Lanes>(value: V, y: &Target<'_>, place: *mut f32, channel: usize) -> V {
-    let Some(finish) = &y.finish else { return value };
-    // SAFETY: the bias has all channels, and the residual is as long as the result.
-    unsafe {
-        let mut value = value.add(V::load(finish.bias.as_ptr().add(channel)));
-        if let Some(residual) = finish.residual {
-            let at = place.offset_from(y.places.start) as usize;
-            value = value.add(V::load(residual.as_ptr().add(at)));
-        }
-        value.at_least(finish.floor)
-    }
 }
 
 /// Transforms a tile back and writes what is inside of the image.
@@ -555,7 +492,11 @@ unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
                 // aligned if `y` is, because channels come in whole vectors.
                 unsafe {
                     let place = places[row][column].add(channel);
-                    let value = finished(done[row][column], y, place, channel);
+                    let mut value = done[row][column];
+                    if let Some(finish) = &y.finish {
+                        let at = place.offset_from(y.places.start) as usize;
+                        value = finish.lanes(value, at, channel);
+                    }
                     if streams {
                         value.stream(place);
                     } else {
@@ -571,7 +512,7 @@ laned! {
     /// # Safety
     ///
     /// As [`outputs_of`].
-    unsafe fn outputs_from(
+    unsafe fn outputs_from[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
         plan: &Plan,
         tile: usize,
         from: *const f32,

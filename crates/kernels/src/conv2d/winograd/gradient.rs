@@ -1,8 +1,8 @@
 //! The weight gradient by Winograd's algorithm.
 
 use super::{
-    Block, Conv2d, Four, Isa, Lanes, Method, Panels, Places, Plain, Plan, SKEW, Scheme, Slot,
-    Spread, Two, UNIT, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
+    Block, Conv2d, Four, Isa, Lanes, Method, Panels, Places, Plan, SKEW, Scheme, Slot, Spread, Two,
+    UNIT, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
 };
 
 /// Floats of transformed tiles that are kept at once, in a third-level cache.
@@ -141,7 +141,7 @@ laned! {
     /// # Safety
     ///
     /// As [`gradients_of`].
-    unsafe fn gradients_to(
+    unsafe fn gradients_to[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
         pixels: &[[*const f32; M]; M],
         channels: usize,
         to: *mut f32,
@@ -180,5 +180,5 @@ laned! {
     /// # Safety
     ///
     /// As [`back_of`].
-    unsafe fn back(from: *const f32, apart: usize, channels: usize, dw: &mut [f32]) = back_of
+    unsafe fn back[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](from: *const f32, apart: usize, channels: usize, dw: &mut [f32]) = back_of
 }
