@@ -12,19 +12,20 @@
 //! A depthwise convolution has no sum over channels and has loops of its own.
 
 mod depthwise;
+mod forward;
 mod inference;
 mod merged;
 mod patches;
 mod winograd;
 
 use crate::check;
-use crate::finish::Finish;
 use crate::gemm::{self, Output, Shape};
 use crate::isa::Isa;
 use crate::pack::{ByColumns, ByRows, Matrix, Operand};
 use crate::parallel;
 use crate::scratch::{self, Slot};
-pub use inference::{Epilogue, conv2d_inference};
+use forward::forward_by;
+pub use inference::{Epilogue, PreparedWeights, conv2d_inference};
 use patches::{Patches, TurnedWeights};
 use winograd::Method;
 
@@ -140,60 +141,7 @@ impl Conv2d {
 #[track_caller]
 pub fn conv2d_forward(d: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
     d.check("conv2d_forward", x.len(), w.len(), y.len());
-    forward_by(d, winograd::method(d), x, w, None, y);
-}
-
-fn forward_by(
-    d: &Conv2d,
-    method: Method,
-    x: &[f32],
-    w: &[f32],
-    finish: Option<Finish<'_>>,
-    y: &mut [f32],
-) {
-    if d.is_depthwise() {
-        return depthwise::turned(d, w, |turned| depthwise::forward(d, x, turned, finish, y));
-    }
-    if let Some(wide) = merged::of(d) {
-        return merged::forward(d, &wide, x, w, finish, y);
-    }
-    if method != Method::Direct {
-        let patch = d.patch();
-        let weights = ByRows(Matrix { data: w, columns: patch, stride: patch });
-        return winograd::forward(d, method, x, &weights, finish, y);
-    }
-    with_border(d, x, |d, x| {
-        for group in 0..d.groups {
-            let outputs = d.group_out();
-            let finish = finish.map(|finish| Finish {
-                bias: &finish.bias[group * outputs..][..outputs],
-                ..finish
-            });
-            // SAFETY: pixels are `c_out` apart, and a group is at most that wide.
-            let output = unsafe { Output::new(y, |row| row * d.c_out + group * outputs) };
-            let output = output.finished(finish);
-            if d.is_pointwise() {
-                let pixels = pixels(x, d.c_in, group, d.group_in());
-                forward_group(d, group, &ByRows(pixels), w, &output);
-            } else {
-                forward_group(d, group, &ByRows(Patches::of_input(d, x, group)), w, &output);
-            }
-        }
-    });
-}
-
-fn forward_group(
-    d: &Conv2d,
-    group: usize,
-    patches: &impl Operand,
-    w: &[f32],
-    output: &Output<'_, impl Fn(usize) -> usize + Sync>,
-) {
-    let (outputs, patch) = (d.group_out(), d.patch());
-    let weights = &w[group * outputs * patch..][..outputs * patch];
-    let weights = ByRows(Matrix { data: weights, columns: patch, stride: patch });
-    let shape = Shape { rows: d.positions(), columns: outputs, inner: patch };
-    gemm::multiply(Isa::current(), shape, patches, &weights, output);
+    forward_by(d, winograd::method, x, w, None, y);
 }
 
 /// The gradient with respect to the input, into `dx`, from that of the output, `dy`.

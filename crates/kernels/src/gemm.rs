@@ -22,6 +22,8 @@ const MC: usize = 144;
 const _: () = assert!(MC.is_multiple_of(MOST_ROWS));
 /// Inner indices of a block; a panel of B of this depth takes half of a 32 KiB first-level cache.
 const KC: usize = 256;
+/// The most floats of a left factor that is packed once for all pieces of the columns.
+const SHARED_LEFT: usize = 1 << 19;
 /// A product is cut into at least this many tasks if it is large enough to be.
 const TASKS: usize = 16;
 /// Rows of the tile of a result that one task of [`multiply_reduce`] sums up; with [`KC`] they make
@@ -98,67 +100,167 @@ pub(crate) fn multiply<A: Operand, B: Operand, F: Fn(usize) -> usize + Sync>(
     right: &B,
     output: &Output<'_, F>,
 ) {
-    tiled!(isa, multiply_tiled(isa, shape, left, right, output));
+    let length = packed_right_length(isa, shape.columns, shape.inner);
+    scratch::with(Slot::Shared, length, |packed| {
+        pack_right(isa, [shape.columns, shape.inner], right, packed);
+        multiply_packed(isa, shape, left, packed, output);
+    });
+}
+
+/// The length of a right factor packed whole.
+pub(crate) fn packed_right_length(isa: Isa, columns: usize, inner: usize) -> usize {
+    fn length<const M: usize, const N: usize>(columns: usize, inner: usize) -> usize {
+        packed_length(N, columns, inner)
+    }
+    tiled!(isa, length(columns, inner))
+}
+
+/// Packs a right factor of `[columns, inner]` whole.
+pub(crate) fn pack_right(
+    isa: Isa,
+    [columns, inner]: [usize; 2],
+    right: &impl Operand,
+    packed: &mut [f32],
+) {
+    fn pack<const M: usize, const N: usize>(
+        isa: Isa,
+        [columns, inner]: [usize; 2],
+        right: &impl Operand,
+        packed: &mut [f32],
+    ) {
+        pack_whole::<N>(isa, [columns, inner], piece(inner, KC, 4), right, packed);
+    }
+    tiled!(isa, pack(isa, [columns, inner], right, packed));
+}
+
+/// C = A·B, the right factor as [`pack_right`] left it.
+pub(crate) fn multiply_packed<A: Operand, F: Fn(usize) -> usize + Sync>(
+    isa: Isa,
+    shape: Shape,
+    left: &A,
+    packed: &[f32],
+    output: &Output<'_, F>,
+) {
+    tiled!(isa, multiply_tiled(isa, shape, left, packed, output));
 }
 
 fn multiply_tiled<const M: usize, const N: usize>(
     isa: Isa,
     shape: Shape,
     left: &impl Operand,
-    right: &impl Operand,
+    packed: &[f32],
     output: &Output<'_, impl Fn(usize) -> usize + Sync>,
 ) {
     if shape.rows == 0 || shape.columns == 0 {
         return;
     }
     assert!(shape.inner > 0, "a product needs something to sum over");
-    let depth = piece(shape.inner, KC, 4);
-    let padded = shape.columns.next_multiple_of(N);
-    let direct = left.by_rows().filter(|&(_, stride)| worth_direct(shape, stride));
-    let streams = output.finish.is_none()
-        && depth >= shape.inner
-        && shape.rows * shape.columns >= stream::STREAMED;
-    let first_write = if streams { Write::Stream } else { Write::Replace };
-    scratch::with(Slot::Shared, packed_length(N, padded, shape.inner), |shared| {
-        pack_whole::<N>(isa, shape, depth, right, shared);
-        let shared = &*shared;
-        let height = piece(shape.rows, MC, M);
-        let blocks = shape.rows.div_ceil(height);
-        let width = piece(shape.columns, shape.columns.div_ceil(TASKS.div_ceil(blocks)).max(64), N);
-        let pieces = shape.columns.div_ceil(width);
+    let height = piece(shape.rows, MC, M);
+    let blocks = shape.rows.div_ceil(height);
+    let width = piece(shape.columns, shape.columns.div_ceil(TASKS.div_ceil(blocks)).max(64), N);
+    let product = Product {
+        shape,
+        depth: piece(shape.inner, KC, 4),
+        height,
+        width,
+        right: packed,
+        direct: left.by_rows().filter(|&(_, stride)| worth_direct(shape, stride)),
+    };
+    let pieces = shape.columns.div_ceil(width);
+    let length = blocks * shape.inner.div_ceil(product.depth) * product.region::<M>();
+    if pieces == 1 || product.direct.is_some() || length > SHARED_LEFT {
         parallel::indices(blocks * pieces, |task| {
-            let rows = range(task / pieces, height, shape.rows);
-            let columns = range(task % pieces, width, shape.columns);
-            scratch::with(Slot::Left, packed_length(M, rows.len(), depth), |packed| {
-                let offsets = row_offsets(&rows, shape.columns, output);
-                for start in (0..shape.inner).step_by(depth) {
-                    let inner = start..(start + depth).min(shape.inner);
-                    let block = Block {
-                        isa,
-                        depth: inner.len(),
-                        left: Panels::of::<M>(
-                            isa,
-                            left,
-                            direct,
-                            rows.clone(),
-                            inner.clone(),
-                            packed,
-                        ),
-                        right: &shared[padded * start + columns.start * inner.len()..],
-                        rows: &offsets[..rows.len()],
-                        first_column: columns.start,
-                        columns: columns.len(),
-                        write: if start > 0 { Write::Add } else { first_write },
-                        ahead: [&[]; 2],
-                        finish: output.finish.as_ref().filter(|_| inner.end == shape.inner),
-                    };
-                    // SAFETY: the offsets were checked, and no other task has these rows and
-                    // columns.
-                    unsafe { block.multiply::<M, N>(output.data) };
-                }
-            });
+            product.run::<M, N>(isa, [task / pieces, task % pieces], left, None, output);
+        });
+        return;
+    }
+    // Few rows and many columns: every piece would pack the same rows.
+    scratch::with(Slot::SharedLeft, length, |shared| {
+        product.pack_left::<M>(isa, left, shared);
+        let shared = Some(&*shared);
+        parallel::indices(blocks * pieces, |task| {
+            product.run::<M, N>(isa, [task / pieces, task % pieces], left, shared, output);
         });
     });
+}
+
+/// What the tasks of [`multiply_packed`] share.
+struct Product<'a> {
+    shape: Shape,
+    /// Inner indices of a block, rows of a block of A, columns of a task.
+    depth: usize,
+    height: usize,
+    width: usize,
+    right: &'a [f32],
+    /// The left factor, where it is not packed.
+    direct: Option<(&'a [f32], usize)>,
+}
+
+impl Product<'_> {
+    /// Packs all of the left factor, a region for each depth of each block.
+    fn pack_left<const M: usize>(&self, isa: Isa, left: &impl Operand, shared: &mut [f32]) {
+        let steps = self.shape.inner.div_ceil(self.depth);
+        parallel::chunks(shared, self.region::<M>(), |part, panels| {
+            let rows = range(part / steps, self.height, self.shape.rows);
+            let inner = range(part % steps, self.depth, self.shape.inner);
+            left.pack::<M>(isa, rows, inner, panels);
+        });
+    }
+
+    /// The length of a packed region of the left factor.
+    fn region<const M: usize>(&self) -> usize {
+        packed_length(M, self.height, self.depth)
+    }
+
+    /// One piece of the columns of one block of rows.
+    fn run<const M: usize, const N: usize>(
+        &self,
+        isa: Isa,
+        [block, piece]: [usize; 2],
+        left: &impl Operand,
+        shared: Option<&[f32]>,
+        output: &Output<'_, impl Fn(usize) -> usize + Sync>,
+    ) {
+        let Self { shape, depth, .. } = *self;
+        let rows = range(block, self.height, shape.rows);
+        let columns = range(piece, self.width, shape.columns);
+        let padded = shape.columns.next_multiple_of(N);
+        let streams = output.finish.is_none()
+            && depth >= shape.inner
+            && shape.rows * shape.columns >= stream::STREAMED;
+        let first_write = if streams { Write::Stream } else { Write::Replace };
+        let offsets = row_offsets(&rows, shape.columns, output);
+        let length = if shared.is_some() { 0 } else { packed_length(M, rows.len(), depth) };
+        scratch::with(Slot::Left, length, |packed| {
+            for start in (0..shape.inner).step_by(depth) {
+                let inner = start..(start + depth).min(shape.inner);
+                let left = match shared {
+                    Some(shared) => {
+                        let region = block * shape.inner.div_ceil(depth) + start / depth;
+                        Panels::Packed(&shared[region * self.region::<M>()..])
+                    }
+                    None => {
+                        let (rows, inner) = (rows.clone(), inner.clone());
+                        Panels::of::<M>(isa, left, self.direct, rows, inner, packed)
+                    }
+                };
+                let block = Block {
+                    isa,
+                    depth: inner.len(),
+                    left,
+                    right: &self.right[padded * start + columns.start * inner.len()..],
+                    rows: &offsets[..rows.len()],
+                    first_column: columns.start,
+                    columns: columns.len(),
+                    write: if start > 0 { Write::Add } else { first_write },
+                    ahead: [&[]; 2],
+                    finish: output.finish.as_ref().filter(|_| inner.end == shape.inner),
+                };
+                // SAFETY: the offsets were checked, and no other task has these rows and columns.
+                unsafe { block.multiply::<M, N>(output.data) };
+            }
+        });
+    }
 }
 
 /// Whether the micro-kernel should read the left factor where it is: packing it costs as much as
@@ -170,18 +272,18 @@ fn worth_direct(shape: Shape, stride: usize) -> bool {
 /// Packs every block of the right factor, one after the other, `depth` inner indices each.
 fn pack_whole<const N: usize>(
     isa: Isa,
-    shape: Shape,
+    [columns, inner]: [usize; 2],
     depth: usize,
     right: &impl Operand,
     shared: &mut [f32],
 ) {
     const PANELS: usize = 4;
-    let padded = shape.columns.next_multiple_of(N);
-    let whole = &mut shared[..padded * shape.inner];
+    let padded = columns.next_multiple_of(N);
+    let whole = &mut shared[..padded * inner];
     parallel::chunks(whole, padded * depth, |block, panels| {
-        let inner = range(block, depth, shape.inner);
+        let inner = range(block, depth, inner);
         parallel::chunks(panels, PANELS * N * inner.len(), |part, panels| {
-            let columns = range(part, PANELS * N, shape.columns);
+            let columns = range(part, PANELS * N, columns);
             right.pack::<N>(isa, columns, inner.clone(), panels);
         });
     });

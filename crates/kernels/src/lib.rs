@@ -44,7 +44,8 @@ pub use batch_norm::{
     unbiased,
 };
 pub use conv2d::{
-    Conv2d, Epilogue, conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad,
+    Conv2d, Epilogue, PreparedWeights, conv2d_forward, conv2d_inference, conv2d_input_grad,
+    conv2d_weight_grad,
 };
 pub use elementwise::{add, add_assign, relu, relu_backward};
 pub use isa::instruction_set;

@@ -3,9 +3,17 @@
 use crate::check;
 use crate::gemm::{self, Output, Shape};
 use crate::isa::Isa;
+use crate::lanes::{Lanes, laned};
 use crate::pack::{ByColumns, ByRows, Matrix};
 use crate::parallel;
 use crate::scratch::{self, Slot};
+
+/// The most rows for which the weights are read where they are.
+const FEW_ROWS: usize = 4;
+/// Results that are summed up together.
+const TOGETHER: usize = 4;
+/// Floats of the widest vector.
+const MOST_LANES: usize = 16;
 
 /// The dims of a linear layer: `x` is `[rows, c_in]`, `w` is `[c_out, c_in]`, `y` is
 /// `[rows, c_out]`.
@@ -34,11 +42,15 @@ fn dense(data: &[f32], columns: usize) -> Matrix<'_> {
 #[track_caller]
 pub fn linear_forward(d: &Linear, x: &[f32], w: &[f32], b: Option<&[f32]>, y: &mut [f32]) {
     d.check("linear_forward", x.len(), w.len(), y.len());
-    let shape = Shape { rows: d.rows, columns: d.c_out, inner: d.c_in };
-    let (left, right) = (ByRows(dense(x, d.c_in)), ByRows(dense(w, d.c_in)));
-    // SAFETY: rows are `c_out` apart.
-    let output = unsafe { Output::new(y, |row| row * d.c_out) };
-    gemm::multiply(Isa::current(), shape, &left, &right, &output);
+    if d.rows <= FEW_ROWS {
+        few_rows(d, x, w, y);
+    } else {
+        let shape = Shape { rows: d.rows, columns: d.c_out, inner: d.c_in };
+        let (left, right) = (ByRows(dense(x, d.c_in)), ByRows(dense(w, d.c_in)));
+        // SAFETY: rows are `c_out` apart.
+        let output = unsafe { Output::new(y, |row| row * d.c_out) };
+        gemm::multiply(Isa::current(), shape, &left, &right, &output);
+    }
     if let Some(b) = b {
         check::length("linear_forward", "b", b.len(), d.c_out);
         let rows = (parallel::ELEMENTS / d.c_out.max(1)).max(1);
@@ -49,6 +61,60 @@ pub fn linear_forward(d: &Linear, x: &[f32], w: &[f32], b: Option<&[f32]>, y: &m
                 }
             }
         });
+    }
+}
+
+/// Scalar products of the rows of `x` and of `w`, where packing `w` would cost more than the product.
+fn few_rows(d: &Linear, x: &[f32], w: &[f32], y: &mut [f32]) {
+    let isa = Isa::current();
+    let chunk = (2 * parallel::ELEMENTS / d.c_in).max(1).next_multiple_of(TOGETHER);
+    for (x, y) in x.chunks_exact(d.c_in).zip(y.chunks_exact_mut(d.c_out.max(1))) {
+        parallel::chunks(y, chunk, |index, y| {
+            let w = &w[index * chunk * d.c_in..][..y.len() * d.c_in];
+            // SAFETY: `w` has a row for each element of `y`, as long as `x`.
+            unsafe { products(isa, x, w, y) };
+        });
+    }
+}
+
+laned! {
+    /// # Safety
+    ///
+    /// `w` holds a row for each element of `y`, each as long as `x`.
+    unsafe fn products[][](x: &[f32], w: &[f32], y: &mut [f32]) = products_of
+}
+
+/// # Safety
+///
+/// As [`products`].
+#[inline(always)]
+unsafe fn products_of<V: Lanes>(x: &[f32], w: &[f32], y: &mut [f32]) {
+    let whole = x.len() / V::COUNT * V::COUNT;
+    for (y, w) in y.chunks_mut(TOGETHER).zip(w.chunks(TOGETHER * x.len())) {
+        let mut rows = [w.as_ptr(); TOGETHER];
+        for (place, row) in rows.iter_mut().zip(w.chunks_exact(x.len())) {
+            *place = row.as_ptr();
+        }
+        let mut sums = [V::zero(); TOGETHER];
+        for at in (0..whole).step_by(V::COUNT) {
+            // SAFETY: `at` and a vector are within the rows.
+            unsafe {
+                let value = V::load(x.as_ptr().add(at));
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    *sum = sum.plus_product(value, V::load(row.add(at)));
+                }
+            }
+        }
+        for ((y, sum), row) in y.iter_mut().zip(sums).zip(rows) {
+            let mut lanes = [0.0f32; MOST_LANES];
+            // SAFETY: there is room for the widest vector.
+            unsafe { sum.store(lanes.as_mut_ptr()) };
+            *y = lanes.iter().sum();
+            for (at, &x) in x.iter().enumerate().skip(whole) {
+                // SAFETY: rows are as long as `x`.
+                *y += x * unsafe { *row.add(at) };
+            }
+        }
     }
 }
 

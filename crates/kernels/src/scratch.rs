@@ -4,11 +4,41 @@
 use std::cell::RefCell;
 
 /// One cache line; makes every buffer start on one, so that no panel's vector load straddles two.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
 const LINE: usize = 16;
+
+/// Floats that start on a cache line, for good.
+#[derive(Debug)]
+pub(crate) struct Floats {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+impl Floats {
+    pub(crate) fn zeros(length: usize) -> Self {
+        Self { lines: vec![Line([0.0; LINE]); length.div_ceil(LINE)], length }
+    }
+}
+
+impl std::ops::Deref for Floats {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `Line` is `repr(C)` over `[f32; LINE]` of exactly its size, so the lines are at
+        // least `length` initialised floats.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
+    }
+}
+
+impl std::ops::DerefMut for Floats {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
+    }
+}
 
 /// What a buffer is for. A thread never needs two of the same at once, except when it steals
 /// another kernel's call while it waits; that call then allocates its own.
@@ -18,8 +48,12 @@ pub(crate) enum Slot {
     Left,
     /// The packed block of the right factor.
     Right,
+    /// A left factor packed whole and shared between threads.
+    SharedLeft,
     /// A right factor packed whole and shared between threads.
     Shared,
+    /// A convolution's weights in the form its forward product reads.
+    Weights,
     /// Partial sums of the chunks.
     Partials,
     /// An image with its border of zeros.
@@ -30,11 +64,13 @@ pub(crate) enum Slot {
     Transformed,
     /// Tiles transformed by it.
     Tiles,
+    /// The same, shared between threads.
+    SharedTiles,
 }
 
 thread_local! {
-    static BUFFERS: RefCell<[Vec<Line>; 8]> = const {
-        RefCell::new([const { Vec::new() }; 8])
+    static BUFFERS: RefCell<[Vec<Line>; 11]> = const {
+        RefCell::new([const { Vec::new() }; 11])
     };
 }
 

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use burn::tensor::Tensor;
 
 use crate::layer::{ConvBn, EPSILON, Layer, Residual};
-use crate::ops::{avg_pool, conv2d_inference, max_pool};
+use crate::ops::{FoldedConv, avg_pool, conv2d_inference, max_pool};
 use crate::parameter::Leaves;
 use crate::statistics::Statistics;
 
 /// The folded convolutions of a network, by the convolution's name, and its other parameters.
 #[derive(Debug)]
 pub struct Folded {
-    convolutions: BTreeMap<String, (Tensor<4>, Tensor<1>)>,
+    convolutions: BTreeMap<String, FoldedConv>,
     pub leaves: Leaves,
 }
 
@@ -28,13 +28,13 @@ impl Folded {
             let scale = gamma / (variance + EPSILON).sqrt();
             let bias = beta - mean * scale.clone();
             let weight = weight * scale.reshape([layer.c_out, 1, 1, 1]);
-            (layer.conv.clone(), (weight, bias))
+            (layer.conv.clone(), FoldedConv::new(weight, bias))
         };
         Folded { convolutions: layers.iter().map(fold).collect(), leaves }
     }
 
     #[track_caller]
-    fn get(&self, name: &str) -> (Tensor<4>, Tensor<1>) {
+    fn get(&self, name: &str) -> FoldedConv {
         let folded = self.convolutions.get(name);
         folded.unwrap_or_else(|| panic!("no folded convolution named {name}")).clone()
     }

@@ -17,8 +17,8 @@ pub use kernels::{Activation, Conv2d, Nag};
 pub use layer::{ConvBn, Layer, Linear, Mode, Pass, Residual, chain};
 pub use nag::Velocity;
 pub use ops::{
-    Affine, ConvOptions, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train, conv2d,
-    conv2d_inference, cross_entropy, global_avg_pool, linear, max_pool,
+    Affine, ConvOptions, FoldedConv, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train,
+    conv2d, conv2d_inference, cross_entropy, global_avg_pool, linear, max_pool,
 };
 pub use parameter::{Fans, Leaves, Parameter, ParameterSpec, Parameters};
 pub use statistics::Statistics;

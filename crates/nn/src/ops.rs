@@ -18,7 +18,7 @@ mod tests;
 pub use batch_norm::{Affine, batch_norm_eval, batch_norm_train};
 pub use conv2d::{ConvOptions, conv2d};
 pub use cross_entropy::cross_entropy;
-pub use inference::conv2d_inference;
+pub use inference::{FoldedConv, conv2d_inference};
 pub use linear::linear;
 pub(crate) use nag::nag;
 pub use pool::{PoolOptions, avg_pool, global_avg_pool, max_pool};

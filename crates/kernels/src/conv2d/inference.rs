@@ -1,10 +1,16 @@
 //! Convolution for inference: y = act(conv(x, w) + bias [+ residual]), the batch norm behind it folded
 //! into the weights and the bias.
 
-use super::{Conv2d, forward_by, winograd};
+use std::sync::OnceLock;
+
+use super::Conv2d;
+use super::forward::Forward;
+use super::winograd::{self, Method};
 use crate::batch_norm::Activation;
 use crate::check;
 use crate::finish::{Finish, floor};
+use crate::isa::Isa;
+use crate::scratch::Floats;
 
 /// What follows a convolution: the sum with `bias`, `[c_out]`, and with `residual`, as long as the
 /// result, and the activation.
@@ -15,14 +21,50 @@ pub struct Epilogue<'a, T = f32> {
     pub activation: Activation,
 }
 
-/// `y = act(conv(x, w) + bias [+ residual])`.
+/// What is kept of a layer's weights between calls of [`conv2d_inference`]: the forms its methods
+/// read, each made when it is first wanted. It belongs to one layer's weights, which stay as they are.
+#[derive(Debug, Default)]
+pub struct PreparedWeights {
+    forms: [OnceLock<(Isa, Floats)>; 3],
+}
+
+impl PreparedWeights {
+    /// The weights `w` in the form that `forward` reads.
+    #[track_caller]
+    fn form(&self, forward: &Forward, w: &[f32]) -> &[f32] {
+        let place = match forward.method() {
+            Method::Direct => 0,
+            Method::Two => 1,
+            Method::Four => 2,
+        };
+        let (isa, form) = self.forms[place].get_or_init(|| {
+            let mut form = Floats::zeros(forward.length());
+            forward.prepare(w, &mut form);
+            (forward.isa(), form)
+        });
+        assert!(
+            *isa == forward.isa() && form.len() == forward.length(),
+            "conv2d_inference: prepared weights of another layer"
+        );
+        form
+    }
+}
+
+/// `y = act(conv(x, w) + bias [+ residual])`. Of `w`, only what is not in `prepared` yet is read.
 #[track_caller]
-pub fn conv2d_inference(d: &Conv2d, x: &[f32], w: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
+pub fn conv2d_inference(
+    d: &Conv2d,
+    x: &[f32],
+    (w, prepared): (&[f32], &PreparedWeights),
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
     d.check("conv2d_inference", x.len(), w.len(), y.len());
     let Epilogue { bias, residual, activation } = epilogue;
     check::length("conv2d_inference", "bias", bias.len(), d.c_out);
     let found = residual.map_or(y.len(), <[f32]>::len);
     check::length("conv2d_inference", "residual", found, y.len());
     let finish = Finish { bias, residual, floor: floor(activation) };
-    forward_by(d, winograd::method(d), x, w, Some(finish), y);
+    let forward = Forward::new(d, winograd::prepared_method);
+    forward.run(x, prepared.form(&forward, w), Some(finish), y);
 }

@@ -5,8 +5,7 @@
 //! would idle, and a product for each group would cost more than it computes. (Where an activation
 //! is infinite, zero weights make it not a number in the neighbouring groups too.)
 
-use super::{Conv2d, conv2d_input_grad, conv2d_weight_grad, forward_by, winograd};
-use crate::finish::Finish;
+use super::{Conv2d, conv2d_input_grad, conv2d_weight_grad};
 use crate::microkernel::LEAST_COLUMNS;
 use crate::scratch::{self, Slot};
 
@@ -19,31 +18,19 @@ pub(super) fn of(d: &Conv2d) -> Option<Conv2d> {
     Some(Conv2d { groups: d.groups / together, ..*d })
 }
 
-pub(super) fn forward(
-    d: &Conv2d,
-    wide: &Conv2d,
-    x: &[f32],
-    w: &[f32],
-    finish: Option<Finish<'_>>,
-    y: &mut [f32],
-) {
+/// Calls `body` with the weights of the merged groups.
+pub(super) fn spread(d: &Conv2d, wide: &Conv2d, w: &[f32], body: impl FnOnce(&[f32])) {
     scratch::with(Slot::Wide, wide.w_len(), |spread| {
         spread.fill(0.0);
         for_each_run(d, wide, |narrow, at, length| {
             spread[at..][..length].copy_from_slice(&w[narrow..][..length]);
         });
-        forward_by(wide, winograd::method(wide), x, spread, finish, y);
+        body(spread);
     });
 }
 
 pub(super) fn input_grad(d: &Conv2d, wide: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    scratch::with(Slot::Wide, wide.w_len(), |spread| {
-        spread.fill(0.0);
-        for_each_run(d, wide, |narrow, at, length| {
-            spread[at..][..length].copy_from_slice(&w[narrow..][..length]);
-        });
-        conv2d_input_grad(wide, dy, spread, dx);
-    });
+    spread(d, wide, w, |w| conv2d_input_grad(wide, dy, w, dx));
 }
 
 pub(super) fn weight_grad(d: &Conv2d, wide: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {

@@ -11,6 +11,8 @@ mod scheme;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use super::Conv2d;
 use crate::finish::Finish;
 use crate::gemm::{Block, Panels, piece};
@@ -38,12 +40,16 @@ const FEW: usize = 128;
 /// not share the lines of a cache.
 const SKEW: usize = 16;
 
+/// A product is cut into at least this many tasks if it is large enough to be.
+const TASKS: usize = 16;
+
 /// What else costs as much as how many multiply-adds: packing a weight for the direct product, and,
 /// for each element of a tile, transforming an input or a result, and packing and transforming a
-/// weight.
+/// weight; and reading a prepared weight from memory.
 const PACKING: usize = 5;
 const TILE: usize = 8;
 const WEIGHT: usize = 15;
+const READING: usize = 10;
 
 static ZEROS: [f32; MOST_CHANNELS] = [0.0; MOST_CHANNELS];
 
@@ -59,18 +65,29 @@ pub(super) enum Method {
 
 /// The cheapest method by a count of multiply-adds, in which transforms weigh as measured.
 pub(super) fn method(d: &Conv2d) -> Method {
+    cheapest(d, PACKING, WEIGHT)
+}
+
+/// The cheapest method by weights that are prepared.
+pub(super) fn prepared_method(d: &Conv2d) -> Method {
+    cheapest(d, READING, READING)
+}
+
+/// `packing` and `weight` are what a weight costs the direct product, and an element of a
+/// transformed one the others.
+fn cheapest(d: &Conv2d, packing: usize, weight: usize) -> Method {
     let fits = |channels: usize| channels.is_multiple_of(UNIT) && channels <= MOST_CHANNELS;
     let plain = d.kernel == [3, 3] && d.stride == [1, 1] && d.dilation == [1, 1] && d.groups == 1;
     let padded = d.padding[0] <= 2 && d.padding[1] <= 2;
     if !(plain && padded && fits(d.c_in) && fits(d.c_out) && d.y_len() > 0 && d.c_in > 0) {
         return Method::Direct;
     }
-    let direct = (d.positions() + PACKING) * 9 * d.c_in * d.c_out;
+    let direct = (d.positions() + packing) * 9 * d.c_in * d.c_out;
     let cost = |side: usize| {
         let tiles = d.n * d.out_h().div_ceil(side) * d.out_w().div_ceil(side);
         let elements = (side + 2) * (side + 2);
         let tile = d.c_in * d.c_out + TILE * (d.c_in + d.c_out);
-        elements * (tiles * tile + WEIGHT * d.c_in * d.c_out)
+        elements * (tiles * tile + weight * d.c_in * d.c_out)
     };
     let (two, four) = (cost(2), cost(4));
     if direct <= two.min(four) {
@@ -199,22 +216,62 @@ struct Target<'a> {
     finish: Option<Finish<'a>>,
 }
 
-/// The convolution of `x` by the weights `w`, a factor whose outer index is an output channel and
-/// whose inner index is a tap and an input channel; `which` is not `Direct`.
+/// The length of the transformed weights of a convolution from and to so many channels; `which` is
+/// not `Direct`, here and below.
+pub(super) fn transformed_length(isa: Isa, which: Method, [inputs, outputs]: [usize; 2]) -> usize {
+    fn padded<const R: usize, const N: usize>(outputs: usize) -> usize {
+        outputs.next_multiple_of(N)
+    }
+    let elements = if which == Method::Two { 16 } else { 36 };
+    elements * inputs * tiled!(isa, padded(outputs))
+}
+
+/// Transforms weights, a factor whose outer index is a channel of the result and whose inner index
+/// is a tap and an input channel, into panels for each element.
+pub(super) fn transform(
+    isa: Isa,
+    which: Method,
+    channels: [usize; 2],
+    w: &impl Operand,
+    weights: &mut [f32],
+) {
+    match which {
+        Method::Two => tiled!(isa, transform_all[Two, 4, 2](isa, channels, w, weights)),
+        _ => tiled!(isa, transform_all[Four, 6, 4](isa, channels, w, weights)),
+    }
+}
+
+fn transform_all<
+    const R: usize,
+    const N: usize,
+    S: Scheme<A, M>,
+    const A: usize,
+    const M: usize,
+>(
+    isa: Isa,
+    [inputs, outputs]: [usize; 2],
+    w: &impl Operand,
+    weights: &mut [f32],
+) {
+    parallel::chunks(weights, A * A * inputs * N, |index, panel| {
+        let outer = index * N..((index + 1) * N).min(outputs);
+        transform_weights::<N, S, A, M>(isa, inputs, outer, w, panel);
+    });
+}
+
+/// The convolution of `x` by weights that [`transform`] wrote.
 pub(super) fn forward(
+    isa: Isa,
     d: &Conv2d,
     which: Method,
     x: &[f32],
-    w: &impl Operand,
+    weights: &[f32],
     finish: Option<Finish<'_>>,
     y: &mut [f32],
 ) {
-    let isa = Isa::current();
     let result = Target { places: Places::of(y), finish };
-    match which {
-        Method::Two => run::<Two, 4, 2>(isa, &Plan::forward(d, 2), x, w, result),
-        _ => run::<Four, 6, 4>(isa, &Plan::forward(d, 4), x, w, result),
-    }
+    let plan = Plan::forward(d, if which == Method::Two { 2 } else { 4 });
+    run(isa, &plan, which, x, weights, result);
 }
 
 /// The gradient of the input, with the weights' outer index an input channel and their inner index a
@@ -222,46 +279,68 @@ pub(super) fn forward(
 pub(super) fn input_grad(d: &Conv2d, which: Method, dy: &[f32], w: &impl Operand, dx: &mut [f32]) {
     let isa = Isa::current();
     let result = Target { places: Places::of(dx), finish: None };
-    match which {
-        Method::Two => run::<Two, 4, 2>(isa, &Plan::backward(d, 2), dy, w, result),
-        _ => run::<Four, 6, 4>(isa, &Plan::backward(d, 4), dy, w, result),
-    }
+    let plan = Plan::backward(d, if which == Method::Two { 2 } else { 4 });
+    let channels = [d.c_out, d.c_in];
+    let length = transformed_length(isa, which, channels);
+    scratch::with(Slot::Transformed, length, |weights| {
+        transform(isa, which, channels, w, weights);
+        run(isa, &plan, which, dy, weights, result);
+    });
 }
 
-fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
-    isa: Isa,
-    plan: &Plan,
-    x: &[f32],
-    w: &impl Operand,
-    y: Target<'_>,
-) {
-    tiled!(isa, run_tiled[S, A, M](isa, plan, x, w, y));
+fn run(isa: Isa, plan: &Plan, which: Method, x: &[f32], weights: &[f32], y: Target<'_>) {
+    match which {
+        Method::Two => tiled!(isa, run_tiled[Two, 4, 2](isa, plan, x, weights, y)),
+        _ => tiled!(isa, run_tiled[Four, 6, 4](isa, plan, x, weights, y)),
+    }
 }
 
 fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
     isa: Isa,
     plan: &Plan,
     x: &[f32],
-    w: &impl Operand,
+    weights: &[f32],
     y: Target<'_>,
 ) {
     let (inputs, outputs) = (plan.from.channels, plan.to.channels);
-    let panel = A * A * inputs * N;
-    scratch::with(Slot::Transformed, outputs.div_ceil(N) * panel, |weights| {
-        parallel::chunks(weights, panel, |index, panel| {
-            let outer = index * N..((index + 1) * N).min(outputs);
-            transform_weights::<N, S, A, M>(isa, inputs, outer, w, panel);
-        });
-        let most = if inputs + outputs <= FEW { TILES[0] } else { TILES[1] };
-        let job = Job { plan, x, weights, y, tiles: piece(plan.tiles, most, R) };
-        if let Some(finish) = &y.finish {
-            finish.check(y.places.length, outputs);
-        }
-        parallel::indices(plan.tiles.div_ceil(job.tiles), |task| {
-            let length = A * A * job.tiles * (inputs + outputs + 2 * SKEW);
-            scratch::with(Slot::Tiles, length, |space| {
-                job.run::<R, N, S, A, M>(isa, task * job.tiles, space);
+    assert!(weights.len() >= A * A * inputs * outputs.next_multiple_of(N));
+    let most = if inputs + outputs <= FEW { TILES[0] } else { TILES[1] };
+    let job = Job { plan, x, weights, y, tiles: piece(plan.tiles, most, R) };
+    if let Some(finish) = &y.finish {
+        finish.check(y.places.length, outputs);
+    }
+    let blocks = plan.tiles.div_ceil(job.tiles);
+    let size = A * A * job.tiles * (inputs + SKEW);
+    let stripes = TASKS.div_ceil(blocks).min(outputs.div_ceil(N));
+    if stripes == 1 {
+        parallel::indices(blocks, |block| {
+            scratch::with(Slot::SharedTiles, size, |before| {
+                let first = block * job.tiles;
+                for tile in first..(first + job.tiles).min(plan.tiles) {
+                    job.transform::<S, A, M>(isa, tile, Places::of(before), 0);
+                }
+                job.multiply::<R, N, S, A, M>(isa, first, 0..outputs, before);
             });
+        });
+        return;
+    }
+    // Few tiles: each block is transformed once, and its products are cut into columns.
+    let width = outputs.div_ceil(N).div_ceil(stripes) * N;
+    let stripes = outputs.div_ceil(width);
+    scratch::with(Slot::SharedTiles, blocks * size, |before| {
+        let places = Places::of(before);
+        let together = plan.tiles.div_ceil(TASKS);
+        parallel::indices(plan.tiles.div_ceil(together), |part| {
+            for tile in part * together..((part + 1) * together).min(plan.tiles) {
+                job.transform::<S, A, M>(isa, tile, places, tile / job.tiles * size);
+            }
+        });
+        let before = &*before;
+        parallel::indices(blocks * stripes, |task| {
+            let (block, first) = (task / stripes, task % stripes * width);
+            let columns = first..(first + width).min(outputs);
+            let before = &before[block * size..][..size];
+            job.multiply::<R, N, S, A, M>(isa, block * job.tiles, columns, before);
         });
     });
 }
@@ -270,7 +349,7 @@ fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
 fn transform_weights<const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
     isa: Isa,
     inputs: usize,
-    outer: std::ops::Range<usize>,
+    outer: Range<usize>,
     w: &impl Operand,
     panel: &mut [f32],
 ) {
@@ -327,66 +406,74 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// A block of tiles from `first` on.
-    fn run<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
+    /// Transforms the inputs of one tile into its place in its block, which starts at `block` in
+    /// `before`.
+    fn transform<S: Scheme<A, M>, const A: usize, const M: usize>(
+        &self,
+        isa: Isa,
+        tile: usize,
+        before: Places,
+        block: usize,
+    ) {
+        let inputs = self.plan.from.channels;
+        let stride = inputs + SKEW;
+        let size = self.tiles * stride;
+        let place = block + tile % self.tiles * stride;
+        let pixels = self.plan.inputs::<A>(self.x, tile);
+        let next = self.plan.inputs::<A>(self.x, (tile + 1).min(self.plan.tiles - 1));
+        let spread = Spread { apart: size, width: inputs, panel: 0 };
+        let to = before.at(place, (A * A - 1) * size + inputs);
+        // SAFETY: each pixel has `inputs` floats, and each element of the tile's has a row of as
+        // many, which no other tile has, checked to be inside.
+        unsafe { inputs_to::<S, A, M>(isa, &pixels, &next, inputs, to, spread) };
+    }
+
+    /// The products of a block of transformed tiles, of which `first` is the first, for some columns
+    /// of the result.
+    fn multiply<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
         &self,
         isa: Isa,
         first: usize,
-        space: &mut [f32],
+        columns: Range<usize>,
+        before: &[f32],
     ) {
-        let (inputs, outputs) = (self.plan.from.channels, self.plan.to.channels);
+        let inputs = self.plan.from.channels;
         let count = self.tiles.min(self.plan.tiles - first);
-        let (stride, out_stride) = (inputs + SKEW, outputs + SKEW);
+        let (stride, out_stride) = (inputs + SKEW, columns.len() + SKEW);
         let (size, out_size) = (self.tiles * stride, self.tiles * out_stride);
-        let (before, after) = space.split_at_mut(A * A * size);
-        assert!(after.len() >= A * A * out_size);
-        let mut next = self.plan.inputs::<A>(self.x, first);
-        for tile in 0..count {
-            let spread = Spread { apart: size, width: inputs, panel: 0 };
-            let pixels = next;
-            next = self.plan.inputs::<A>(self.x, (first + tile + 1).min(self.plan.tiles - 1));
-            // SAFETY: each pixel has `inputs` floats, and each element of the tile's has a row of
-            // at least as many from here on.
-            unsafe {
-                inputs_to::<S, A, M>(
-                    isa,
-                    &pixels,
-                    &next,
-                    inputs,
-                    before[tile * stride..].as_mut_ptr(),
-                    spread,
-                )
-            };
-        }
         let rows: Vec<usize> = (0..count).map(|tile| tile * out_stride).collect();
-        for element in 0..A * A {
-            for first in (0..outputs).step_by(N) {
-                let panel = (first / N * A * A + element) * inputs * N;
-                let block = Block {
-                    isa,
-                    depth: inputs,
-                    left: Panels::WholeRows { data: &before[element * size..], stride },
-                    right: &self.weights[panel..][..inputs * N],
-                    rows: &rows,
-                    first_column: first,
-                    columns: N.min(outputs - first),
-                    write: Write::Replace,
-                    ahead: [&[]; 2],
-                    finish: None,
-                };
-                let after = &mut after[element * out_size..][..out_size];
-                // SAFETY: rows are `out_stride` apart, more than the columns, and all are inside.
-                unsafe { block.multiply::<R, N>(after.as_mut_ptr()) };
+        scratch::with(Slot::Tiles, A * A * out_size, |after| {
+            for element in 0..A * A {
+                for column in columns.clone().step_by(N) {
+                    let panel = (column / N * A * A + element) * inputs * N;
+                    let block = Block {
+                        isa,
+                        depth: inputs,
+                        left: Panels::WholeRows { data: &before[element * size..], stride },
+                        right: &self.weights[panel..][..inputs * N],
+                        rows: &rows,
+                        first_column: column - columns.start,
+                        columns: N.min(columns.end - column),
+                        write: Write::Replace,
+                        ahead: [&[]; 2],
+                        finish: None,
+                    };
+                    let after = &mut after[element * out_size..][..out_size];
+                    // SAFETY: rows are `out_stride` apart, more than the columns, and all are
+                    // inside.
+                    unsafe { block.multiply::<R, N>(after.as_mut_ptr()) };
+                }
             }
-        }
-        for tile in 0..count {
-            let from = after[tile * out_stride..].as_ptr();
-            // SAFETY: each element of the tile's has a row of `outputs` from here on, and no one
-            // else writes this tile.
-            unsafe {
-                outputs_from::<S, A, M>(isa, self.plan, first + tile, from, out_size, &self.y)
-            };
-        }
+            for tile in 0..count {
+                let from = after[tile * out_stride..].as_ptr();
+                let (tile, columns) = (first + tile, columns.clone());
+                // SAFETY: each element of the tile's has a row of these columns from here on, and no
+                // one else writes them.
+                unsafe {
+                    outputs_from::<S, A, M>(isa, self.plan, tile, columns, from, out_size, &self.y)
+                };
+            }
+        });
         if self.y.places.streams() {
             stream::fence();
         }
@@ -457,37 +544,38 @@ laned! {
 ///
 /// # Safety
 ///
-/// `from` is valid for reading the channels of `plan.to` for each element, `apart` from the last; no
-/// one else writes this tile of `y`.
+/// `from` is valid for reading `columns`, some channels of `plan.to`, for each element, `apart` from the
+/// last; no one else writes them in this tile of `y`.
 #[inline(always)]
 unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
     plan: &Plan,
     tile: usize,
+    columns: Range<usize>,
     from: *const f32,
     apart: usize,
     y: &Target<'_>,
 ) {
     let Extent { h, w, channels } = plan.to;
     let [image, top, left] = plan.place(tile, M);
-    let (rows, columns) = (M.min(h - top), M.min(w - left));
+    let (tall, long) = (M.min(h - top), M.min(w - left));
     let streams = y.places.streams();
     let mut places = [[std::ptr::null_mut(); M]; M];
-    for (i, row) in places.iter_mut().enumerate().take(rows) {
+    for (i, row) in places.iter_mut().enumerate().take(tall) {
         let start = ((image * h + top + i) * w + left) * channels;
-        let line = y.places.at(start, columns * channels);
-        for (j, place) in row.iter_mut().enumerate().take(columns) {
+        let line = y.places.at(start, long * channels);
+        for (j, place) in row.iter_mut().enumerate().take(long) {
             *place = line.wrapping_add(j * channels);
         }
     }
-    for channel in (0..channels).step_by(V::COUNT) {
+    for channel in columns.clone().step_by(V::COUNT) {
         let mut elements = [[V::zero(); A]; A];
         for (element, value) in elements.as_flattened_mut().iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            *value = unsafe { V::load(from.add(element * apart + channel)) };
+            *value = unsafe { V::load(from.add(element * apart + channel - columns.start)) };
         }
         let done = both!(V, A, M, elements, S::output);
-        for row in 0..rows {
-            for column in 0..columns {
+        for row in 0..tall {
+            for column in 0..long {
                 // SAFETY: checked to be inside of `y`, and this tile's, the caller's promise;
                 // aligned if `y` is, because channels come in whole vectors.
                 unsafe {
@@ -515,6 +603,7 @@ laned! {
     unsafe fn outputs_from[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
         plan: &Plan,
         tile: usize,
+        columns: Range<usize>,
         from: *const f32,
         apart: usize,
         y: &Target<'_>,

@@ -2,8 +2,8 @@
 
 use super::{Random, assert_results, wide};
 use crate::{
-    Activation, Conv2d, Epilogue, conv2d_forward, conv2d_inference, conv2d_input_grad,
-    conv2d_weight_grad, textbook,
+    Activation, Conv2d, Epilogue, PreparedWeights, conv2d_forward, conv2d_inference,
+    conv2d_input_grad, conv2d_weight_grad, textbook,
 };
 
 /// All three products against the textbook.
@@ -46,12 +46,18 @@ fn check_inference(d: &Conv2d, random: &mut Random) {
         let epilogue = Epilogue { bias: &wide_bias[..], residual: wide_residual, activation };
         textbook::conv2d_inference(d, &wide_x, &wide_w, epilogue, &mut expected);
         let run = || {
-            let mut found = vec![f32::NAN; d.y_len()];
+            let prepared = PreparedWeights::default();
             let epilogue = Epilogue { bias: &bias, residual, activation };
-            conv2d_inference(d, &x, &w, epilogue, &mut found);
-            vec![found]
+            let infer = |w: &[f32]| {
+                let mut found = vec![f32::NAN; d.y_len()];
+                conv2d_inference(d, &x, (w, &prepared), epilogue, &mut found);
+                found
+            };
+            // The second time, what was prepared is used, not the weights.
+            vec![infer(&w), infer(&vec![f32::NAN; w.len()])]
         };
-        assert_results(&format!("{d:?} {activation:?} {added}"), run, &[expected], 1e-5);
+        let expected = [expected.clone(), expected];
+        assert_results(&format!("{d:?} {activation:?} {added}"), run, &expected, 1e-5);
     }
 }
 

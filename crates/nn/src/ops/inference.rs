@@ -1,18 +1,36 @@
 //! Convolution for inference: y = act(conv(x, w) + b [+ residual]). The batch norm behind it is folded into w and b.
 
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use kernels::{Activation, Conv2d, Epilogue};
+use kernels::{Activation, Conv2d, Epilogue, PreparedWeights};
 
 use super::batch_norm::Residual;
 use super::conv2d::{ConvOptions, composed_conv2d, y_shape};
 use super::flex::{contiguous, filled, floats};
 
-/// x `[n, h, w, c_in]`, w `[c_out, kh, kw, c_in / groups]`, b `[c_out]` → `[n, h', w', c_out]`. Records no gradient.
+/// A convolution's numbers for inference. What a kernel prepares of the weights is kept with them.
+#[derive(Clone, Debug)]
+pub struct FoldedConv {
+    /// `[c_out, kh, kw, c_in / groups]`.
+    w: Tensor<4>,
+    /// `[c_out]`.
+    b: Tensor<1>,
+    prepared: Arc<PreparedWeights>,
+}
+
+impl FoldedConv {
+    pub fn new(w: Tensor<4>, b: Tensor<1>) -> FoldedConv {
+        FoldedConv { w, b, prepared: Arc::default() }
+    }
+}
+
+/// x `[n, h, w, c_in]` → `[n, h', w', c_out]`. Records no gradient.
 pub fn conv2d_inference(
     x: Tensor<4>,
-    (w, b): (Tensor<4>, Tensor<1>),
+    FoldedConv { w, b, prepared }: FoldedConv,
     residual: Option<Tensor<4>>,
     activation: Activation,
     options: ConvOptions,
@@ -26,6 +44,7 @@ pub fn conv2d_inference(
         Residual::from(residual),
         activation,
         dims,
+        prepared,
     ))
 }
 
@@ -38,6 +57,7 @@ pub(super) trait InferenceOp: Backend {
         #[extension_type] residual: Residual<Self>,
         activation: Activation,
         dims: Conv2d,
+        _prepared: Arc<PreparedWeights>,
     ) -> FloatTensor<Self> {
         composed_inference::<Self>(x, (w, b), residual, activation, dims)
     }
@@ -54,13 +74,14 @@ impl InferenceOp for Flex {
         residual: Residual<Self>,
         activation: Activation,
         dims: Conv2d,
+        prepared: Arc<PreparedWeights>,
     ) -> FloatTensor<Self> {
         let (x, w, b) = (contiguous(x), contiguous(w), contiguous(b));
         let residual = residual.contiguous();
         filled(&y_shape(&dims), |y| {
             let residual = residual.as_ref().map(floats);
             let epilogue = Epilogue { bias: floats(&b), residual, activation };
-            kernels::conv2d_inference(&dims, floats(&x), floats(&w), epilogue, y);
+            kernels::conv2d_inference(&dims, floats(&x), (floats(&w), &prepared), epilogue, y);
         })
     }
 }
