@@ -13,8 +13,7 @@ use args::{Args, Verb};
 
 /// Training allocates and frees the same large buffers each step: kept, their pages are paid for once.
 #[global_allocator]
-static ALLOCATOR: kernels::Recycling<mimalloc::MiMalloc> =
-    kernels::Recycling::new(mimalloc::MiMalloc);
+static ALLOCATOR: kernels::Arena<mimalloc::MiMalloc> = kernels::Arena::new(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     match run(Args::parse()) {

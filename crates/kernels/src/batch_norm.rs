@@ -50,15 +50,16 @@ pub struct Moments<'a, T = f32> {
     pub variance: &'a mut [T],
 }
 
-/// What the backward pass needs of the forward pass: its input, its output (whose zeros are where
-/// ReLU let nothing through), γ, and the statistics it normalised by.
+/// What the backward pass needs of the forward pass: its input, γ and β, the statistics it
+/// normalised by, and, where ReLU followed the sum with a residual, its output, whose zeros are
+/// where ReLU let nothing through. Without a residual that is told by `x`, and the output need not
+/// be kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormSaved<'a, T = f32> {
     pub x: &'a [T],
-    pub y: &'a [T],
-    pub gamma: &'a [T],
-    pub mean: &'a [T],
-    pub variance: &'a [T],
+    pub y: Option<&'a [T]>,
+    pub affine: Affine<'a, T>,
+    pub statistics: Statistics<'a, T>,
 }
 
 /// The gradients of a batch norm; `dresidual` is given if and only if a residual was.
@@ -313,17 +314,7 @@ fn normalise(
     }
     let width = d.width();
     scratch::with(Slot::Shared, 3 * width, |wide| {
-        let (scales, rest) = wide.split_at_mut(width);
-        let (means, betas) = rest.split_at_mut(width);
-        repeat(affine.gamma, scales);
-        for copy in scales.chunks_exact_mut(d.channels) {
-            for (scale, &variance) in copy.iter_mut().zip(statistics.variance) {
-                *scale *= d.inverse_deviation(variance);
-            }
-        }
-        repeat(statistics.mean, means);
-        repeat(affine.beta, betas);
-        let (scales, means, betas) = (&*scales, &*means, &*betas);
+        let factors = spread_factors(d, affine, statistics, wide);
         // The rectifier is chosen outside the loops: max(v, −∞) is v.
         let floor = match d.activation {
             Activation::Identity => f32::NEG_INFINITY,
@@ -333,7 +324,6 @@ fn normalise(
             let start = index * d.chunk();
             let x = &x[start..][..part.len()];
             let residual = residual.map(|residual| &residual[start..][..part.len()]);
-            let factors = [means, scales, betas];
             if d.length() < stream::STREAMED {
                 return normalise_chunk(isa, x, factors, residual, floor, part);
             }
@@ -343,6 +333,27 @@ fn normalise(
             });
         });
     });
+}
+
+/// μ, γ/σ and β in `wide`, a width of each: y = (x − μ) γ/σ + β.
+fn spread_factors<'a>(
+    d: &BatchNorm,
+    affine: Affine<'_>,
+    statistics: Statistics<'_>,
+    wide: &'a mut [f32],
+) -> [&'a [f32]; 3] {
+    let width = d.width();
+    let (means, rest) = wide.split_at_mut(width);
+    let (scales, betas) = rest.split_at_mut(width);
+    repeat(statistics.mean, means);
+    repeat(affine.gamma, scales);
+    for copy in scales.chunks_exact_mut(d.channels) {
+        for (scale, &variance) in copy.iter_mut().zip(statistics.variance) {
+            *scale *= d.inverse_deviation(variance);
+        }
+    }
+    repeat(affine.beta, betas);
+    [means, scales, betas]
 }
 
 /// Writes `to` past the caches, as `body(start, row)` gives it for each `width` of it.
@@ -421,57 +432,111 @@ fn backward(
     gradients: BatchNormGradients<'_>,
     of_batch: bool,
 ) {
+    check_backward(operation, d, &saved, dy, &gradients);
     let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
-    let residual = dresidual.as_ref().map_or(dy.len(), |dresidual| dresidual.len());
-    d.check(
-        operation,
-        [
-            ("x", saved.x.len()),
-            ("y", saved.y.len()),
-            ("dy", dy.len()),
-            ("dx", dx.len()),
-            ("dresidual", residual),
-        ],
-        [
-            ("gamma", saved.gamma.len()),
-            ("mean", saved.mean.len()),
-            ("variance", saved.variance.len()),
-            ("dgamma", dgamma.len()),
-            ("dbeta", dbeta.len()),
-        ],
-    );
+    let BatchNormSaved { x, y, affine, statistics } = saved;
     let isa = Isa::current();
     dgamma.fill(0.0);
     dbeta.fill(0.0);
     if d.length() == 0 {
         return;
     }
+    let mask = match (d.activation, y) {
+        (Activation::Identity, _) => Mask::Open,
+        (Activation::Relu, None) => Mask::ByInput,
+        (Activation::Relu, Some(y)) => Mask::ByOutput(y),
+    };
     let width = d.width();
-    scratch::with(Slot::Shared, 4 * width, |wide| {
-        let (means, factors) = wide.split_at_mut(width);
-        repeat(saved.mean, means);
-        let dresidual = backward_sums(isa, d, &saved, dy, means, (dgamma, dbeta), dresidual);
-        let (scales, rest) = factors.split_at_mut(width);
-        let (shifts, slopes) = rest.split_at_mut(width);
+    scratch::with(Slot::Shared, 5 * width, |wide| {
+        let (forward, factors) = wide.split_at_mut(3 * width);
+        let forward = spread_factors(d, affine, statistics, forward);
+        let sums = (&mut *dgamma, &mut *dbeta);
+        let dresidual = backward_sums(isa, d, (x, mask, dy), forward, sums, dresidual);
+        let (shifts, slopes) = factors.split_at_mut(width);
         for (k, dgamma) in dgamma.iter_mut().enumerate() {
-            let inverse = d.inverse_deviation(saved.variance[k]);
+            let inverse = d.inverse_deviation(statistics.variance[k]);
             *dgamma *= inverse;
-            let scale = saved.gamma[k] * inverse;
-            let share = if of_batch { scale / d.rows as f32 } else { 0.0 };
+            let share = if of_batch { affine.gamma[k] * inverse / d.rows as f32 } else { 0.0 };
             for at in (k..width).step_by(d.channels) {
-                scales[at] = scale;
                 shifts[at] = dbeta[k] * share;
                 slopes[at] = *dgamma * inverse * share;
             }
         }
         // The gradient of the residual is what the activation let through.
-        let (dy, activation) = match dresidual {
-            Some(through) => (through, Activation::Identity),
-            None => (dy, d.activation),
+        let (dy, mask) = match dresidual {
+            Some(through) => (through, Mask::Open),
+            None => (dy, mask),
         };
-        let d = BatchNorm { activation, ..*d };
-        input_gradient(isa, &d, &saved, dy, [means, scales, shifts, slopes], dx);
+        let [means, scales, betas] = forward;
+        input_gradient(isa, d, (x, mask, dy), [means, scales, betas, shifts, slopes], dx);
     });
+}
+
+#[track_caller]
+fn check_backward(
+    operation: &str,
+    d: &BatchNorm,
+    saved: &BatchNormSaved<'_>,
+    dy: &[f32],
+    gradients: &BatchNormGradients<'_>,
+) {
+    let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
+    d.check(
+        operation,
+        [
+            ("x", saved.x.len()),
+            ("y", saved.y.map_or(dy.len(), <[f32]>::len)),
+            ("dy", dy.len()),
+            ("dx", dx.len()),
+            ("dresidual", dresidual.as_ref().map_or(dy.len(), |dresidual| dresidual.len())),
+        ],
+        [
+            ("gamma", saved.affine.gamma.len()),
+            ("beta", saved.affine.beta.len()),
+            ("mean", saved.statistics.mean.len()),
+            ("variance", saved.statistics.variance.len()),
+            ("dgamma", dgamma.len()),
+            ("dbeta", dbeta.len()),
+        ],
+    );
+    assert!(
+        d.activation == Activation::Identity || dresidual.is_none() || saved.y.is_some(),
+        "{operation}: with a residual, y tells where ReLU let through"
+    );
+}
+
+/// How a pass knows where ReLU let through.
+#[derive(Clone, Copy)]
+enum Mask<'a> {
+    /// There was none.
+    Open,
+    /// The output is positive.
+    ByOutput(&'a [f32]),
+    /// What the input becomes is positive: the forward pass, computed again to the bit.
+    ByInput,
+}
+
+impl<'a> Mask<'a> {
+    /// The output if the mask needs it, else `x` in its place.
+    fn output(self, x: &'a [f32]) -> &'a [f32] {
+        if let Mask::ByOutput(y) = self { y } else { x }
+    }
+}
+
+/// The names of the masks where loops are compiled for each.
+const OPEN: u8 = 0;
+const BY_OUTPUT: u8 = 1;
+const BY_INPUT: u8 = 2;
+
+/// The gradient behind the activation.
+#[inline(always)]
+fn masked<const MASK: u8>(x: f32, y: f32, dy: f32, [mean, scale, beta]: [f32; 3]) -> f32 {
+    let open = match MASK {
+        OPEN => true,
+        BY_OUTPUT => y > 0.0,
+        _ => (x - mean) * scale + beta > 0.0,
+    };
+    if open { dy } else { 0.0 }
 }
 
 /// Σ g (x − μ) and Σ g, in chunks that are merged in order; on the way, g is written to `through` if
@@ -479,23 +544,25 @@ fn backward(
 fn backward_sums<'a>(
     isa: Isa,
     d: &BatchNorm,
-    saved: &BatchNormSaved<'_>,
-    dy: &[f32],
-    means: &[f32],
+    (x, mask, dy): (&[f32], Mask<'_>, &[f32]),
+    factors: [&[f32]; 3],
     (products, sums): (&mut [f32], &mut [f32]),
     through: Option<&'a mut [f32]>,
 ) -> Option<&'a [f32]> {
     let pair = 2 * d.channels;
+    let width = factors[0].len();
+    let output = mask.output(x);
     scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
         let sum = |index: usize, partial: &mut [f32]| {
             let range = index * d.chunk()..((index + 1) * d.chunk()).min(dy.len());
-            let (x, y, dy) = (&saved.x[range.clone()], &saved.y[range.clone()], &dy[range]);
-            scratch::with(Slot::Left, 2 * means.len(), |space| {
-                match d.activation {
-                    Activation::Identity => chunk_sums::<false>(isa, x, y, dy, means, space),
-                    Activation::Relu => chunk_sums::<true>(isa, x, y, dy, means, space),
+            let (x, y, dy) = (&x[range.clone()], &output[range.clone()], &dy[range]);
+            scratch::with(Slot::Left, 2 * width, |space| {
+                match mask {
+                    Mask::Open => chunk_sums::<OPEN>(isa, x, y, dy, factors, space),
+                    Mask::ByOutput(_) => chunk_sums::<BY_OUTPUT>(isa, x, y, dy, factors, space),
+                    Mask::ByInput => chunk_sums::<BY_INPUT>(isa, x, y, dy, factors, space),
                 }
-                let (products, sums) = space.split_at(means.len());
+                let (products, sums) = space.split_at(width);
                 let (product, sum) = partial.split_at_mut(d.channels);
                 fold(products, product);
                 fold(sums, sum);
@@ -512,41 +579,53 @@ fn backward_sums<'a>(
                     sum(index, partial);
                     let start = index * d.chunk();
                     let range = start..start + through.len();
-                    mask(isa, d, &saved.y[range.clone()], &dy[range], means.len(), through);
+                    let rectified = matches!(mask, Mask::ByOutput(_));
+                    let (y, dy) = (&output[range.clone()], &dy[range]);
+                    pass_on(isa, d, rectified.then_some(y), dy, through);
                 });
                 Some(&*through)
             }
         };
         let partials = &*partials;
         parallel::chunks2((products, MERGED), (sums, MERGED), |index, products, sums| {
-            let width = products.len();
-            let mut totals = [[0.0f64; MERGED]; 2];
-            for partial in partials.chunks_exact(pair) {
-                let first = index * MERGED;
-                for (total, start) in totals.iter_mut().zip([first, d.channels + first]) {
-                    for (total, &value) in total.iter_mut().zip(&partial[start..][..width]) {
-                        *total += f64::from(value);
-                    }
-                }
-            }
-            for k in 0..width {
-                products[k] = totals[0][k] as f32;
-                sums[k] = totals[1][k] as f32;
-            }
+            merge_sums(d, partials, index * MERGED, products, sums);
         });
         through
     })
 }
 
-/// Writes a chunk of the gradient behind the activation.
-fn mask(isa: Isa, d: &BatchNorm, y: &[f32], dy: &[f32], width: usize, through: &mut [f32]) {
+/// Adds up the sums of the chunks, in order, for the channels from `first` on.
+fn merge_sums(
+    d: &BatchNorm,
+    partials: &[f32],
+    first: usize,
+    products: &mut [f32],
+    sums: &mut [f32],
+) {
+    let width = products.len();
+    let mut totals = [[0.0f64; MERGED]; 2];
+    for partial in partials.chunks_exact(2 * d.channels) {
+        for (total, start) in totals.iter_mut().zip([first, d.channels + first]) {
+            for (total, &value) in total.iter_mut().zip(&partial[start..][..width]) {
+                *total += f64::from(value);
+            }
+        }
+    }
+    for k in 0..width {
+        products[k] = totals[0][k] as f32;
+        sums[k] = totals[1][k] as f32;
+    }
+}
+
+/// Writes a chunk of the gradient behind the activation, rectified by `y` if it is given.
+fn pass_on(isa: Isa, d: &BatchNorm, y: Option<&[f32]>, dy: &[f32], through: &mut [f32]) {
     let masked = |at: usize, to: &mut [f32]| {
-        let (y, dy) = (&y[at..][..to.len()], &dy[at..][..to.len()]);
-        match d.activation {
-            Activation::Identity => to.copy_from_slice(dy),
-            Activation::Relu => isa.run(|| {
+        let dy = &dy[at..][..to.len()];
+        match y.map(|y| &y[at..][..to.len()]) {
+            None => to.copy_from_slice(dy),
+            Some(y) => isa.run(|| {
                 for ((to, &y), &dy) in to.iter_mut().zip(y).zip(dy) {
-                    *to = masked_by::<true>(y, dy);
+                    *to = if y > 0.0 { dy } else { 0.0 };
                 }
             }),
         }
@@ -554,20 +633,22 @@ fn mask(isa: Isa, d: &BatchNorm, y: &[f32], dy: &[f32], width: usize, through: &
     if d.length() < stream::STREAMED {
         masked(0, through);
     } else {
-        streamed(isa, width, through, masked);
+        streamed(isa, d.width(), through, masked);
     }
 }
 
 vectorised! {
-    /// One chunk's Σ g (x − μ) and Σ g, both as wide as `means`.
-    fn chunk_sums<const RELU: bool>(
+    /// One chunk's Σ g (x − μ) and Σ g, both as wide as the factors: means, scales and betas.
+    fn chunk_sums<const MASK: u8>(
         x: &[f32],
         y: &[f32],
         dy: &[f32],
-        means: &[f32],
+        factors: [&[f32]; 3],
         space: &mut [f32],
     ) {
-        let width = means.len();
+        let width = factors[0].len();
+        let [means, scales, betas] = factors;
+        let (scales, betas) = (&scales[..width], &betas[..width]);
         space.fill(0.0);
         let (products, sums) = space.split_at_mut(width);
         let sums = &mut sums[..width];
@@ -577,10 +658,11 @@ vectorised! {
             let y = quarters(&y[start..][..4 * width], width);
             let dy = quarters(&dy[start..][..4 * width], width);
             for k in 0..width {
-                let a = masked_by::<RELU>(y[0][k], dy[0][k]);
-                let b = masked_by::<RELU>(y[1][k], dy[1][k]);
-                let c = masked_by::<RELU>(y[2][k], dy[2][k]);
-                let e = masked_by::<RELU>(y[3][k], dy[3][k]);
+                let factors = [means[k], scales[k], betas[k]];
+                let a = masked::<MASK>(x[0][k], y[0][k], dy[0][k], factors);
+                let b = masked::<MASK>(x[1][k], y[1][k], dy[1][k], factors);
+                let c = masked::<MASK>(x[2][k], y[2][k], dy[2][k], factors);
+                let e = masked::<MASK>(x[3][k], y[3][k], dy[3][k], factors);
                 let mean = means[k];
                 products[k] += (a * (x[0][k] - mean) + b * (x[1][k] - mean))
                     + (c * (x[2][k] - mean) + e * (x[3][k] - mean));
@@ -589,37 +671,33 @@ vectorised! {
         }
         for start in (whole..x.len()).step_by(width) {
             for k in 0..width.min(x.len() - start) {
-                let g = masked_by::<RELU>(y[start + k], dy[start + k]);
-                products[k] += g * (x[start + k] - means[k]);
+                let (x, factors) = (x[start + k], [means[k], scales[k], betas[k]]);
+                let g = masked::<MASK>(x, y[start + k], dy[start + k], factors);
+                products[k] += g * (x - means[k]);
                 sums[k] += g;
             }
         }
     }
 }
 
-/// The gradient behind the activation.
-#[inline(always)]
-fn masked_by<const RELU: bool>(y: f32, dy: f32) -> f32 {
-    if !RELU || y > 0.0 { dy } else { 0.0 }
-}
-
+/// `factors` are the means, scales, betas, shifts and slopes, a width of each.
 fn input_gradient(
     isa: Isa,
     d: &BatchNorm,
-    saved: &BatchNormSaved<'_>,
-    dy: &[f32],
-    factors: [&[f32]; 4],
+    (x, mask, dy): (&[f32], Mask<'_>, &[f32]),
+    factors: [&[f32]; 5],
     dx: &mut [f32],
 ) {
+    let output = mask.output(x);
     parallel::chunks(dx, d.chunk(), |index, dx| {
-        let range = index * d.chunk()..index * d.chunk() + dx.len();
-        let (x, y, dy) = (&saved.x[range.clone()], &saved.y[range.clone()], &dy[range]);
+        let start = index * d.chunk();
         let gradient = |at: usize, dx: &mut [f32]| {
-            let range = at..at + dx.len();
-            let (x, y, dy) = (&x[range.clone()], &y[range.clone()], &dy[range]);
-            match d.activation {
-                Activation::Identity => gradient_chunk::<false>(isa, x, y, dy, factors, dx),
-                Activation::Relu => gradient_chunk::<true>(isa, x, y, dy, factors, dx),
+            let range = start + at..start + at + dx.len();
+            let (x, y, dy) = (&x[range.clone()], &output[range.clone()], &dy[range]);
+            match mask {
+                Mask::Open => gradient_chunk::<OPEN>(isa, x, y, dy, factors, dx),
+                Mask::ByOutput(_) => gradient_chunk::<BY_OUTPUT>(isa, x, y, dy, factors, dx),
+                Mask::ByInput => gradient_chunk::<BY_INPUT>(isa, x, y, dy, factors, dx),
             }
         };
         if d.length() < stream::STREAMED {
@@ -631,23 +709,22 @@ fn input_gradient(
 }
 
 vectorised! {
-    /// `factors` are the means, scales, shifts and slopes, a width of each.
-    fn gradient_chunk<const RELU: bool>(
+    fn gradient_chunk<const MASK: u8>(
         x: &[f32],
         y: &[f32],
         dy: &[f32],
-        factors: [&[f32]; 4],
+        factors: [&[f32]; 5],
         dx: &mut [f32],
     ) {
         let width = factors[0].len();
         for (row, dx) in dx.chunks_mut(width).enumerate() {
             let (at, length) = (row * width, dx.len());
             let (x, y, dy) = (&x[at..][..length], &y[at..][..length], &dy[at..][..length]);
-            let [means, scales, shifts, slopes] = factors;
-            let (means, scales) = (&means[..length], &scales[..length]);
+            let [means, scales, betas, shifts, slopes] = factors;
+            let (means, scales, betas) = (&means[..length], &scales[..length], &betas[..length]);
             let (shifts, slopes) = (&shifts[..length], &slopes[..length]);
             for k in 0..length {
-                let g = masked_by::<RELU>(y[k], dy[k]);
+                let g = masked::<MASK>(x[k], y[k], dy[k], [means[k], scales[k], betas[k]]);
                 dx[k] = g * scales[k] - shifts[k] - (x[k] - means[k]) * slopes[k];
             }
         }

@@ -51,7 +51,7 @@ pub use elementwise::{add, add_assign, relu, relu_backward};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
-pub use memory::{Recycling, overwritten};
+pub use memory::{Arena, overwritten};
 pub use peak::peak_gigaflops;
 pub use pool::{
     GlobalPool, Pool2d, avg_pool_backward, avg_pool_forward, global_avg_pool_backward,

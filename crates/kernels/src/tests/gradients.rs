@@ -123,10 +123,11 @@ fn of_batch_norm() {
         let [gamma, beta] = [3; 2].map(|length| numbers(&mut random, length));
         let mut y = vec![0.0; 21];
         let [mean, variance] = norm(&d, train, [&x, &gamma, &beta, &residual], &mut y);
+        let affine = Affine { gamma: &gamma, beta: &beta };
+        let statistics = Statistics { mean: &mean, variance: &variance };
         let mut found = [vec![0.0; 21], vec![0.0; 3], vec![0.0; 3], vec![0.0; 21]];
         let [dx, dgamma, dbeta, dresidual] = &mut found;
-        let saved =
-            BatchNormSaved { x: &x, y: &y, gamma: &gamma, mean: &mean, variance: &variance };
+        let saved = BatchNormSaved { x: &x, y: Some(&y), affine, statistics };
         let gradients = BatchNormGradients { dx, dgamma, dbeta, dresidual: Some(dresidual) };
         if train {
             textbook::batch_norm_train_backward(&d, saved, &dy, gradients);

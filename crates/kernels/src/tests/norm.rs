@@ -45,7 +45,9 @@ fn kernels(case: &Case, train: bool, statistics: &[Vec<f32>; 2]) -> Vec<Vec<f32>
     }
     let (mut dx, mut dgamma, mut dbeta) = (nan(x.len()), nan(d.channels), nan(d.channels));
     let mut dresidual = residual.as_ref().map(|_| nan(x.len()));
-    let saved = BatchNormSaved { x, y: &y, gamma, mean: &mean, variance: &variance };
+    let statistics = Statistics { mean: &mean, variance: &variance };
+    let kept = residual.is_some().then_some(&y[..]);
+    let saved = BatchNormSaved { x, y: kept, affine, statistics };
     let gradients = BatchNormGradients {
         dx: &mut dx,
         dgamma: &mut dgamma,
@@ -77,7 +79,8 @@ fn textbooks(case: &Case, train: bool, statistics: &[Vec<f32>; 2]) -> Vec<Vec<f6
     }
     let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(d.channels), zeros(d.channels));
     let mut dresidual = residual.as_ref().map(|_| zeros(x.len()));
-    let saved = BatchNormSaved { x: &x, y: &y, gamma: &gamma, mean: &mean, variance: &variance };
+    let statistics = Statistics { mean: &mean, variance: &variance };
+    let saved = BatchNormSaved { x: &x, y: Some(&y), affine, statistics };
     let gradients = BatchNormGradients {
         dx: &mut dx,
         dgamma: &mut dgamma,

@@ -63,9 +63,9 @@ pub fn batch_norm_train_backward<T: Real>(
     let count = T::of(d.rows as f64);
     for (at, dx) in dx.iter_mut().enumerate() {
         let k = at % d.channels;
-        let deviation = (saved.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
-        let normalised = (saved.x[at] - saved.mean[k]) / deviation;
-        *dx -= saved.gamma[k] / deviation * (dbeta[k] + normalised * dgamma[k]) / count;
+        let deviation = (saved.statistics.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
+        let normalised = (saved.x[at] - saved.statistics.mean[k]) / deviation;
+        *dx -= saved.affine.gamma[k] / deviation * (dbeta[k] + normalised * dgamma[k]) / count;
     }
 }
 
@@ -81,12 +81,15 @@ pub fn batch_norm_eval_backward<T: Real>(
     dbeta.fill(zero());
     for (at, dx) in dx.iter_mut().enumerate() {
         let k = at % d.channels;
-        let deviation = (saved.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
-        let cut = d.activation == Activation::Relu && saved.y[at] <= zero();
+        let deviation = (saved.statistics.variance[k] + T::of(f64::from(d.epsilon))).sqrt();
+        let normalised = (saved.x[at] - saved.statistics.mean[k]) / deviation;
+        let before = saved.affine.gamma[k] * normalised + saved.affine.beta[k];
+        let output = saved.y.map_or(before, |y| y[at]);
+        let cut = d.activation == Activation::Relu && output <= zero();
         let g = if cut { zero() } else { dy[at] };
-        dgamma[k] += g * (saved.x[at] - saved.mean[k]) / deviation;
+        dgamma[k] += g * normalised;
         dbeta[k] += g;
-        *dx = g * saved.gamma[k] / deviation;
+        *dx = g * saved.affine.gamma[k] / deviation;
         if let Some(dresidual) = &mut dresidual {
             dresidual[at] = g;
         }

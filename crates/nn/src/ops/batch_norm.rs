@@ -95,18 +95,25 @@ impl From<Option<Tensor<4>>> for Residual<Dispatch> {
 #[derive(ExtensionType)]
 pub(super) struct Saved<B: Backend> {
     pub x: FloatTensor<B>,
-    /// Forward's output, whose sign is ReLU's mask.
-    pub y: FloatTensor<B>,
+    /// Forward's output where ReLU followed an add, whose sign is then the mask; else x tells it.
+    #[extension_type]
+    pub y: Residual<B>,
     pub gamma: FloatTensor<B>,
+    pub beta: FloatTensor<B>,
     pub mean: FloatTensor<B>,
     pub variance: FloatTensor<B>,
 }
 
 impl<B: Backend> Clone for Saved<B> {
     fn clone(&self) -> Self {
-        let Saved { x, y, gamma, mean, variance } = self;
-        let (x, y, gamma) = (x.clone(), y.clone(), gamma.clone());
-        Saved { x, y, gamma, mean: mean.clone(), variance: variance.clone() }
+        let Saved { x, y, gamma, beta, mean, variance } = self;
+        let y = match y {
+            Residual::None => Residual::None,
+            Residual::Add(y) => Residual::Add(y.clone()),
+        };
+        let [x, gamma, beta, mean, variance] =
+            [x, gamma, beta, mean, variance].map(|tensor: &FloatTensor<B>| tensor.clone());
+        Saved { x, y, gamma, beta, mean, variance }
     }
 }
 
@@ -223,14 +230,14 @@ impl BatchNormOp for Flex {
         let shape = saved.x.shape().to_vec();
         let dy = contiguous(dy);
         // What forward was given may be views.
-        let [x, y, gamma, mean, variance] =
-            [saved.x, saved.y, saved.gamma, saved.mean, saved.variance].map(contiguous);
+        let [x, gamma, beta, mean, variance] =
+            [saved.x, saved.gamma, saved.beta, saved.mean, saved.variance].map(contiguous);
+        let y = saved.y.contiguous();
         let forward = kernels::BatchNormSaved {
             x: floats(&x),
-            y: floats(&y),
-            gamma: floats(&gamma),
-            mean: floats(&mean),
-            variance: floats(&variance),
+            y: y.as_ref().map(floats),
+            affine: kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
+            statistics: kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
         };
         let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
         let mut backward = |dresidual: Option<&mut [f32]>| {
@@ -305,18 +312,16 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [x.node(), gamma.node(), beta.node(), residual.node(&gamma)];
         let prepared = BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful();
-        let (x, gamma) = (x.into_primitive(), gamma.into_primitive());
-        let (y, mean, variance) = B::batch_norm_train_op(
-            x.clone(),
-            gamma.clone(),
-            beta.into_primitive(),
-            residual.into_inner(),
-            dims,
-        );
+        let [x, gamma, beta] = [x, gamma, beta].map(FloatTensor::<Self>::into_primitive);
+        let residual = residual.into_inner();
+        let added = matches!(residual, Residual::Add(_));
+        let (y, mean, variance) =
+            B::batch_norm_train_op(x.clone(), gamma.clone(), beta.clone(), residual, dims);
         let statistics = (Self::from_inner(mean.clone()), Self::from_inner(variance.clone()));
         let y = match prepared {
             OpsKind::Tracked(prepared) => {
-                let saved = saved(x, &y, gamma, [mean, variance], dims);
+                let y_kept = mask(&y, added, dims);
+                let saved = Saved { x, y: y_kept, gamma, beta, mean, variance };
                 prepared.finish((saved, Statistics::Batch, dims), y)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(y),
@@ -335,20 +340,23 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), gamma.node(), beta.node(), residual.node(&gamma)];
         let prepared = BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful();
-        let (x, gamma) = (x.into_primitive(), gamma.into_primitive());
-        let (mean, variance) = (mean.into_primitive(), variance.into_primitive());
+        let [x, gamma, beta, mean, variance] =
+            [x, gamma, beta, mean, variance].map(FloatTensor::<Self>::into_primitive);
+        let residual = residual.into_inner();
+        let added = matches!(residual, Residual::Add(_));
         let y = B::batch_norm_eval_op(
             x.clone(),
             gamma.clone(),
-            beta.into_primitive(),
+            beta.clone(),
             mean.clone(),
             variance.clone(),
-            residual.into_inner(),
+            residual,
             dims,
         );
         match prepared {
             OpsKind::Tracked(prepared) => {
-                let saved = saved(x, &y, gamma, [mean, variance], dims);
+                let y_kept = mask(&y, added, dims);
+                let saved = Saved { x, y: y_kept, gamma, beta, mean, variance };
                 prepared.finish((saved, Statistics::Running, dims), y)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(y),
@@ -356,19 +364,12 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
     }
 }
 
-/// Without ReLU nothing masks the gradient, and y need not be kept.
-fn saved<B: Backend>(
-    x: FloatTensor<B>,
-    y: &FloatTensor<B>,
-    gamma: FloatTensor<B>,
-    [mean, variance]: [FloatTensor<B>; 2],
-    dims: BatchNorm,
-) -> Saved<B> {
-    let y = match dims.activation {
-        Activation::Relu => y.clone(),
-        Activation::Identity => x.clone(),
-    };
-    Saved { x, y, gamma, mean, variance }
+/// The output if backward needs it for ReLU's mask.
+fn mask<B: Backend>(y: &FloatTensor<B>, added: bool, dims: BatchNorm) -> Residual<B> {
+    match dims.activation {
+        Activation::Relu if added => Residual::Add(y.clone()),
+        _ => Residual::None,
+    }
 }
 
 impl<B: Backend, C: CheckpointStrategy> Residual<Autodiff<B, C>> {
@@ -440,9 +441,15 @@ pub(super) fn composed_backward<B: Backend>(
     let shape = saved.x.shape();
     let rows = |tensor| B::float_reshape(tensor, [dims.rows, dims.channels].into());
     let row = |tensor| B::float_reshape(tensor, [1, dims.channels].into());
-    let dz = match dims.activation {
-        Activation::Identity => dy,
-        Activation::Relu => B::relu_backward(saved.y, dy),
+    let dz = match (dims.activation, saved.y) {
+        (Activation::Identity, _) => dy,
+        (Activation::Relu, Residual::Add(y)) => B::relu_backward(y, dy),
+        (Activation::Relu, Residual::None) => {
+            let (gamma, beta) = (saved.gamma.clone(), saved.beta);
+            let given = [gamma, beta, saved.mean.clone(), saved.variance.clone()];
+            let y = composed_eval::<B>(saved.x.clone(), given, Residual::None, dims);
+            B::relu_backward(y, dy)
+        }
     };
     let dresidual = if add { Residual::Add(dz.clone()) } else { Residual::None };
     let dz = rows(dz);

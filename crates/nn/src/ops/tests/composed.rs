@@ -167,7 +167,9 @@ impl Norm {
         // Two rows leave differences of nearly equal numbers.
         let tolerance = if self.dims.rows < 3 { 1e-3 } else { TOLERANCE };
         let [y, mean, variance] = self.forward(statistics, tolerance);
-        let saved = Saved { x: self.x.clone(), y, gamma: self.gamma.clone(), mean, variance };
+        let y = self.residual.as_ref().map_or(Residual::None, |_| Residual::Add(y));
+        let (gamma, beta) = (self.gamma.clone(), self.beta.clone());
+        let saved = Saved { x: self.x.clone(), y, gamma, beta, mean, variance };
         let dy = random.tensor(&self.shape);
         let add = self.residual.is_some();
         let found =

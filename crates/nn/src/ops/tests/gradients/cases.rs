@@ -182,7 +182,12 @@ fn textbook_norm_backward(
     let dresidual = rest.first_mut().map(Vec::as_mut_slice);
     backward(
         d,
-        BatchNormSaved { x: &inputs[0], y, gamma: &inputs[1], mean, variance },
+        BatchNormSaved {
+            x: &inputs[0],
+            y: Some(y),
+            affine: textbook_affine(inputs),
+            statistics: kernels::Statistics { mean, variance },
+        },
         dy,
         BatchNormGradients { dx, dgamma, dbeta, dresidual },
     );
