@@ -14,8 +14,8 @@ const GRAIN: usize = 64;
 /// What is asked for at once. Pages of it cost nothing before they are touched.
 const SEGMENT: usize = 1 << 30;
 
-/// Where a segment starts: at a large page.
-const SEGMENT_ALIGNMENT: usize = 2 << 20;
+/// Where a segment starts: at a page.
+const SEGMENT_ALIGNMENT: usize = 4 << 10;
 
 /// A remainder that is not worth a block of its own.
 const CRUMB: usize = 4 << 10;
@@ -32,6 +32,7 @@ pub struct Arena<A> {
 /// The free blocks, linked in no order; a step has some hundreds of blocks, each of which is worth a look at all.
 struct FreeList {
     head: *mut Header,
+    segments: usize,
 }
 
 // SAFETY: the headers are reached through the lock alone.
@@ -49,11 +50,13 @@ struct Header {
     free: bool,
     previous: *mut Header,
     next: *mut Header,
+    /// The number of its segment, in the order in which they were asked for.
+    segment: usize,
 }
 
 impl<A: GlobalAlloc> Arena<A> {
     pub const fn new(inner: A) -> Arena<A> {
-        Arena { inner, free: Mutex::new(FreeList { head: null_mut() }) }
+        Arena { inner, free: Mutex::new(FreeList { head: null_mut(), segments: 0 }) }
     }
 
     fn free(&self) -> MutexGuard<'_, FreeList> {
@@ -68,12 +71,13 @@ impl<A: GlobalAlloc> Arena<A> {
             return null_mut();
         };
         let mut free = self.free();
-        let mut block = free.best(size);
+        let mut block = free.first(size);
         if block.is_null() {
-            block = self.segment(size);
+            block = self.segment(free.segments, size);
             if block.is_null() {
                 return null_mut();
             }
+            free.segments += 1;
             // SAFETY: a new segment is one block that nobody else knows.
             unsafe { free.insert(block) };
         }
@@ -85,15 +89,16 @@ impl<A: GlobalAlloc> Arena<A> {
         }
     }
 
-    /// A new segment for at least `size` bytes, as one block; null where there is no more memory.
-    fn segment(&self, size: usize) -> *mut Header {
+    /// The segment of this number, for at least `size` bytes, as one block; null where there is no more memory.
+    fn segment(&self, segment: usize, size: usize) -> *mut Header {
         for whole in [SEGMENT.max(size), size] {
             let Ok(layout) = Layout::from_size_align(whole, SEGMENT_ALIGNMENT) else { continue };
             // SAFETY: a segment is not empty.
             let block = unsafe { self.inner.alloc(layout) }.cast::<Header>();
             if !block.is_null() {
                 let [before, behind, previous, next] = [null_mut(); 4];
-                let header = Header { size: whole, before, behind, free: false, previous, next };
+                let size = whole;
+                let header = Header { size, before, behind, free: false, previous, next, segment };
                 // SAFETY: the segment is aligned to more than a header, longer than one, and ours.
                 unsafe { block.write(header) };
                 return block;
@@ -144,21 +149,23 @@ unsafe fn join(block: *mut Header, behind: *mut Header) {
 
 // In all of these, headers in the list are headers of blocks that nobody owns.
 impl FreeList {
-    /// The smallest free block of at least `size` bytes, of equals the first in memory; null where there is none.
-    fn best(&self, size: usize) -> *mut Header {
-        let mut best: *mut Header = null_mut();
+    /// The first free block of at least `size` bytes, in the order of segments and addresses; null where there is none.
+    ///
+    /// The smallest one that fits would touch new pages while there are larger blocks of old ones.
+    fn first(&self, size: usize) -> *mut Header {
+        let mut first: *mut Header = null_mut();
         let mut at = self.head;
         while !at.is_null() {
             // SAFETY: what the list holds are headers.
             unsafe {
-                let fits = (*at).size >= size;
-                if fits && (best.is_null() || ((*at).size, at) < ((*best).size, best)) {
-                    best = at;
+                let earlier = first.is_null() || ((*at).segment, at) < ((*first).segment, first);
+                if (*at).size >= size && earlier {
+                    first = at;
                 }
                 at = (*at).next;
             }
         }
-        best
+        first
     }
 
     /// # Safety
@@ -206,9 +213,10 @@ impl FreeList {
                 return;
             }
             let remainder = block.cast::<u8>().add(size).cast::<Header>();
-            let behind = (*block).behind;
+            let Header { behind, segment, .. } = *block;
             let [previous, next] = [null_mut(); 2];
-            let header = Header { size: rest, before: block, behind, free: false, previous, next };
+            let (size_left, before, free) = (rest, block, false);
+            let header = Header { size: size_left, before, behind, free, previous, next, segment };
             remainder.write(header);
             if !behind.is_null() {
                 (*behind).before = remainder;
