@@ -1,12 +1,11 @@
-//! Images per second on one core: `cargo run --release -p data --example measure -- PATH [SIZE] [WORKERS]`.
+//! Images per second, and where their time goes: `cargo run --release -p data --example measure -- PATH [SIZE] [WORKERS]`.
 #![allow(clippy::print_stdout)]
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data::augment::{Scratch, train_sample_in};
-use data::{Dataset, Stream, TrainLoader, at};
+use data::{Dataset, TrainLoader};
 use recipe::{Color, Crop, Normalize, Preprocess};
 
 fn main() -> Result<(), data::DataError> {
@@ -17,10 +16,10 @@ fn main() -> Result<(), data::DataError> {
     let (size, workers) = (number(1, 224), number(2, 1));
     let start = Instant::now();
     let path = arguments.first().map_or("fashion-mnist", String::as_str);
-    let dataset = match path {
+    let dataset = Arc::new(match path {
         "fashion-mnist" => Dataset::fashion_mnist(),
         path => Dataset::open(Path::new(path), 0.1, 0)?,
-    };
+    });
     println!(
         "{path}: {} classes, {} + {} images, {} bytes, opened in {:?}",
         dataset.classes.len(),
@@ -30,7 +29,7 @@ fn main() -> Result<(), data::DataError> {
         start.elapsed()
     );
     let range = [0.6, 1.4];
-    let preprocess = Preprocess {
+    let paper = Preprocess {
         size,
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
@@ -38,31 +37,13 @@ fn main() -> Result<(), data::DataError> {
         pca_noise: Some(0.1),
         normalize: Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] },
     };
-    steps(&dataset, &preprocess)?;
-    loader(Arc::new(dataset), preprocess, workers)
-}
-
-/// Decoding and augmenting, apart, on this thread.
-fn steps(dataset: &Dataset, preprocess: &Preprocess) -> Result<(), data::DataError> {
-    let mut out = vec![0.0; preprocess.size * preprocess.size * 3];
-    let mut scratch = Scratch::default();
-    let (mut decode, mut augment) = (Duration::ZERO, Duration::ZERO);
-    let count = dataset.train.len().min(1000);
-    for index in 0..count {
-        let start = Instant::now();
-        let image = dataset.train.image(index)?;
-        let decoded = Instant::now();
-        let mut rng = at(0, Stream::Augment, 0, index as u64);
-        train_sample_in(&mut scratch, preprocess, &image, &mut rng, &mut out);
-        decode += decoded - start;
-        augment += decoded.elapsed();
-    }
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
-    println!("decode {:.0} µs, augment {:.0} µs an image", each(decode), each(augment));
-    Ok(())
+    let crop_flip = Preprocess { color: None, pca_noise: None, ..paper.clone() };
+    loader("crop and flip", dataset.clone(), crop_flip, workers)?;
+    loader("paper", dataset, paper, workers)
 }
 
 fn loader(
+    name: &str,
     dataset: Arc<Dataset>,
     preprocess: Preprocess,
     workers: usize,
@@ -78,6 +59,7 @@ fn loader(
         loader.recycle(made);
     }
     let rate = images as f64 / start.elapsed().as_secs_f64();
-    println!("loader, {workers} workers: {rate:.0} images/s");
+    println!("{name}, {workers} workers: {rate:.0} images/s");
+    println!("{:?}", loader.times());
     Ok(())
 }

@@ -9,49 +9,86 @@ pub mod flip;
 pub mod normalize;
 pub mod pca_noise;
 
+use std::time::Instant;
+
 use rand_chacha::rand_core::RngCore;
 use recipe::{Normalize, Preprocess, Validation};
 
 use crate::image::RgbImage;
-use crate::resize::{Plan, Region, Resizer};
+use crate::resize::{Plan, Region, Resizer, View};
+use crate::times::{Times, lap};
 use normalize::Affine;
 
 /// Memory that a thread uses again for every image.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     resizer: Resizer,
     resized: Vec<u8>,
     row: Vec<f32>,
+    pub(crate) times: Times,
+}
+
+/// What steps 2 to 6 do to one image: known from its size alone, so before it is decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    plan: Plan,
+    affine: Affine,
+}
+
+impl Sample {
+    /// Draws the steps for an image of width × height.
+    pub(crate) fn train(
+        p: &Preprocess,
+        width: usize,
+        height: usize,
+        rng: &mut impl RngCore,
+    ) -> Sample {
+        let region = match &p.crop {
+            Some(crop) => crop::region(crop, width, height, rng),
+            // Without step 2, the largest centred square: what validation sees when resize = crop.
+            None => crop::centered([1.0, 1.0], width, height),
+        };
+        let mirrored = p.flip.is_some_and(|probability| flip::draw(probability, rng));
+        let color = p.color.as_ref();
+        let color = color.map_or(color::IDENTITY, |color| color::matrix(color::draw(color, rng)));
+        let pca =
+            p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
+        let window = Region { left: 0, top: 0, width: p.size, height: p.size };
+        let plan = Plan { region, size: [p.size, p.size], window, mirrored };
+        Sample { plan, affine: Affine::new(color, pca, &p.normalize) }
+    }
+
+    /// Validation, which draws nothing.
+    pub(crate) fn validation(v: &Validation, n: &Normalize, width: usize, height: usize) -> Sample {
+        let (size, window) = validation_geometry(v, width, height);
+        let region = Region { left: 0, top: 0, width, height };
+        let plan = Plan { region, size, window, mirrored: false };
+        Sample { plan, affine: Affine::normalize(n) }
+    }
+
+    /// The pixels that the sample is made of.
+    pub(crate) fn needed(&self) -> Region {
+        self.plan.needed()
+    }
+
+    /// Makes the sample of an image, of which only what is needed has to be there.
+    pub(crate) fn write(&self, scratch: &mut Scratch, image: View, out: &mut [f32]) {
+        let Region { width, height, .. } = self.plan.window;
+        assert_eq!(out.len(), width * height * 3, "room for {width}×{height} RGB values");
+        let Scratch { resizer, resized, row, times } = scratch;
+        let mut start = Instant::now();
+        resizer.run(image, &self.plan, resized);
+        lap(&mut start, &mut times.resize);
+        self.affine.write(resized, width, row, out);
+        lap(&mut start, &mut times.color);
+        times.images += 1;
+    }
 }
 
 /// Steps 2 to 6 on a decoded image; `out` is size × size × 3, rows of RGB pixels.
 pub fn train_sample(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore, out: &mut [f32]) {
-    train_sample_in(&mut Scratch::default(), p, image, rng, out);
-}
-
-/// [`train_sample`] in memory of the caller's.
-pub fn train_sample_in(
-    scratch: &mut Scratch,
-    p: &Preprocess,
-    image: &RgbImage,
-    rng: &mut impl RngCore,
-    out: &mut [f32],
-) {
-    assert_eq!(out.len(), p.size * p.size * 3, "room for {}×{0} RGB values", p.size);
-    let region = match &p.crop {
-        Some(crop) => crop::region(crop, image.width, image.height, rng),
-        // Without step 2, the largest centred square: what validation sees when resize = crop.
-        None => crop::centered([1.0, 1.0], image.width, image.height),
-    };
-    let flip = p.flip.is_some_and(|probability| flip::draw(probability, rng));
-    let color =
-        p.color.as_ref().map_or(color::IDENTITY, |color| color::matrix(color::draw(color, rng)));
-    let pca = p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
-    let window = Region { left: 0, top: 0, width: p.size, height: p.size };
-    let plan = Plan { region, size: [p.size, p.size], window, mirrored: flip };
-    let Scratch { resizer, resized, row } = scratch;
-    resizer.run(image, &plan, resized);
-    Affine::new(color, pca, &p.normalize).write(resized, p.size, row, out);
+    let sample = Sample::train(p, image.width, image.height, rng);
+    sample.write(&mut Scratch::default(), image.into(), out);
 }
 
 /// §2.1 validation: "we resize each image's shorter edge to 256 pixels while keeping its aspect ratio. Next, we
@@ -60,23 +97,8 @@ pub fn train_sample_in(
 /// The longer edge becomes ⌊resize · long/short⌋, the crop starts at ⌊(edge − crop)/2⌉ (halves to even), as in
 /// torchvision. `out` is crop × crop × 3.
 pub fn validation_sample(v: &Validation, n: &Normalize, image: &RgbImage, out: &mut [f32]) {
-    validation_sample_in(&mut Scratch::default(), v, n, image, out);
-}
-
-/// [`validation_sample`] in memory of the caller's.
-pub fn validation_sample_in(
-    scratch: &mut Scratch,
-    v: &Validation,
-    n: &Normalize,
-    image: &RgbImage,
-    out: &mut [f32],
-) {
-    assert_eq!(out.len(), v.crop * v.crop * 3, "room for {}×{0} RGB values", v.crop);
-    let (size, window) = validation_geometry(v, image.width, image.height);
-    let plan = Plan { region: Region::whole(image), size, window, mirrored: false };
-    let Scratch { resizer, resized, row } = scratch;
-    resizer.run(image, &plan, resized);
-    Affine::normalize(n).write(resized, v.crop, row, out);
+    let sample = Sample::validation(v, n, image.width, image.height);
+    sample.write(&mut Scratch::default(), image.into(), out);
 }
 
 /// The size (width, height) of the resized image and the window that is cut from it.

@@ -8,9 +8,13 @@ use std::io::{Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::image::{RgbImage, decode_into};
+use crate::image::{Cut, RgbImage, decode_into};
+use crate::jpeg::Baseline;
 use crate::layout::{Item, Layout, Tree};
+use crate::resize::Region;
+use crate::times::{Times, lap};
 use crate::{DataError, archive, fashion_mnist, folder, split};
 
 /// A tar.gz is unpacked into memory; a larger one has to be unpacked on disk.
@@ -171,7 +175,9 @@ impl Store {
 #[derive(Debug, Default)]
 pub(crate) struct ReadScratch {
     bytes: Vec<u8>,
-    pub(crate) image: RgbImage,
+    jpeg: Baseline,
+    pub(crate) cut: Cut,
+    pub(crate) times: Times,
 }
 
 impl Part {
@@ -210,15 +216,24 @@ impl Part {
     /// Reads and decodes an image.
     pub fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         let mut scratch = ReadScratch::default();
-        self.read(index, &mut scratch)?;
-        Ok(scratch.image)
+        let whole = &mut |width, height| Region { left: 0, top: 0, width, height };
+        self.read(index, whole, &mut scratch)?;
+        let Cut { region, pixels } = scratch.cut;
+        Ok(RgbImage { width: region.width, height: region.height, pixels })
     }
 
-    /// [`Part::image`] into memory that is used again.
-    pub(crate) fn read(&self, index: usize, scratch: &mut ReadScratch) -> Result<(), DataError> {
+    /// [`Part::image`] into memory that is used again, and of the image at least the region that `wanted` chooses from
+    /// its width and height.
+    pub(crate) fn read(
+        &self,
+        index: usize,
+        wanted: &mut dyn FnMut(usize, usize) -> Region,
+        scratch: &mut ReadScratch,
+    ) -> Result<(), DataError> {
         let entry = &self.items[index].entry;
+        let mut start = Instant::now();
         let failed = |source| DataError::Read { name: self.name(index), source };
-        let ReadScratch { bytes, image } = scratch;
+        let ReadScratch { bytes, jpeg, cut, times } = scratch;
         bytes.clear();
         let found = match &*self.store {
             Store::Folder(root) => {
@@ -234,15 +249,18 @@ impl Part {
             Store::Unpacked { tar, .. } => slice(tar, entry.offset, entry.length),
             Store::Grey { side, pixels } => {
                 let grey = slice(pixels, entry.offset, entry.length);
-                image.width = *side;
-                image.height = *side;
-                image.pixels.clear();
-                image.pixels.extend(grey.iter().flat_map(|&value| [value; 3]));
+                wanted(*side, *side);
+                cut.region = Region { left: 0, top: 0, width: *side, height: *side };
+                cut.pixels.clear();
+                cut.pixels.extend(grey.iter().flat_map(|&value| [value; 3]));
                 return Ok(());
             }
         };
+        lap(&mut start, &mut times.read);
         // The name is only made for an error: paths are long and images are many.
-        decode_into(found, "", image).map_err(|error| error.at(self.name(index)))
+        let decoded = decode_into(found, "", wanted, jpeg, cut);
+        lap(&mut start, &mut times.decode);
+        decoded.map_err(|error| error.at(self.name(index)))
     }
 }
 

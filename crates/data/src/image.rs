@@ -13,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::DataError;
-use crate::jpeg;
+use crate::jpeg::{self, Baseline};
+use crate::resize::Region;
 
 /// Pillow's limit: more pixels than this are taken for an attack ("decompression bomb").
 pub const PIXEL_LIMIT: u64 = 178_956_970;
@@ -28,19 +29,43 @@ pub struct RgbImage {
 
 /// Decodes a JPEG, PNG, WebP, BMP or GIF, told apart by its first bytes, not by its name. `name` is for messages.
 pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage, DataError> {
-    let mut image = RgbImage::default();
-    decode_into(bytes, name, &mut image)?;
-    Ok(image)
+    let mut cut = Cut::default();
+    let whole = &mut |width, height| Region { left: 0, top: 0, width, height };
+    decode_into(bytes, name, whole, &mut Baseline::default(), &mut cut)?;
+    Ok(RgbImage { width: cut.region.width, height: cut.region.height, pixels: cut.pixels })
 }
 
-/// As [`decode`], into an image whose memory is used again.
-pub(crate) fn decode_into(bytes: &[u8], name: &str, into: &mut RgbImage) -> Result<(), DataError> {
+/// What was decoded of a picture: the pixels of a region.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub(crate) region: Region,
+    pub(crate) pixels: Vec<u8>,
+}
+
+impl Default for Cut {
+    fn default() -> Cut {
+        Cut { region: Region { left: 0, top: 0, width: 0, height: 0 }, pixels: Vec::new() }
+    }
+}
+
+/// As [`decode`], in memory that is used again, and of the picture at least the region that `wanted` chooses from its
+/// width and height. It is asked once, unless there is an error first.
+pub(crate) fn decode_into(
+    bytes: &[u8],
+    name: &str,
+    wanted: &mut dyn FnMut(usize, usize) -> Region,
+    memory: &mut Baseline,
+    into: &mut Cut,
+) -> Result<(), DataError> {
     // The decoders are fuzzed, but a panic in one of them must not end a run of days.
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         if bytes.starts_with(&[0xFF, 0xD8]) {
-            jpeg::decode_into(bytes, into)
+            jpeg::decode_into(bytes, wanted, memory, into)
         } else {
-            decode_other(bytes, into)
+            let (width, height) = decode_other(bytes, &mut into.pixels)?;
+            wanted(width, height);
+            into.region = Region { left: 0, top: 0, width, height };
+            Ok(())
         }
     }));
     match decoded {
@@ -77,7 +102,8 @@ pub(crate) fn check_size(width: u64, height: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn decode_other(bytes: &[u8], into: &mut RgbImage) -> Result<(), Refusal> {
+/// Decodes a whole picture; gives its width and height.
+fn decode_other(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refusal> {
     let unreadable = |error: image::ImageError| Refusal::Unreadable(error.to_string());
     let format = match image::guess_format(bytes) {
         Ok(
@@ -99,11 +125,9 @@ fn decode_other(bytes: &[u8], into: &mut RgbImage) -> Result<(), Refusal> {
     limits.max_alloc = Some(PIXEL_LIMIT * 8 * 2);
     decoder.set_limits(limits).map_err(unreadable)?;
     let decoded = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    into.width = width as usize;
-    into.height = height as usize;
-    into.pixels.clear();
-    to_rgb(&decoded, &mut into.pixels);
-    Ok(())
+    into.clear();
+    to_rgb(&decoded, into);
+    Ok((width as usize, height as usize))
 }
 
 fn to_rgb(decoded: &DynamicImage, pixels: &mut Vec<u8>) {

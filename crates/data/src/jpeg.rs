@@ -1,82 +1,48 @@
-//! §2.1 step 1 for JPEG files: baseline and progressive; grey, YCbCr, RGB, CMYK and YCCK.
+//! §2.1 step 1 for JPEG files.
 //!
-//! A file that ends early is an error, never a picture with a grey foot: the decoder is strict, and the end-of-image
-//! marker must be there. (A damaged scan that still carries the marker decodes to what is left, as with Pillow.)
+//! The header decides who reads a file. Sequential Huffman files of 8 bits with one component or three, which are
+//! nearly all photos, go to `baseline`: our own decoder, which computes only the region that is asked for. All others
+//! (progressive, arithmetic, CMYK and YCCK, odd sampling, several scans) go to `general`, which decodes whole pictures.
+//!
+//! A file that ends early is an error, never a picture with a grey foot: the end-of-image marker must be there. A
+//! damaged scan that still carries the marker decodes to what is left, as with Pillow.
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+mod baseline;
+mod bits;
+mod color;
+mod general;
+mod header;
+mod huffman;
+mod idct;
+#[cfg(target_arch = "x86_64")]
+mod idct_avx2;
+mod scan;
+mod upsample;
 
-use crate::image::{Refusal, RgbImage, check_size};
+use crate::image::{Cut, Refusal, check_size};
+use crate::resize::Region;
 
-pub(crate) fn decode_into(bytes: &[u8], into: &mut RgbImage) -> Result<(), Refusal> {
+pub(crate) use baseline::Baseline;
+
+/// Decodes at least the region that `wanted` chooses from the picture's width and height; it is asked once.
+pub(crate) fn decode_into(
+    bytes: &[u8],
+    wanted: &mut dyn FnMut(usize, usize) -> Region,
+    memory: &mut Baseline,
+    into: &mut Cut,
+) -> Result<(), Refusal> {
     if !reaches_its_end(bytes) {
         return Err(Refusal::Unreadable("the JPEG is cut short".into()));
     }
-    match decode_strictly(bytes, into) {
-        Err(Refusal::Unreadable(reason)) => {
-            // A strict decoder also minds odd metadata and bytes between segments; the picture may be sound.
-            let Some(bare) = without_metadata(bytes) else {
-                return Err(Refusal::Unreadable(reason));
-            };
-            decode_strictly(&bare, into).map_err(|_| Refusal::Unreadable(reason))
-        }
-        decoded => decoded,
-    }
-}
-
-fn decode_strictly(bytes: &[u8], into: &mut RgbImage) -> Result<(), Refusal> {
-    let unreadable = |error: zune_jpeg::errors::DecodeErrors| {
-        Refusal::Unreadable(error.to_string().replace('\n', " ").trim().to_owned())
+    let Some(header) = header::parse(bytes) else {
+        let (width, height) = general::decode_into(bytes, &mut into.pixels)?;
+        wanted(width, height);
+        into.region = Region { left: 0, top: 0, width, height };
+        return Ok(());
     };
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX))
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(unreadable)?;
-    let Some((width, height)) = decoder.dimensions() else {
-        return Err(Refusal::Unreadable("the JPEG has no size".into()));
-    };
-    check_size(width as u64, height as u64)?;
-    into.pixels.resize(width * height * 3, 0);
-    decoder.decode_into(&mut into.pixels).map_err(unreadable)?;
-    into.width = width;
-    into.height = height;
-    Ok(())
-}
-
-/// The file with nothing but what the picture needs before its first scan; nothing where that cannot be found.
-fn without_metadata(bytes: &[u8]) -> Option<Vec<u8>> {
-    const SCAN: u8 = 0xDA;
-    const ADOBE: u8 = 0xEE;
-    /// Adobe's segment names the colour space in its 14th byte; a shorter one says nothing.
-    const ADOBE_LENGTH: usize = 14;
-    let mut bare = bytes.get(..2)?.to_vec();
-    let mut at = 2;
-    while let Some(marker) = next_marker(bytes, &mut at) {
-        if matches!(marker, 0x00 | 0x01 | 0xD0..=0xD9) {
-            continue;
-        }
-        let start = at - 2;
-        let length = usize::from(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-        if marker == SCAN {
-            bare.extend_from_slice(&bytes[start..]);
-            return Some(bare);
-        }
-        at += length;
-        let is_needed = match marker {
-            ADOBE => length >= ADOBE_LENGTH,
-            // Frames, Huffman and quantisation tables, restart interval.
-            _ => matches!(marker, 0xC0..=0xCF | 0xDB | 0xDD),
-        };
-        if is_needed {
-            bare.extend_from_slice(bytes.get(start..at)?);
-        }
-    }
-    None
+    check_size(header.width as u64, header.height as u64)?;
+    into.region = wanted(header.width, header.height);
+    memory.decode(&header, into.region, &mut into.pixels)
 }
 
 /// Whether the first picture of the file is followed by its end-of-image marker.

@@ -17,7 +17,7 @@ pub mod random;
 pub mod resize;
 pub mod sampler;
 mod split;
-
+mod times;
 mod workers;
 
 pub use augment::{train_sample, validation_sample};
@@ -28,3 +28,4 @@ pub use loader::{Batch, TrainLoader, ValidationLoader};
 pub use random::{Stream, at};
 pub use resize::resize;
 pub use sampler::order;
+pub use times::Times;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use recipe::{Normalize, Preprocess, Validation};
 
-use crate::augment::{train_sample_in, validation_sample_in};
+use crate::augment::Sample;
 use crate::random::{self, Stream};
-use crate::workers::{Memory, Position, Task, Workers};
-use crate::{DataError, Dataset, Part, sampler};
+use crate::workers::{Position, Task, Workers};
+use crate::{DataError, Dataset, Part, Times, sampler};
 
 /// Images ready for the network.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +68,11 @@ impl TrainLoader {
         self.workers.waited()
     }
 
+    /// Where the time of the batches made so far went.
+    pub fn times(&self) -> Times {
+        self.workers.times()
+    }
+
     /// Gives a used batch's memory back for another one.
     pub fn recycle(&self, batch: Batch) {
         self.workers.recycle(batch);
@@ -102,10 +107,9 @@ impl Task for Training {
         Some(position.order[first..first + self.batch].to_vec())
     }
 
-    fn prepare(&self, epoch: u64, index: u32, memory: &mut Memory, out: &mut [f32]) {
+    fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample {
         let mut rng = random::at(self.seed, Stream::Augment, epoch, u64::from(index));
-        let Memory { read, augment } = memory;
-        train_sample_in(augment, &self.preprocess, &read.image, &mut rng, out);
+        Sample::train(&self.preprocess, width, height, &mut rng)
     }
 }
 
@@ -139,6 +143,11 @@ impl ValidationLoader {
         self.workers.waited()
     }
 
+    /// Where the time of the batches made so far went.
+    pub fn times(&self) -> Times {
+        self.workers.times()
+    }
+
     /// Gives a used batch's memory back for another one.
     pub fn recycle(&self, batch: Batch) {
         self.workers.recycle(batch);
@@ -168,8 +177,7 @@ impl Task for Validating {
         (first < last).then(|| (first as u32..last as u32).collect())
     }
 
-    fn prepare(&self, _: u64, _: u32, memory: &mut Memory, out: &mut [f32]) {
-        let Memory { read, augment } = memory;
-        validation_sample_in(augment, &self.validation, &self.normalize, &read.image, out);
+    fn sample(&self, _: u64, _: u32, width: usize, height: usize) -> Sample {
+        Sample::validation(&self.validation, &self.normalize, width, height)
     }
 }

@@ -6,7 +6,7 @@
 //! way round when the height loses more than twice as many pixels as the width, as Pillow does from version 13 on. An
 //! axis that keeps its length is left alone.
 
-use crate::image::RgbImage;
+use crate::image::{Cut, RgbImage};
 
 /// Fractional bits of a weight: 8 bits of pixel and 2 of headroom fill 32.
 const FRACTION: u32 = 32 - 8 - 2;
@@ -38,7 +38,7 @@ pub fn resize_region(image: &RgbImage, region: Region, width: usize, height: usi
     let window = Region { left: 0, top: 0, width, height };
     let plan = Plan { region, size: [width, height], window, mirrored: false };
     let mut pixels = Vec::new();
-    Resizer::default().run(image, &plan, &mut pixels);
+    Resizer::default().run(image.into(), &plan, &mut pixels);
     RgbImage { width, height, pixels }
 }
 
@@ -55,6 +55,39 @@ pub(crate) struct Plan {
     pub(crate) mirrored: bool,
 }
 
+impl Plan {
+    /// What of the image the window depends on.
+    pub(crate) fn needed(&self) -> Region {
+        let Plan { region, size, window, .. } = self;
+        let reach = |input: usize, output: usize, first: usize, count: usize| {
+            let (from, _) = Triangle::new(input, output).span(first);
+            (from, Triangle::new(input, output).span(first + count - 1).1 - from)
+        };
+        let (left, width) = reach(region.width, size[0], window.left, window.width);
+        let (top, height) = reach(region.height, size[1], window.top, window.height);
+        Region { left: region.left + left, top: region.top + top, width, height }
+    }
+}
+
+/// Pixels of a region of an image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    region: Region,
+    pixels: &'a [u8],
+}
+
+impl<'a> From<&'a RgbImage> for View<'a> {
+    fn from(image: &'a RgbImage) -> View<'a> {
+        View { region: Region::whole(image), pixels: &image.pixels }
+    }
+}
+
+impl<'a> From<&'a Cut> for View<'a> {
+    fn from(cut: &'a Cut) -> View<'a> {
+        View { region: cut.region, pixels: &cut.pixels }
+    }
+}
+
 /// Resizes, keeping the memory of weights and of the rows between the two passes.
 #[derive(Debug, Default)]
 pub(crate) struct Resizer {
@@ -66,13 +99,15 @@ pub(crate) struct Resizer {
 
 impl Resizer {
     /// Writes the plan's window to `out`.
-    pub(crate) fn run(&mut self, image: &RgbImage, plan: &Plan, out: &mut Vec<u8>) {
+    pub(crate) fn run(&mut self, image: View, plan: &Plan, out: &mut Vec<u8>) {
         let Plan { region, size, window, mirrored } = *plan;
+        let (held, needed) = (image.region, plan.needed());
         assert!(
-            region.left + region.width <= image.width && region.top + region.height <= image.height,
-            "{region:?} leaves the image of {}×{}",
-            image.width,
-            image.height
+            needed.left >= held.left
+                && needed.top >= held.top
+                && needed.left + needed.width <= held.left + held.width
+                && needed.top + needed.height <= held.top + held.height,
+            "{region:?} needs {needed:?} of the image, which is not within {held:?}"
         );
         assert!(
             window.left + window.width <= size[0] && window.top + window.height <= size[1],
@@ -80,11 +115,9 @@ impl Resizer {
         );
         self.horizontal.prepare(region.width, size[0], window.left, window.width);
         self.vertical.prepare(region.height, size[1], window.top, window.height);
-        // Only the pixels that the window depends on.
-        let (columns, rows) = (self.horizontal.reach(), self.vertical.reach());
-        let stride = image.width * 3;
-        let first = (region.top + rows.start) * stride + (region.left + columns.start) * 3;
-        let source = Source { pixels: &image.pixels[first..], stride, rows: rows.len() };
+        let stride = held.width * 3;
+        let first = (needed.top - held.top) * stride + (needed.left - held.left) * 3;
+        let source = Source { pixels: &image.pixels[first..], stride, rows: needed.height };
         let loss = |before: usize, after: usize| before as i64 - after as i64;
         let (width_loss, height_loss) = (loss(region.width, size[0]), loss(region.height, size[1]));
         let columns_first = height_loss > 0 && height_loss > 2 * width_loss;
@@ -164,6 +197,36 @@ struct Axis {
     exact: Vec<f64>,
 }
 
+/// Where the weights of an axis are not zero.
+struct Triangle {
+    input: usize,
+    keeps: bool,
+    scale: f64,
+    support: f64,
+}
+
+impl Triangle {
+    fn new(input: usize, output: usize) -> Triangle {
+        let scale = input as f64 / output as f64;
+        Triangle { input, keeps: input == output, scale, support: scale.max(1.0) }
+    }
+
+    /// The centre of output `x`, in inputs.
+    fn center(&self, x: usize) -> f64 {
+        (x as f64 + 0.5) * self.scale
+    }
+
+    /// First input of output `x`, and one past its last.
+    fn span(&self, x: usize) -> (usize, usize) {
+        if self.keeps {
+            return (x, x + 1);
+        }
+        let center = self.center(x);
+        let start = (center - self.support + 0.5).max(0.0) as usize;
+        (start, ((center + self.support + 0.5) as usize).min(self.input))
+    }
+}
+
 impl Axis {
     fn prepare(&mut self, input: usize, output: usize, first: usize, count: usize) {
         if self.key == (input, output, first, count) {
@@ -176,16 +239,14 @@ impl Axis {
             self.spans.extend((first..first + count).map(|x| (x, 1)));
             return;
         }
-        let scale = input as f64 / output as f64;
-        let support = scale.max(1.0);
-        let inverse = 1.0 / support;
-        self.room = support.ceil() as usize * 2 + 1;
+        let triangle = Triangle::new(input, output);
+        let inverse = 1.0 / triangle.support;
+        self.room = triangle.support.ceil() as usize * 2 + 1;
         self.weights.clear();
         self.weights.resize(count * self.room, 0);
         for (x, weights) in (first..first + count).zip(self.weights.chunks_exact_mut(self.room)) {
-            let center = (x as f64 + 0.5) * scale;
-            let start = (center - support + 0.5).max(0.0) as usize;
-            let end = ((center + support + 0.5) as usize).min(input);
+            let center = triangle.center(x);
+            let (start, end) = triangle.span(x);
             self.exact.clear();
             self.exact.extend((start..end).map(|tap| {
                 let distance = (tap as f64 - center + 0.5) * inverse;

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::augment::Scratch;
+use crate::augment::{Sample, Scratch};
 use crate::dataset::ReadScratch;
-use crate::{Batch, DataError, Part};
+use crate::{Batch, DataError, Part, Times};
 
 /// Batches that wait, finished, to be taken.
 const QUEUE: usize = 1;
@@ -27,8 +27,8 @@ pub(crate) trait Task: Send + Sync + 'static {
     fn values(&self) -> usize;
     /// The images of the next batch; nothing at the end.
     fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>>;
-    /// Turns the decoded image into values.
-    fn prepare(&self, epoch: u64, index: u32, memory: &mut Memory, out: &mut [f32]);
+    /// What is made of an image of width × height.
+    fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample;
 }
 
 /// Where a loader is.
@@ -42,9 +42,9 @@ pub(crate) struct Position {
 
 /// What a worker uses again for every image.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) read: ReadScratch,
-    pub(crate) augment: Scratch,
+struct Memory {
+    read: ReadScratch,
+    augment: Scratch,
 }
 
 /// What the maker hands over: a batch, the end, or why there are no more.
@@ -58,6 +58,7 @@ pub(crate) struct Workers {
     stop: Arc<AtomicBool>,
     maker: Option<JoinHandle<()>>,
     waited: Duration,
+    times: Arc<Mutex<Times>>,
 }
 
 impl Workers {
@@ -70,13 +71,15 @@ impl Workers {
         let (used, free) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let memories = (0..count.max(1)).map(|_| Memory::default()).collect();
-        let mut maker = Maker { task, position, memories, free, stop: stop.clone() };
+        let times = Arc::new(Mutex::new(Times::default()));
+        let mut maker =
+            Maker { task, position, memories, free, stop: stop.clone(), times: times.clone() };
         let thread = thread::Builder::new()
             .name("loader".to_owned())
             .spawn(move || maker.run(&sender))
             .map_err(|source| DataError::Read { name: "a loader's thread".to_owned(), source })?;
         let waited = Duration::ZERO;
-        Ok(Workers { batches: Some(batches), used, stop, maker: Some(thread), waited })
+        Ok(Workers { batches: Some(batches), used, stop, maker: Some(thread), waited, times })
     }
 
     /// The next batch; nothing when all were taken. After an error or the end there is nothing to come.
@@ -95,6 +98,11 @@ impl Workers {
 
     pub(crate) fn waited(&self) -> Duration {
         self.waited
+    }
+
+    /// Where the time of the batches made so far went.
+    pub(crate) fn times(&self) -> Times {
+        *lock(&self.times)
     }
 
     /// Gives a batch's memory back for another one.
@@ -124,6 +132,7 @@ struct Maker<T> {
     memories: Vec<Memory>,
     free: Receiver<Vec<f32>>,
     stop: Arc<AtomicBool>,
+    times: Arc<Mutex<Times>>,
 }
 
 /// An image to be made: its place in the round, what it is, where its values go.
@@ -187,7 +196,7 @@ impl<T: Task> Maker<T> {
 
     /// Makes the images of a round. Of several failures the one of the first image counts.
     fn fill(&mut self, batches: &mut [(u64, Batch)]) -> Option<(usize, DataError)> {
-        let Maker { task, memories, stop, .. } = self;
+        let Maker { task, memories, stop, times, .. } = self;
         let values = task.values();
         let jobs: Vec<Job> = batches
             .iter_mut()
@@ -222,6 +231,11 @@ impl<T: Task> Maker<T> {
             }
             work(own);
         });
+        let mut times = lock(times);
+        for Memory { read, augment } in memories {
+            times.add(std::mem::take(&mut read.times));
+            times.add(std::mem::take(&mut augment.times));
+        }
         failure.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,8 +244,13 @@ impl<T: Task> Maker<T> {
 fn make(task: &impl Task, job: &mut Job, memory: &mut Memory) -> Result<(), DataError> {
     let index = job.index as usize;
     let made = catch_unwind(AssertUnwindSafe(|| {
-        task.part().read(index, &mut memory.read)?;
-        task.prepare(job.epoch, job.index, memory, job.out);
+        let mut sample = None;
+        let mut wanted = |width, height| {
+            sample.insert(task.sample(job.epoch, job.index, width, height)).needed()
+        };
+        let Memory { read, augment } = memory;
+        task.part().read(index, &mut wanted, read)?;
+        sample.expect("a picture that was read has a size").write(augment, (&read.cut).into(), job.out);
         Ok(())
     }));
     made.unwrap_or_else(|panic| {
@@ -253,6 +272,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::Dataset;
+    use recipe::{Normalize, Validation};
 
     struct Failing(Dataset);
 
@@ -262,7 +282,7 @@ mod tests {
         }
 
         fn values(&self) -> usize {
-            1
+            3
         }
 
         fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>> {
@@ -271,9 +291,11 @@ mod tests {
             Some((first..first + 4).collect())
         }
 
-        fn prepare(&self, _: u64, index: u32, _: &mut Memory, out: &mut [f32]) {
+        fn sample(&self, _: u64, index: u32, width: usize, height: usize) -> Sample {
             assert!(index != 9, "image nine");
-            out[0] = index as f32;
+            // What comes out is the image's number.
+            let normalize = Normalize { mean: [-f64::from(index) * 1e9; 3], std: [1e9; 3] };
+            Sample::validation(&Validation { resize: 1, crop: 1 }, &normalize, width, height)
         }
     }
 
@@ -284,7 +306,7 @@ mod tests {
             let mut workers = Workers::start(Failing(dataset), Position::default(), count).unwrap();
             for step in 0..2 {
                 let batch = workers.next().unwrap().unwrap();
-                assert_eq!(batch.images[0], step as f32 * 4.0);
+                assert_eq!(batch.images[0].round(), step as f32 * 4.0);
                 workers.recycle(batch);
             }
             let error = workers.next().unwrap_err().to_string();
