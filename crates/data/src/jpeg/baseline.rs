@@ -19,6 +19,8 @@ pub(crate) struct Baseline {
     coefficients: [Coefficients; 3],
     planes: [Plane; 3],
     rows: [Row; 3],
+    /// Bytes of the scan.
+    bytes: Vec<u8>,
 }
 
 impl Baseline {
@@ -79,12 +81,12 @@ impl Baseline {
 
     /// Reads the scan as far as the windows reach, and transforms their blocks.
     fn read(&mut self, header: &Header, windows: [Window; 3]) {
-        let Baseline { tables, coefficients, planes, .. } = self;
+        let Baseline { tables, coefficients, planes, bytes, .. } = self;
         let reach = |(window, component): (&Window, &Component)| {
             (window.top + window.height).div_ceil(component.down)
         };
         let last = windows.iter().zip(header.components()).map(reach).max().unwrap_or(0);
-        let mut scan = Scan::new(header, windows, tables);
+        let mut scan = Scan::new(header, windows, tables, bytes);
         for row in 0..last {
             scan.read_row(coefficients);
             for (((coefficients, plane), window), component) in

@@ -1,115 +1,74 @@
-//! The bits of a scan (ITU T.81, F.2.2.5): 64 at a time, without the zeros stuffed behind 0xFF.
+//! The bits of a scan (ITU T.81, F.2.2.5), from marker to marker.
 //!
-//! A marker or the end of the bytes ends the data; from there on zeros are read, as libjpeg does, and
-//! [`Bits::ran_out`] says so. What happens at restart markers that are missing or out of order is libjpeg's too.
+//! First the zeros stuffed behind 0xFF are taken out of what stands between two markers; then bits are read 64 at a
+//! time, without a look at bytes. Behind the last byte zeros are read, as libjpeg does, and [`Bits::ran_out`] says so. What
+//! happens at restart markers that are missing or out of order is libjpeg's too.
 
 use super::next_marker;
 
+/// Zeros behind the bytes, so that words can be read to the end.
+const PADDING: usize = 8;
+
+/// What stands between two markers, without stuffing.
 #[derive(Debug)]
-pub(super) struct Bits<'a> {
-    bytes: &'a [u8],
+pub(super) struct Segment<'a> {
+    scan: &'a [u8],
+    /// Where the scan goes on behind `marker`.
     at: usize,
-    /// The next bits, from the highest down. Below the `count` first ones stand bits of bytes not yet taken, or zeros.
-    buffer: u64,
-    count: u32,
-    /// How many of `count` are zeros that the file does not have.
-    made_up: u32,
-    /// The marker that ended the data, and the place behind it; then `at` is the end, so that nothing more is taken.
-    marker: Option<(u8, usize)>,
-    ran_out: bool,
+    /// The marker that ends this segment; nothing at the end of the bytes.
+    marker: Option<u8>,
+    /// The bytes and `PADDING`; memory of the caller's.
+    data: &'a mut Vec<u8>,
 }
 
-impl<'a> Bits<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Bits<'a> {
-        Bits { bytes, at: 0, buffer: 0, count: 0, made_up: 0, marker: None, ran_out: false }
+impl<'a> Segment<'a> {
+    /// The first one of a scan.
+    pub(super) fn first(scan: &'a [u8], memory: &'a mut Vec<u8>) -> Segment<'a> {
+        let mut segment = Segment { scan, at: 0, marker: None, data: memory };
+        segment.unstuff();
+        segment
     }
 
-    /// Makes sure that 32 bits can be looked at and taken: enough for one symbol and its magnitude.
-    #[inline(always)]
-    pub(super) fn refill(&mut self) {
-        if self.count >= 32 {
-            return;
-        }
-        if let Some(word) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            let word = u64::from_be_bytes(*word);
-            let without = !word;
-            let is_zero = without.wrapping_sub(0x0101_0101_0101_0101) & word;
-            if is_zero & 0x8080_8080_8080_8080 == 0 {
-                self.buffer |= word >> self.count;
-                let taken = (63 - self.count) / 8;
-                self.at += taken as usize;
-                self.count += taken * 8;
-                return;
-            }
-        }
-        self.refill_by_bytes();
+    pub(super) fn bits(&self, position: Position) -> Bits<'_> {
+        Bits { data: self.data, position }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn refill_by_bytes(&mut self) {
-        while self.count <= 56 {
-            let byte = match self.next_byte() {
-                Some(byte) => u64::from(byte),
-                None => {
-                    self.made_up += 8;
-                    0
+    fn unstuff(&mut self) {
+        let rest = self.scan.len() - self.at;
+        if self.data.len() < rest + PADDING {
+            self.data.resize(rest + PADDING, 0);
+        }
+        let mut length = 0;
+        self.marker = loop {
+            while let Some(word) = self.scan.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+                if has_0xff(u64::from_ne_bytes(*word)) {
+                    break;
                 }
-            };
-            self.buffer |= byte << (56 - self.count);
-            self.count += 8;
-        }
-    }
-
-    fn next_byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        if byte != 0xFF {
-            self.at += 1;
-            return Some(byte);
-        }
-        match next_marker(self.bytes, &mut self.at) {
-            Some(0) => Some(0xFF),
-            marker => {
-                self.stop_at(marker);
-                None
+                self.data[length..length + 8].copy_from_slice(word);
+                self.at += 8;
+                length += 8;
             }
-        }
-    }
-
-    /// The next `count` bits, 1 to 32, as a number; they are not taken.
-    #[inline(always)]
-    pub(super) fn peek(&self, count: u32) -> usize {
-        (self.buffer >> (64 - count)) as usize
-    }
-
-    /// Takes up to 32 bits that were looked at.
-    #[inline(always)]
-    pub(super) fn take(&mut self, count: u32) {
-        self.buffer <<= count;
-        self.count -= count;
-    }
-
-    /// Whether bits were taken that the file does not have.
-    #[inline(always)]
-    pub(super) fn ran_out(&mut self) -> bool {
-        if self.count < self.made_up {
-            self.ran_out = true;
-        }
-        self.ran_out
-    }
-
-    /// Goes on behind restart marker `number`, 0 to 7.
-    pub(super) fn restart(&mut self, number: u8) {
-        const FIRST: u8 = 0xD0;
-        self.ran_out();
-        (self.buffer, self.count, self.made_up) = (0, 0, 0);
-        let mut found = match self.marker.take() {
-            Some((marker, behind)) => {
-                self.at = behind;
-                Some(marker)
+            match self.scan.get(self.at) {
+                None => break None,
+                Some(0xFF) => match next_marker(self.scan, &mut self.at) {
+                    Some(0) => self.data[length] = 0xFF,
+                    marker => break marker,
+                },
+                Some(&byte) => {
+                    self.data[length] = byte;
+                    self.at += 1;
+                }
             }
-            None => next_marker(self.bytes, &mut self.at),
+            length += 1;
         };
+        self.data.truncate(length + PADDING);
+        self.data[length..].fill(0);
+    }
+
+    /// Goes on behind restart marker `number`, 0 to 7; false when there is nothing more to read.
+    pub(super) fn restart(&mut self, number: u8) -> bool {
+        const FIRST: u8 = 0xD0;
+        let mut found = self.marker;
         while let Some(marker) = found {
             let ahead = marker.wrapping_sub(FIRST + number) & 7;
             match marker {
@@ -117,19 +76,72 @@ impl<'a> Bits<'a> {
                 0xC0..0xD0 | 0xD8.. => break,
                 FIRST..0xD8 if ahead == 1 || ahead == 2 => break,
                 FIRST..0xD8 if ahead < 6 => {
-                    self.ran_out = false;
-                    return;
+                    self.unstuff();
+                    return true;
                 }
                 // A restart that is overdue, or no marker at all.
-                _ => found = next_marker(self.bytes, &mut self.at),
+                _ => found = next_marker(self.scan, &mut self.at),
             }
         }
-        self.stop_at(found);
+        self.marker = found;
+        self.data.clear();
+        self.data.resize(PADDING, 0);
+        false
+    }
+}
+
+/// Whether one of the bytes is 0xFF (or, rarely, whether one may be).
+#[inline(always)]
+fn has_0xff(word: u64) -> bool {
+    (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 != 0
+}
+
+/// Where in a segment reading is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Position {
+    /// The byte that is taken into the buffer next.
+    at: usize,
+    /// The next bits, from the highest down. Below the `count` first ones stand bits of bytes not yet taken, or zeros.
+    buffer: u64,
+    count: u32,
+}
+
+/// A segment while it is read. A plain value, so that a loop holds it in registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bits<'a> {
+    data: &'a [u8],
+    pub(super) position: Position,
+}
+
+impl Bits<'_> {
+    /// Makes sure that 56 bits can be looked at and taken.
+    #[inline(always)]
+    pub(super) fn refill(&mut self) {
+        let Position { at, buffer, count } = &mut self.position;
+        let word = self.data.get(*at..).and_then(<[u8]>::first_chunk);
+        *buffer |= word.map_or(0, |word| u64::from_be_bytes(*word)) >> *count;
+        *at += (63 - *count as usize) >> 3;
+        *count |= 56;
     }
 
-    fn stop_at(&mut self, marker: Option<u8>) {
-        self.marker = marker.map(|marker| (marker, self.at));
-        self.at = self.bytes.len();
+    /// The next `count` bits, 1 to 32, as a number; they are not taken.
+    #[inline(always)]
+    pub(super) fn peek(&self, count: u32) -> usize {
+        (self.position.buffer >> (64 - count)) as usize
+    }
+
+    /// Takes bits that were looked at: the low six bits of `count`.
+    #[inline(always)]
+    pub(super) fn take(&mut self, count: u32) {
+        self.position.buffer <<= count & 63;
+        self.position.count = self.position.count.wrapping_sub(count & 63);
+    }
+
+    /// Whether bits were taken that the file does not have.
+    #[inline(always)]
+    pub(super) fn ran_out(&self) -> bool {
+        let length = self.data.len() - PADDING;
+        self.position.at * 8 > length * 8 + self.position.count as usize
     }
 }
 
@@ -147,11 +159,13 @@ mod tests {
     #[test]
     fn bits_come_in_order_without_stuffing_and_then_zeros() {
         let stuffed = |i| if i % 5 == 0 { vec![0xFF, 0] } else { vec![i] };
-        let mut bytes: Vec<u8> = (0..40).flat_map(stuffed).collect();
+        let mut bytes: Vec<u8> = (0..80).flat_map(stuffed).collect();
         bytes.extend([0xFF, 0xD9, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        let plain: Vec<u8> = (0..40).map(|i| if i % 5 == 0 { 0xFF } else { i }).collect();
+        let plain: Vec<u8> = (0..80).map(|i| if i % 5 == 0 { 0xFF } else { i }).collect();
+        let mut memory = vec![7; 1000];
+        let segment = Segment::first(&bytes, &mut memory);
         for width in 1..=16 {
-            let mut bits = Bits::new(&bytes);
+            let mut bits = segment.bits(Position::default());
             let expected = |at: usize| {
                 (0..width as usize).fold(0, |value, bit| {
                     let place = at * width as usize + bit;
@@ -159,7 +173,7 @@ mod tests {
                     value << 1 | usize::from(byte >> (7 - place % 8) & 1)
                 })
             };
-            for at in 0..400 / width as usize {
+            for at in 0..900 / width as usize {
                 assert_eq!(take(&mut bits, width), expected(at), "{at} of width {width}");
                 let is_over = (at + 1) * width as usize > plain.len() * 8;
                 assert_eq!(bits.ran_out(), is_over, "{at} of width {width}");
@@ -169,20 +183,22 @@ mod tests {
 
     #[test]
     fn restarts_resume_as_libjpeg_does() {
-        // (marker in the file, what follows is read)
+        // The marker in the file, and whether what follows is read.
         let cases = [(0xD3, true), (0xD4, false), (0xD5, false), (0xD7, true), (0xD9, false)];
         for (marker, resumes) in cases {
             let bytes = [0xAB, 0xFF, marker, 0xCD, 0xEF];
-            let mut bits = Bits::new(&bytes);
-            assert_eq!(take(&mut bits, 8), 0xAB);
-            bits.restart(3);
+            let mut memory = Vec::new();
+            let mut segment = Segment::first(&bytes, &mut memory);
+            assert_eq!(take(&mut segment.bits(Position::default()), 8), 0xAB);
+            assert_eq!(segment.restart(3), resumes);
+            let mut bits = segment.bits(Position::default());
             assert_eq!(take(&mut bits, 8), if resumes { 0xCD } else { 0 }, "{marker:X}");
             assert_eq!(bits.ran_out(), !resumes);
         }
         // One that is overdue is passed over.
-        let mut bits = Bits::new(&[0xAB, 0xFF, 0xD2, 0xCD, 0xFF, 0xD3, 0xEF]);
-        assert_eq!(take(&mut bits, 8), 0xAB);
-        bits.restart(3);
-        assert_eq!(take(&mut bits, 8), 0xEF);
+        let mut memory = Vec::new();
+        let mut segment = Segment::first(&[0xAB, 0xFF, 0xD2, 0xCD, 0xFF, 0xD3, 0xEF], &mut memory);
+        assert!(segment.restart(3));
+        assert_eq!(take(&mut segment.bits(Position::default()), 8), 0xEF);
     }
 }

@@ -6,6 +6,8 @@ use crate::image::Refusal;
 /// Bits that are looked up at once.
 const LOOK: u32 = 10;
 const HEADS: usize = 1 << LOOK;
+/// Looks that 56 bits are enough for.
+pub(super) const LOOKS: u32 = 56 / LOOK;
 /// Longest code.
 const LONGEST: usize = 16;
 /// What ends a block: beyond its last coefficient from wherever it is met.
@@ -35,10 +37,10 @@ pub(super) struct Table {
 
 /// The symbol at the head of `LOOK` bits; 0 when its code is longer.
 ///
-/// From the low end: 5 bits of length, bit 7 set when the magnitude still has to be read; 8 bits of how far the
+/// From the low end: 6 bits of length; bit 7 set when the magnitude still has to be read; 8 bits of how far the
 /// coefficient is from the last one; 16 bits of its value, or of its magnitude's length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Entry(u32);
+pub(super) struct Entry(u32);
 
 const MAGNITUDE_FOLLOWS: u32 = 1 << 7;
 
@@ -47,23 +49,24 @@ impl Entry {
         Entry(length | advance << 8 | (value as u32) << 16)
     }
 
+    /// Its length, in the low six bits.
     #[inline(always)]
-    fn length(self) -> u32 {
-        self.0 & 31
+    pub(super) fn length(self) -> u32 {
+        self.0 & 63
     }
 
     #[inline(always)]
-    fn is_whole(self) -> bool {
+    pub(super) fn is_whole(self) -> bool {
         self.0 != 0 && self.0 & MAGNITUDE_FOLLOWS == 0
     }
 
     #[inline(always)]
-    fn advance(self) -> usize {
+    pub(super) fn advance(self) -> usize {
         (self.0 >> 8 & 255) as usize
     }
 
     #[inline(always)]
-    fn value(self) -> i32 {
+    pub(super) fn value(self) -> i32 {
         self.0 as i32 >> 16
     }
 }
@@ -156,11 +159,17 @@ impl Table {
         }
     }
 
+    /// The symbol at the head of the bits, which hold at least `LOOK`.
+    #[inline(always)]
+    pub(super) fn look(&self, bits: &Bits) -> Entry {
+        self.symbols[bits.peek(LOOK)]
+    }
+
     /// Reads a symbol: how far it advances, and its value.
     #[inline(always)]
     pub(super) fn read(&self, kind: Kind, bits: &mut Bits) -> (usize, i32) {
         bits.refill();
-        let entry = self.symbols[bits.peek(LOOK)];
+        let entry = self.look(bits);
         if entry.is_whole() {
             bits.take(entry.length());
             return (entry.advance(), entry.value());
@@ -169,8 +178,22 @@ impl Table {
     }
 
     /// A symbol whose code or magnitude is beyond the looked-up bits.
+    #[inline(always)]
+    pub(super) fn read_long(&self, kind: Kind, entry: Entry, bits: &mut Bits) -> (usize, i32) {
+        let (advance, value);
+        // The reader goes as a value: were it borrowed here, the loops around could not keep it in registers.
+        (*bits, advance, value) = self.read_long_apart(kind, entry, *bits);
+        (advance, value)
+    }
+
     #[inline(never)]
-    fn read_long(&self, kind: Kind, entry: Entry, bits: &mut Bits) -> (usize, i32) {
+    fn read_long_apart<'b>(
+        &self,
+        kind: Kind,
+        entry: Entry,
+        mut bits: Bits<'b>,
+    ) -> (Bits<'b>, usize, i32) {
+        bits.refill();
         let (advance, count) = if entry != Entry::default() {
             bits.take(entry.length());
             (entry.advance(), entry.value() as u32)
@@ -188,27 +211,34 @@ impl Table {
             (advance as usize, count)
         };
         if count == 0 {
-            return (advance, 0);
+            return (bits, advance, 0);
         }
-        bits.refill();
         let value = extend(bits.peek(count) as u32, count);
         bits.take(count);
-        (advance, value)
+        (bits, advance, value)
     }
 
     /// Passes over the coefficients of a block.
     #[inline(always)]
     pub(super) fn pass(&self, bits: &mut Bits) {
         let mut at = 0;
-        while at < 63 {
+        loop {
             bits.refill();
-            let Run(run) = self.runs[bits.peek(LOOK)];
-            // A block may be full before the last symbol: what follows is of another one.
-            if run == 0 || at + (run >> 16) as usize >= 63 {
-                at += self.read(Kind::Ac, bits).0;
-            } else {
-                bits.take(run & 255);
+            for _ in 0..LOOKS {
+                let Run(run) = self.runs[bits.peek(LOOK)];
+                // A block may be full before the last symbol: what follows is of another one.
+                if run == 0 || at + (run >> 16) as usize >= 63 {
+                    at += self.read(Kind::Ac, bits).0;
+                    if at >= 63 {
+                        return;
+                    }
+                    break;
+                }
+                bits.take(run);
                 at += (run >> 8 & 255) as usize;
+                if at >= 63 {
+                    return;
+                }
             }
         }
     }
@@ -236,6 +266,7 @@ fn extend(value: u32, bits: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bits::Segment;
     use super::*;
 
     /// A code with lengths 2 to 16, by its counts, and the symbols 0, 1, 2 and so on, but one end of block.
@@ -281,45 +312,44 @@ mod tests {
         (advance as usize, extend(value, count))
     }
 
-    fn noise(seed: u64) -> Vec<u8> {
+    /// Calls `check` with readers of the same noise until it is used up.
+    fn on_noise(mut check: impl FnMut(&mut Bits, &mut Bits)) {
         use rand_chacha::rand_core::RngCore;
-        let mut bytes = vec![0; 4000];
-        crate::random::at(seed, crate::Stream::Init, 0, 0).fill_bytes(&mut bytes);
-        bytes.iter_mut().for_each(|byte| *byte = (*byte).min(0xFE));
-        bytes
+        for seed in 0..20 {
+            let mut bytes = vec![0; 4000];
+            crate::random::at(seed, crate::Stream::Init, 0, 0).fill_bytes(&mut bytes);
+            bytes.iter_mut().for_each(|byte| *byte = (*byte).min(0xFE));
+            let mut memory = Vec::new();
+            let segment = Segment::first(&bytes, &mut memory);
+            let (mut a, mut b) = (segment.bits(Default::default()), segment.bits(Default::default()));
+            while !a.ran_out() {
+                check(&mut a, &mut b);
+                (a.refill(), b.refill());
+                assert_eq!(a.peek(32), b.peek(32));
+            }
+        }
     }
 
     #[test]
     fn looking_up_reads_what_the_textbook_reads() {
         for kind in [Kind::Dc, Kind::Ac] {
             let (table, definition) = table(kind);
-            for seed in 0..20 {
-                let bytes = noise(seed);
-                let (mut ours, mut theirs) = (Bits::new(&bytes), Bits::new(&bytes));
-                while !theirs.ran_out() {
-                    let expected = textbook(&definition, kind, &mut theirs);
-                    assert_eq!(table.read(kind, &mut ours), expected);
-                }
-            }
+            on_noise(|ours, theirs| {
+                assert_eq!(table.read(kind, ours), textbook(&definition, kind, theirs));
+            });
         }
     }
 
     #[test]
     fn passing_over_a_block_takes_the_bits_that_reading_it_takes() {
         let (table, _) = table(Kind::Ac);
-        for seed in 0..20 {
-            let bytes = noise(seed);
-            let (mut passed, mut read) = (Bits::new(&bytes), Bits::new(&bytes));
-            while !read.ran_out() {
-                let mut at = 0;
-                while at < 63 {
-                    at += table.read(Kind::Ac, &mut read).0;
-                }
-                table.pass(&mut passed);
-                (passed.refill(), read.refill());
-                assert_eq!(passed.peek(32), read.peek(32));
+        on_noise(|passed, read| {
+            let mut at = 0;
+            while at < 63 {
+                at += table.read(Kind::Ac, read).0;
             }
-        }
+            table.pass(passed);
+        });
     }
 
     #[test]

@@ -2,19 +2,28 @@
 //!
 //! Blocks are kept in pairs of neighbours, row by row side by side, as the inverse transform takes them.
 
-use super::bits::Bits;
+use super::bits::{Bits, Position, Segment};
 use super::header::{Component, Header};
-use super::huffman::{Kind, Table};
+use super::huffman::{Kind, LOOKS, Table};
 
 /// Two neighbouring blocks: 8 rows of 8 + 8 coefficients, times their steps.
 pub(super) type Pair = [[i16; 16]; 8];
 
-/// Place in a block of the coefficients as they come: row × 8 + column.
-const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
+/// Place in a pair of the coefficients of its first block as they come: row × 16 + column.
+const PLACES: [u8; 64] = {
+    let zigzag = [
+        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27,
+        20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58,
+        59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+    ];
+    let mut places = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        places[at] = (zigzag[at] / 8 * 16 + zigzag[at] % 8) as u8;
+        at += 1;
+    }
+    places
+};
 
 /// Blocks of a component that are wanted: from `left` and `top` on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +70,10 @@ struct Walked<'a> {
 
 /// A scan, from row of MCUs to row of MCUs.
 pub(super) struct Scan<'a> {
-    bits: Bits<'a>,
+    segment: Segment<'a>,
+    position: Position,
+    /// Whether the segment ended early: until the next restart all is grey, as with libjpeg.
+    ran_out: bool,
     components: [Option<Walked<'a>>; 3],
     /// MCUs in a row.
     width: usize,
@@ -74,7 +86,12 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(header: &'a Header, windows: [Window; 3], tables: &'a Tables) -> Scan<'a> {
+    pub(super) fn new(
+        header: &'a Header,
+        windows: [Window; 3],
+        tables: &'a Tables,
+        memory: &'a mut Vec<u8>,
+    ) -> Scan<'a> {
         let mut components = [const { None }; 3];
         for ((to, &component), window) in
             components.iter_mut().zip(header.components()).zip(windows)
@@ -89,7 +106,9 @@ impl<'a> Scan<'a> {
             });
         }
         Scan {
-            bits: Bits::new(header.scan),
+            segment: Segment::first(header.scan, memory),
+            position: Position::default(),
+            ran_out: false,
             components,
             width: header.width.div_ceil(8 * header.sampling().0),
             row: 0,
@@ -111,22 +130,33 @@ impl<'a> Scan<'a> {
             into.pairs[kept.clone()].as_flattened_mut().as_flattened_mut().fill(0);
             into.ends[kept].fill([0; 2]);
         }
-        pulp::Arch::new().dispatch(Row { scan: self, into });
+        let mut column = 0;
+        while column < self.width {
+            let count = self.restart_if_due().min(self.width - column);
+            if !self.ran_out {
+                pulp::Arch::new().dispatch(Run { scan: self, columns: column..column + count, into });
+            }
+            column += count;
+            self.left = self.left.saturating_sub(count);
+        }
         self.row += 1;
     }
 
-    #[inline(always)]
-    fn restart_if_due(&mut self) {
+    /// MCUs that follow without a restart.
+    fn restart_if_due(&mut self) -> usize {
         if self.restart_interval == 0 {
-            return;
+            return usize::MAX;
         }
         if self.left == 0 {
-            self.bits.restart((self.restarts % 8) as u8);
+            if self.segment.restart((self.restarts % 8) as u8) {
+                self.ran_out = false;
+            }
+            self.position = Position::default();
             self.restarts += 1;
             self.left = self.restart_interval;
             self.components.iter_mut().flatten().for_each(|walked| walked.predictor = 0);
         }
-        self.left -= 1;
+        self.left
     }
 }
 
@@ -139,45 +169,49 @@ impl Walked<'_> {
     }
 }
 
-/// One row of MCUs.
-struct Row<'s, 'a> {
+/// MCUs of a row without a restart between them.
+struct Run<'s, 'a> {
     scan: &'s mut Scan<'a>,
+    columns: std::ops::Range<usize>,
     into: &'s mut [Coefficients; 3],
 }
 
-impl pulp::NullaryFnOnce for Row<'_, '_> {
+impl pulp::NullaryFnOnce for Run<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Row { scan, into } = self;
+        let Run { scan, columns, into } = self;
+        let Scan { segment, position, components, row, ran_out, .. } = scan;
         let mut kept = [const { 0..0 }; 3];
-        for (kept, walked) in kept.iter_mut().zip(scan.components.iter().flatten()) {
-            *kept = walked.kept_rows(scan.row);
+        for (kept, walked) in kept.iter_mut().zip(components.iter().flatten()) {
+            *kept = walked.kept_rows(*row);
         }
-        for column in 0..scan.width {
-            scan.restart_if_due();
-            if scan.bits.ran_out() {
-                // As in libjpeg: what is missing is grey.
-                continue;
+        let mut bits = segment.bits(*position);
+        for column in columns {
+            if bits.ran_out() {
+                *ran_out = true;
+                break;
             }
             for ((walked, into), kept) in
-                scan.components.iter_mut().flatten().zip(into.iter_mut()).zip(&kept)
+                components.iter_mut().flatten().zip(into.iter_mut()).zip(&kept)
             {
                 let Component { across, down, .. } = walked.component;
-                for block in 0..across * down {
-                    let (x, y) = (column * across + block % across, block / across);
-                    let x = x.wrapping_sub(walked.window.left);
-                    if x < walked.window.width && kept.contains(&y) {
-                        let at = y * walked.window.pairs() + x / 2;
-                        let (pair, ends) = (&mut into.pairs[at], &mut into.ends[at]);
-                        ends[x % 2] = walked.read(&mut scan.bits, pair, x % 2);
-                    } else {
-                        walked.pass(&mut scan.bits);
+                for y in 0..down {
+                    for x in column * across..(column + 1) * across {
+                        let x = x.wrapping_sub(walked.window.left);
+                        if x < walked.window.width && kept.contains(&y) {
+                            let at = y * walked.window.pairs() + x / 2;
+                            let (pair, ends) = (&mut into.pairs[at], &mut into.ends[at]);
+                            ends[x % 2] = walked.read(&mut bits, pair, x % 2);
+                        } else {
+                            walked.pass(&mut bits);
+                        }
                     }
                 }
             }
         }
+        *position = bits.position;
     }
 }
 
@@ -185,29 +219,44 @@ impl Walked<'_> {
     /// Reads a block into its half of a pair; gives the place of its last coefficient.
     #[inline(always)]
     fn read(&mut self, bits: &mut Bits, pair: &mut Pair, half: usize) -> u8 {
+        let coefficients: &mut [i16; 128] =
+            pair.as_flattened_mut().try_into().expect("8 rows of 16");
         // Products are cut to 16 bits, as those of libjpeg-turbo are.
-        let step = |at: usize, value: i32| value.wrapping_mul(i32::from(self.quantization[at])) as i16;
-        let place = |at: usize| (usize::from(ZIGZAG[at] >> 3), usize::from(ZIGZAG[at] & 7));
+        let mut set = |at: usize, value: i32| {
+            let step = i32::from(self.quantization[at]);
+            coefficients[(usize::from(PLACES[at]) + half * 8) & 127] = value.wrapping_mul(step) as i16;
+        };
         self.predictor = self.predictor.wrapping_add(self.dc.read(Kind::Dc, bits).1);
-        pair[0][half * 8] = step(0, self.predictor);
-        let mut at = 0;
-        let mut end = 0;
-        while at < 63 {
-            let (advance, value) = self.ac.read(Kind::Ac, bits);
-            at += advance;
-            if at > 63 {
-                if value != 0 {
-                    // Beyond the block: libjpeg puts it in the last place.
-                    pair[7][half * 8 + 7] = step(63, value);
-                    end = 63;
+        set(0, self.predictor);
+        let (mut at, mut end) = (0, 0);
+        loop {
+            bits.refill();
+            for _ in 0..LOOKS {
+                let entry = self.ac.look(bits);
+                let (advance, value);
+                let is_whole = entry.is_whole();
+                if is_whole {
+                    bits.take(entry.length());
+                    (advance, value) = (entry.advance(), entry.value());
+                } else {
+                    (advance, value) = self.ac.read_long(Kind::Ac, entry, bits);
                 }
-                break;
+                at += advance;
+                if at >= 63 {
+                    // The last place also takes what is beyond it, as in libjpeg.
+                    if value != 0 {
+                        set(63, value);
+                        end = 63;
+                    }
+                    return end as u8;
+                }
+                set(at, value);
+                end = at;
+                if !is_whole {
+                    break;
+                }
             }
-            let (row, column) = place(at);
-            pair[row][half * 8 + column] = step(at, value);
-            end = at;
         }
-        end as u8
     }
 
     #[inline(always)]
