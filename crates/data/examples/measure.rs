@@ -53,13 +53,17 @@ fn loader(
     loader.next()?;
     let start = Instant::now();
     let mut images = 0;
-    while start.elapsed() < Duration::from_secs(4) {
+    while start.elapsed() < Duration::from_secs(2) {
         let made = loader.next()?;
         images += made.labels.len();
         loader.recycle(made);
     }
     let rate = images as f64 / start.elapsed().as_secs_f64();
     println!("{name}, {workers} workers: {rate:.0} images/s");
-    println!("{:?}", loader.times());
+    let times = loader.times();
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / times.images as f64;
+    let (read, decode) = (each(times.read), each(times.decode));
+    let (resize, color) = (each(times.resize), each(times.color));
+    println!("µs an image: read {read:.0}, decode {decode:.0}, resize {resize:.0}, color {color:.0}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::bits::Bits;
 use crate::image::Refusal;
 
 /// Bits that are looked up at once.
-const LOOK: u32 = 10;
+const LOOK: u32 = 11;
 const HEADS: usize = 1 << LOOK;
 /// Looks that 56 bits are enough for.
 pub(super) const LOOKS: u32 = 56 / LOOK;
