@@ -64,6 +64,8 @@ fn loader(
     let each = |time: Duration| time.as_secs_f64() * 1e6 / times.images as f64;
     let (read, decode) = (each(times.read), each(times.decode));
     let (resize, color) = (each(times.resize), each(times.color));
-    println!("µs an image: read {read:.0}, decode {decode:.0}, resize {resize:.0}, color {color:.0}");
+    println!(
+        "µs an image: read {read:.0}, decode {decode:.0}, resize {resize:.0}, color {color:.0}"
+    );
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! §2.1 step 1 for JPEG files.
 //!
-//! The header decides who reads a file. Sequential Huffman files of 8 bits with one component or three, which are
-//! nearly all photos, go to `baseline`: our own decoder, which computes only the region that is asked for. All others
-//! (progressive, arithmetic, CMYK and YCCK, odd sampling, several scans) go to `general`, which decodes whole pictures.
+//! The header decides who reads a file. Sequential Huffman files of 8 bits in one scan, grey, YCbCr, RGB, CMYK or YCCK,
+//! are nearly all photos and go to `baseline`: our own decoder, which computes only the region that is asked for. All
+//! others (progressive, arithmetic, odd sampling, several scans) go to `general`, which decodes whole pictures.
 //!
 //! A file that ends early is an error, never a picture with a grey foot: the end-of-image marker must be there. A
 //! damaged scan that still carries the marker decodes to what is left, as with Pillow.
@@ -17,6 +17,8 @@ mod idct;
 #[cfg(target_arch = "x86_64")]
 mod idct_avx2;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod upsample;
 
 use crate::image::{Cut, Refusal, check_size};
@@ -73,26 +75,4 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     let marker = bytes[run..].iter().position(|&byte| byte != 0xFF)? + run;
     *at = marker + 1;
     Some(bytes[marker])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_is_found_behind_segments_and_before_trailing_bytes() {
-        // An APP1 segment that holds an end marker, a scan with stuffing and a restart, then the true end.
-        let scan = [0xFF, 0xDA, 0, 4, 1, 2, 7, 0xFF, 0x00, 9, 0xFF, 0xD0, 5];
-        let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 0xFF, 0xD9, 0, 0];
-        bytes.extend(scan);
-        let mut cut = bytes.clone();
-        cut.push(1);
-        assert!(!reaches_its_end(&cut));
-        bytes.extend([0xFF, 0xFF, 0xD9, 1, 2, 3]);
-        assert!(reaches_its_end(&bytes));
-        for length in 0..bytes.len() - 3 {
-            let inside_first_segment = bytes[..length].ends_with(&[0xFF, 0xD9]);
-            assert!(inside_first_segment || !reaches_its_end(&bytes[..length]), "{length}");
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod archive;
 pub mod augment;
 pub mod dataset;
 mod error;
+pub mod exif;
 mod fashion_mnist;
 mod folder;
 pub mod image;

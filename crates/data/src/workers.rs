@@ -250,7 +250,11 @@ fn make(task: &impl Task, job: &mut Job, memory: &mut Memory) -> Result<(), Data
         };
         let Memory { read, augment } = memory;
         task.part().read(index, &mut wanted, read)?;
-        sample.expect("a picture that was read has a size").write(augment, (&read.cut).into(), job.out);
+        sample.expect("a picture that was read has a size").write(
+            augment,
+            (&read.cut).into(),
+            job.out,
+        );
         Ok(())
     }));
     made.unwrap_or_else(|panic| {

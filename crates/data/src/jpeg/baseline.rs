@@ -3,8 +3,8 @@
 //! The whole scan has to be read down to the region's last row, for a code's place is known only when all before it were
 //! read; transform, upsampling and colour are for the region alone. What memory is taken depends on the region's size.
 
-use super::color::{write_rgb, write_ycbcr};
-use super::header::{ColorSpace, Component, Header};
+use super::color::{inks_to_rgb, invert, write_rgb, write_ycbcr};
+use super::header::{ColorSpace, Component, Header, MOST};
 use super::huffman::Kind;
 use super::idct;
 use super::scan::{Coefficients, Scan, Tables, Window};
@@ -16,9 +16,9 @@ use crate::resize::Region;
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
     tables: Tables,
-    coefficients: [Coefficients; 3],
-    planes: [Plane; 3],
-    rows: [Row; 3],
+    coefficients: [Coefficients; MOST],
+    planes: [Plane; MOST],
+    rows: [Row; MOST],
     /// Bytes of the scan.
     bytes: Vec<u8>,
 }
@@ -53,10 +53,18 @@ impl Baseline {
         Ok(())
     }
 
+    /// Memory that is held.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let coefficients = self.coefficients.iter().map(|kept| kept.pairs.capacity() * 258);
+        let samples = self.planes.iter().map(|plane| plane.samples.capacity());
+        self.bytes.capacity() + coefficients.chain(samples).sum::<usize>()
+    }
+
     /// Makes room for the samples that the region needs; gives the blocks they are in.
-    fn prepare_planes(&mut self, header: &Header, region: Region) -> [Window; 3] {
+    fn prepare_planes(&mut self, header: &Header, region: Region) -> [Window; MOST] {
         let (across, down) = header.sampling();
-        let mut windows = [Window::default(); 3];
+        let mut windows = [Window::default(); MOST];
         for ((plane, window), component) in
             self.planes.iter_mut().zip(&mut windows).zip(header.components())
         {
@@ -80,7 +88,7 @@ impl Baseline {
     }
 
     /// Reads the scan as far as the windows reach, and transforms their blocks.
-    fn read(&mut self, header: &Header, windows: [Window; 3]) {
+    fn read(&mut self, header: &Header, windows: [Window; MOST]) {
         let Baseline { tables, coefficients, planes, bytes, .. } = self;
         let reach = |(window, component): (&Window, &Component)| {
             (window.top + window.height).div_ceil(component.down)
@@ -111,8 +119,8 @@ impl Baseline {
 /// Upsampling and colour.
 struct Pixels<'a> {
     color: ColorSpace,
-    planes: &'a [Plane; 3],
-    rows: &'a mut [Row; 3],
+    planes: &'a [Plane; MOST],
+    rows: &'a mut [Row; MOST],
     region: Region,
     out: &'a mut [u8],
 }
@@ -122,19 +130,28 @@ impl pulp::NullaryFnOnce for Pixels<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Pixels { color, planes: [p0, p1, p2], rows: [r0, r1, r2], region, out } = self;
+        let Pixels { color, planes, rows: [r0, r1, r2, r3], region, out } = self;
         let (first, last) = (region.left, region.left + region.width);
         for (at, out) in out.chunks_exact_mut(region.width * 3).enumerate() {
             let y = region.top + at;
-            let luma = p0.pixels(y, first, last, r0);
+            let first_row = planes[0].pixels(y, first, last, r0);
+            if color == ColorSpace::Grey {
+                write_rgb(first_row, first_row, first_row, out);
+                continue;
+            }
+            let second_row = planes[1].pixels(y, first, last, r1);
+            let third_row = planes[2].pixels(y, first, last, r2);
             match color {
-                ColorSpace::Grey => write_rgb(luma, luma, luma, out),
-                ColorSpace::Rgb => {
-                    write_rgb(luma, p1.pixels(y, first, last, r1), p2.pixels(y, first, last, r2), out);
+                ColorSpace::YCbCr | ColorSpace::Ycck => {
+                    write_ycbcr(first_row, second_row, third_row, out);
                 }
-                ColorSpace::YCbCr => {
-                    write_ycbcr(luma, p1.pixels(y, first, last, r1), p2.pixels(y, first, last, r2), out);
-                }
+                _ => write_rgb(first_row, second_row, third_row, out),
+            }
+            if color == ColorSpace::Cmyk {
+                invert(out);
+            }
+            if matches!(color, ColorSpace::Cmyk | ColorSpace::Ycck) {
+                inks_to_rgb(planes[3].pixels(y, first, last, r3), out);
             }
         }
     }

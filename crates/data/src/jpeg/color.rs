@@ -1,7 +1,12 @@
-//! YCbCr to RGB, to the bits of libjpeg: BT.601 at full range, in 16 fractional bits.
+//! Components to RGB.
+//!
+//! YCbCr to the bits of libjpeg: BT.601 at full range, in 16 fractional bits.
 //!
 //! R = Y + 1.402 Cr, G = Y − 0.34414 Cb − 0.71414 Cr, B = Y + 1.772 Cb, with Cb and Cr around 0; what is added to Y is
 //! rounded to a whole level first.
+//!
+//! Inks to the bits of Pillow, which takes all CMYK files to be stored inverted, as Adobe does: with ink c and light k left
+//! by black, R = k − c·k/255. Of YCCK, the colours from YCbCr are the inks.
 
 const CR_TO_R: i32 = 91881;
 const CB_TO_G: i32 = -22554;
@@ -61,5 +66,23 @@ pub(super) fn write_rgb(r: &[u8], g: &[u8], b: &[u8], out: &mut [u8]) {
     let (to, _) = out.as_chunks_mut::<3>();
     for (((to, &r), &g), &b) in to.iter_mut().zip(r).zip(g).zip(b) {
         *to = [r, g, b];
+    }
+}
+
+/// What is stored inverted.
+#[inline(always)]
+pub(super) fn invert(values: &mut [u8]) {
+    values.iter_mut().for_each(|value| *value = 255 - *value);
+}
+
+/// From the inks cyan, magenta and yellow in `out`, and the light that black leaves.
+#[inline(always)]
+pub(super) fn inks_to_rgb(light: &[u8], out: &mut [u8]) {
+    let (to, _) = out.as_chunks_mut::<3>();
+    for (to, &light) in to.iter_mut().zip(light) {
+        *to = to.map(|ink| {
+            let product = u32::from(ink) * u32::from(light) + 128;
+            light - ((product + (product >> 8)) >> 8) as u8
+        });
     }
 }

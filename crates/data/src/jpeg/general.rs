@@ -1,4 +1,4 @@
-//! JPEG files that `baseline` does not read: progressive, arithmetic, CMYK, YCCK and rarer ones, by `zune-jpeg`.
+//! JPEG files that `baseline` does not read: progressive, of several scans, oddly sampled, by `zune-jpeg`.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;

@@ -2,12 +2,15 @@
 
 use super::next_marker;
 
+/// Most components of a picture.
+pub(super) const MOST: usize = 4;
+
 /// A picture that `baseline` reads.
 #[derive(Debug)]
 pub(super) struct Header<'a> {
     pub(super) width: usize,
     pub(super) height: usize,
-    components: [Component; 3],
+    components: [Component; MOST],
     count: usize,
     pub(super) color: ColorSpace,
     /// Steps of the coefficients, in the zigzag order of the file.
@@ -38,6 +41,8 @@ pub(super) enum ColorSpace {
     Grey,
     YCbCr,
     Rgb,
+    Cmyk,
+    Ycck,
 }
 
 impl Header<'_> {
@@ -121,7 +126,9 @@ impl<'a> Parsed<'a> {
 
     fn frame(&mut self, segment: &[u8]) -> Option<()> {
         let header = &mut self.header;
-        let [8, h1, h0, w1, w0, count @ (1 | 3), components @ ..] = segment else { return None };
+        let [8, h1, h0, w1, w0, count @ (1 | 3 | 4), components @ ..] = segment else {
+            return None;
+        };
         if header.count != 0 || components.len() != usize::from(*count) * 3 {
             return None;
         }
@@ -213,11 +220,13 @@ impl<'a> Parsed<'a> {
 
     fn finish(mut self) -> Option<Header<'a>> {
         let header = &mut self.header;
-        let [a, b, c] = header.components.map(|component| component.id);
+        let [a, b, c, _] = header.components.map(|component| component.id);
         header.color = match (header.count, self.adobe) {
             (1, _) => ColorSpace::Grey,
+            (4, None | Some(0)) => ColorSpace::Cmyk,
+            (4, _) => ColorSpace::Ycck,
             _ if self.is_jfif => ColorSpace::YCbCr,
-            (_, Some(transform)) if transform == 0 => ColorSpace::Rgb,
+            (_, Some(0)) => ColorSpace::Rgb,
             (_, None) if [a, b, c] == *b"RGB" => ColorSpace::Rgb,
             _ => ColorSpace::YCbCr,
         };

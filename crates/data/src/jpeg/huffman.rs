@@ -321,7 +321,8 @@ mod tests {
             bytes.iter_mut().for_each(|byte| *byte = (*byte).min(0xFE));
             let mut memory = Vec::new();
             let segment = Segment::first(&bytes, &mut memory);
-            let (mut a, mut b) = (segment.bits(Default::default()), segment.bits(Default::default()));
+            let (mut a, mut b) =
+                (segment.bits(Default::default()), segment.bits(Default::default()));
             while !a.ran_out() {
                 check(&mut a, &mut b);
                 (a.refill(), b.refill());

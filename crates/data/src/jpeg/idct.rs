@@ -37,12 +37,7 @@ pub(super) fn transform(pairs: &[Pair], ends: &[[u8; 2]], out: &mut [u8], stride
 }
 
 /// On any machine.
-pub(super) fn transform_plainly(
-    pairs: &[Pair],
-    ends: &[[u8; 2]],
-    out: &mut [u8],
-    stride: usize,
-) {
+pub(super) fn transform_plainly(pairs: &[Pair], ends: &[[u8; 2]], out: &mut [u8], stride: usize) {
     for (at, (pair, &ends)) in pairs.iter().zip(ends).enumerate() {
         let out = &mut out[at * 16..];
         if ends == [0, 0] {

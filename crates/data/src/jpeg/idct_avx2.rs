@@ -10,13 +10,7 @@ use super::idct::constants::*;
 use super::idct::{BETWEEN, FRACTION, LAST, write_flat};
 use super::scan::Pair;
 
-pub(super) fn transform(
-    simd: V3,
-    pairs: &[Pair],
-    ends: &[[u8; 2]],
-    out: &mut [u8],
-    stride: usize,
-) {
+pub(super) fn transform(simd: V3, pairs: &[Pair], ends: &[[u8; 2]], out: &mut [u8], stride: usize) {
     pulp::Simd::vectorize(simd, Rows { simd, pairs, ends, out, stride });
 }
 

@@ -3,7 +3,7 @@
 //! Blocks are kept in pairs of neighbours, row by row side by side, as the inverse transform takes them.
 
 use super::bits::{Bits, Position, Segment};
-use super::header::{Component, Header};
+use super::header::{Component, Header, MOST};
 use super::huffman::{Kind, LOOKS, Table};
 
 /// Two neighbouring blocks: 8 rows of 8 + 8 coefficients, times their steps.
@@ -13,8 +13,8 @@ pub(super) type Pair = [[i16; 16]; 8];
 const PLACES: [u8; 64] = {
     let zigzag = [
         0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27,
-        20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58,
-        59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+        20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+        58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
     ];
     let mut places = [0; 64];
     let mut at = 0;
@@ -74,7 +74,7 @@ pub(super) struct Scan<'a> {
     position: Position,
     /// Whether the segment ended early: until the next restart all is grey, as with libjpeg.
     ran_out: bool,
-    components: [Option<Walked<'a>>; 3],
+    components: [Option<Walked<'a>>; MOST],
     /// MCUs in a row.
     width: usize,
     /// The row that comes next.
@@ -88,11 +88,11 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     pub(super) fn new(
         header: &'a Header,
-        windows: [Window; 3],
+        windows: [Window; MOST],
         tables: &'a Tables,
         memory: &'a mut Vec<u8>,
     ) -> Scan<'a> {
-        let mut components = [const { None }; 3];
+        let mut components = [const { None }; MOST];
         for ((to, &component), window) in
             components.iter_mut().zip(header.components()).zip(windows)
         {
@@ -119,7 +119,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a row of MCUs; what of it is wanted goes to `into`, one for each component.
-    pub(super) fn read_row(&mut self, into: &mut [Coefficients; 3]) {
+    pub(super) fn read_row(&mut self, into: &mut [Coefficients; MOST]) {
         for (walked, into) in self.components.iter().flatten().zip(into.iter_mut()) {
             let rows = walked.component.down;
             let pairs = walked.window.pairs() * rows;
@@ -134,7 +134,11 @@ impl<'a> Scan<'a> {
         while column < self.width {
             let count = self.restart_if_due().min(self.width - column);
             if !self.ran_out {
-                pulp::Arch::new().dispatch(Run { scan: self, columns: column..column + count, into });
+                pulp::Arch::new().dispatch(Run {
+                    scan: self,
+                    columns: column..column + count,
+                    into,
+                });
             }
             column += count;
             self.left = self.left.saturating_sub(count);
@@ -173,7 +177,7 @@ impl Walked<'_> {
 struct Run<'s, 'a> {
     scan: &'s mut Scan<'a>,
     columns: std::ops::Range<usize>,
-    into: &'s mut [Coefficients; 3],
+    into: &'s mut [Coefficients; MOST],
 }
 
 impl pulp::NullaryFnOnce for Run<'_, '_> {
@@ -183,7 +187,7 @@ impl pulp::NullaryFnOnce for Run<'_, '_> {
     fn call(self) {
         let Run { scan, columns, into } = self;
         let Scan { segment, position, components, row, ran_out, .. } = scan;
-        let mut kept = [const { 0..0 }; 3];
+        let mut kept = [const { 0..0 }; MOST];
         for (kept, walked) in kept.iter_mut().zip(components.iter().flatten()) {
             *kept = walked.kept_rows(*row);
         }
@@ -224,7 +228,8 @@ impl Walked<'_> {
         // Products are cut to 16 bits, as those of libjpeg-turbo are.
         let mut set = |at: usize, value: i32| {
             let step = i32::from(self.quantization[at]);
-            coefficients[(usize::from(PLACES[at]) + half * 8) & 127] = value.wrapping_mul(step) as i16;
+            coefficients[(usize::from(PLACES[at]) + half * 8) & 127] =
+                value.wrapping_mul(step) as i16;
         };
         self.predictor = self.predictor.wrapping_add(self.dc.read(Kind::Dc, bits).1);
         set(0, self.predictor);

@@ -29,7 +29,12 @@ pub(super) struct Row {
 
 impl Plane {
     /// Samples along an axis that the pixels `first..last` need: (first, one past the last).
-    pub(super) fn needed(first: usize, last: usize, factor: usize, length: usize) -> (usize, usize) {
+    pub(super) fn needed(
+        first: usize,
+        last: usize,
+        factor: usize,
+        length: usize,
+    ) -> (usize, usize) {
         match factor {
             1 => (first, last),
             _ => ((first / 2).saturating_sub(1), (last.div_ceil(2) + 1).min(length)),
