@@ -33,6 +33,11 @@ pub fn at(seed: u64, stream: Stream, epoch: u64, index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// Any 64 bits alike.
+pub fn bits(rng: &mut impl RngCore) -> u64 {
+    rng.next_u64()
+}
+
 /// Uniform in [0, 1): the 53 high bits of one draw.
 pub fn unit(rng: &mut impl RngCore) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64

@@ -1,4 +1,4 @@
-//! Element-wise operations: a + b, a += b, max(x, 0) and its gradient.
+//! Element-wise operations: a + b, a += b, max(x, 0), min(x, ceiling) and their gradients.
 
 use crate::check;
 use crate::isa::Isa;
@@ -62,4 +62,19 @@ pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     check::length("relu_backward", "y", y.len(), dx.len());
     check::length("relu_backward", "dy", dy.len(), dx.len());
     map2(y, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 });
+}
+
+/// `y = min(x, ceiling)`; what is not a number stays so.
+#[track_caller]
+pub fn at_most(ceiling: f32, x: &[f32], y: &mut [f32]) {
+    check::length("at_most", "x", x.len(), y.len());
+    map2(x, x, y, |x, _| if x > ceiling { ceiling } else { x });
+}
+
+/// `dx = dy` where the output `y` is below the ceiling, else 0.
+#[track_caller]
+pub fn at_most_backward(ceiling: f32, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    check::length("at_most_backward", "y", y.len(), dx.len());
+    check::length("at_most_backward", "dy", dy.len(), dx.len());
+    map2(y, dy, dx, |y, dy| if y < ceiling { dy } else { 0.0 });
 }

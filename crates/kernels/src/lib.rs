@@ -16,8 +16,11 @@
 
 mod batch_norm;
 mod check;
+mod concat;
 mod conv2d;
+mod dropout;
 mod elementwise;
+mod excite;
 mod finish;
 mod gemm;
 mod isa;
@@ -43,11 +46,14 @@ pub use batch_norm::{
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
     unbiased,
 };
+pub use concat::{Part, concat, split};
 pub use conv2d::{
     Conv2d, Epilogue, PreparedWeights, conv2d_forward, conv2d_inference, conv2d_input_grad,
     conv2d_weight_grad,
 };
-pub use elementwise::{add, add_assign, relu, relu_backward};
+pub use dropout::{Dropout, dropout};
+pub use elementwise::{add, add_assign, at_most, at_most_backward, relu, relu_backward};
+pub use excite::{Excite, ExciteGradients, ExciteSaved, excite_backward, excite_forward};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};

@@ -41,6 +41,22 @@ pub(crate) fn chunks2<T: Send, U: Send>(
         .for_each(|(index, (a, b))| body(index, a, b));
 }
 
+/// [`chunks`] over three slices cut into equally many chunks.
+pub(crate) fn chunks3<T: Send>(
+    (first, first_chunk): (&mut [T], usize),
+    (second, second_chunk): (&mut [T], usize),
+    (third, third_chunk): (&mut [T], usize),
+    body: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
+) {
+    debug_assert_eq!(first.len().div_ceil(first_chunk), third.len().div_ceil(third_chunk));
+    first
+        .par_chunks_mut(first_chunk)
+        .zip(second.par_chunks_mut(second_chunk))
+        .zip(third.par_chunks_mut(third_chunk))
+        .enumerate()
+        .for_each(|(index, ((a, b), c))| body(index, a, b, c));
+}
+
 /// Calls `body(index)` for every index below `count`.
 pub(crate) fn indices(count: usize, body: impl Fn(usize) + Sync + Send) {
     match count {

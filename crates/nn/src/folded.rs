@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
+use kernels::Activation;
 
-use crate::layer::{ConvBn, EPSILON, Layer, Residual};
-use crate::ops::{FoldedConv, avg_pool, conv2d_inference, max_pool};
+use crate::layer::{ConvBn, Layer, Norm, Residual, stretch};
+use crate::ops::{FoldedConv, at_most, avg_pool, concat, conv2d_inference, max_pool};
 use crate::parameter::Leaves;
 use crate::statistics::Statistics;
 
@@ -14,6 +15,8 @@ use crate::statistics::Statistics;
 #[derive(Debug)]
 pub struct Folded {
     convolutions: BTreeMap<String, FoldedConv>,
+    /// Running statistics of the batch norms that have no convolution in front.
+    norms: BTreeMap<String, [Tensor<1>; 2]>,
     pub leaves: Leaves,
 }
 
@@ -24,13 +27,26 @@ impl Folded {
             let weight: Tensor<4> = leaves.get(&format!("{}.weight", layer.conv));
             let gamma: Tensor<1> = leaves.get(&format!("{}.weight", layer.bn));
             let beta: Tensor<1> = leaves.get(&format!("{}.bias", layer.bn));
-            let [mean, variance] = statistics.get(&layer.bn);
-            let scale = gamma / (variance + EPSILON).sqrt();
+            let [mean, variance] = layer.statistics(&leaves, statistics);
+            let scale = gamma / (variance + layer.epsilon).sqrt();
             let bias = beta - mean * scale.clone();
             let weight = weight * scale.reshape([layer.c_out, 1, 1, 1]);
             (layer.conv.clone(), FoldedConv::new(weight, bias))
         };
-        Folded { convolutions: layers.iter().map(fold).collect(), leaves }
+        let convolutions = layers.iter().map(fold).collect();
+        Folded { convolutions, norms: BTreeMap::new(), leaves }
+    }
+
+    /// With the batch norms that stay.
+    pub fn with_norms(mut self, norms: &[&Norm], statistics: &Statistics) -> Folded {
+        let pair = |norm: &&Norm| (norm.name.clone(), statistics.get(&norm.name));
+        self.norms = norms.iter().map(pair).collect();
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn statistics(&self, name: &str) -> [Tensor<1>; 2] {
+        self.norms.get(name).unwrap_or_else(|| panic!("no batch norm named {name}")).clone()
     }
 
     #[track_caller]
@@ -47,13 +63,32 @@ impl Layer {
             Layer::ConvBn(layer) => layer.infer(folded, x, None),
             Layer::MaxPool(options) => max_pool(x, *options),
             Layer::AvgPool(options) => avg_pool(x, *options),
-            Layer::Residual(Residual { path_a, last, path_b, .. }) => {
-                let b = path_b.iter().fold(x.clone(), |x, layer| layer.infer(folded, x));
-                let a = path_a.iter().fold(x, |x, layer| layer.infer(folded, x));
-                last.infer(folded, a, Some(b))
+            Layer::Residual(Residual { path_a, last, squeeze_excitation, path_b, .. }) => {
+                let b = infer(path_b, folded, x.clone());
+                let a = infer(path_a, folded, x);
+                match squeeze_excitation {
+                    None => last.infer(folded, a, Some(b)),
+                    Some(part) => {
+                        let whole = ConvBn { activation: Activation::Identity, ..last.clone() };
+                        let a = whole.infer(folded, a, None);
+                        part.forward(&folded.leaves, a, b, last.activation)
+                    }
+                }
             }
+            Layer::Conv(layer) => layer.forward(&folded.leaves, x),
+            Layer::Norm(layer) => layer.infer(folded, x),
+            Layer::Branches(branches) => {
+                concat(branches.iter().map(|branch| infer(branch, folded, x.clone())).collect())
+            }
+            Layer::Ceiling(ceiling) => at_most(x, *ceiling),
+            Layer::Stretch(side) => stretch(x, *side),
+            Layer::Dropout(_) => x,
         }
     }
+}
+
+fn infer(layers: &[Layer], folded: &Folded, x: Tensor<4>) -> Tensor<4> {
+    layers.iter().fold(x, |x, layer| layer.infer(folded, x))
 }
 
 impl ConvBn {

@@ -1,13 +1,23 @@
 //! Layers as values: a network is a tree of these, from which its parameters, its cost, its drawing and its forward
 //! pass all follow.
 
-use burn::tensor::Tensor;
+mod conv;
+mod norm;
+mod part;
+mod squeeze_excitation;
+
+use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
 use kernels::{Activation, Conv2d};
 use tricks::Role;
 
+pub use conv::Conv;
+pub use norm::Norm;
+pub use part::Part;
+pub use squeeze_excitation::SqueezeExcitation;
+
 use crate::ops::{
-    Affine, ConvOptions, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train, conv2d, linear,
-    max_pool,
+    Affine, ConvOptions, PoolOptions, at_most, avg_pool, batch_norm_eval, batch_norm_train, concat,
+    conv2d, dropout, linear, max_pool,
 };
 use crate::parameter::{Fans, Leaves, ParameterSpec};
 use crate::statistics::Statistics;
@@ -19,9 +29,34 @@ pub enum Layer {
     MaxPool(PoolOptions),
     AvgPool(PoolOptions),
     Residual(Residual),
+    Conv(Conv),
+    Norm(Norm),
+    /// Two to four chains over one input, their outputs side by side in the channels; an empty one is the input.
+    Branches(Vec<Vec<Layer>>),
+    /// min(x, ceiling): behind a ReLU, with 6, it is ReLU6.
+    Ceiling(f32),
+    /// Smaller images are brought to this side by adaptive average pooling, larger ones are left alone.
+    Stretch(usize),
+    Dropout(Dropout),
 }
 
-/// A convolution without bias, its batch norm, and the activation behind it.
+/// In train mode each unit is 0 with probability `share`, and 1/(1 − share) times itself otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    pub share: f32,
+    /// Which of the network's dropouts it is; each draws its own numbers.
+    pub index: u64,
+}
+
+/// The border of zeros around an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// What keeps the size at stride 1.
+    Same,
+    None,
+}
+
+/// A convolution, its batch norm, and the activation behind it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvBn {
     /// Names of the two layers, as timm's: `layer1.0.conv1` and `layer1.0.bn1`.
@@ -33,6 +68,10 @@ pub struct ConvBn {
     pub stride: usize,
     pub dilation: usize,
     pub groups: usize,
+    pub padding: Padding,
+    /// VGG's convolutions have one, though it only moves the mean that the batch norm takes away.
+    pub bias: bool,
+    pub epsilon: f32,
     pub activation: Activation,
 }
 
@@ -45,6 +84,8 @@ pub struct Residual {
     pub path_a: Vec<Layer>,
     /// Path A's last convolution: its batch norm, where zero γ acts, takes in the add and the ReLU.
     pub last: ConvBn,
+    /// Between path A and the add.
+    pub squeeze_excitation: Option<SqueezeExcitation>,
     /// Empty for the identity.
     pub path_b: Vec<Layer>,
 }
@@ -69,10 +110,12 @@ pub struct Pass<'a> {
     pub mode: Mode,
     pub leaves: &'a Leaves,
     pub statistics: &'a mut Statistics,
+    /// What dropout draws from in train mode: another number for every step.
+    pub noise: u64,
 }
 
-/// PyTorch's and the authors'.
-pub(crate) const EPSILON: f32 = 1e-5;
+/// PyTorch's and the authors', but for Inception-V3.
+pub const EPSILON: f32 = 1e-5;
 
 impl Layer {
     pub fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
@@ -81,6 +124,15 @@ impl Layer {
             Layer::MaxPool(options) => max_pool(x, *options),
             Layer::AvgPool(options) => avg_pool(x, *options),
             Layer::Residual(block) => block.forward(pass, x),
+            Layer::Conv(layer) => layer.forward(pass.leaves, x),
+            Layer::Norm(layer) => layer.forward(pass, x),
+            Layer::Branches(branches) => {
+                let outputs = branches.iter().map(|branch| chain(branch, pass, x.clone()));
+                concat(outputs.collect())
+            }
+            Layer::Ceiling(ceiling) => at_most(x, *ceiling),
+            Layer::Stretch(side) => stretch(x, *side),
+            Layer::Dropout(layer) => layer.forward(pass, x),
         }
     }
 
@@ -92,6 +144,12 @@ impl Layer {
             Layer::Residual(block) => {
                 block.path_a.iter().map(Layer::stride).product::<usize>() * block.last.stride
             }
+            Layer::Branches(branches) => branches[0].iter().map(Layer::stride).product(),
+            Layer::Conv(_)
+            | Layer::Norm(_)
+            | Layer::Ceiling(_)
+            | Layer::Stretch(_)
+            | Layer::Dropout(_) => 1,
         }
     }
 
@@ -104,55 +162,59 @@ impl Layer {
                 let dims = options.dims([1, height, width, channels]);
                 [dims.out_h(), dims.out_w(), channels]
             }
-            Layer::Residual(block) => {
-                let input = block.path_a.iter().fold(input, |input, layer| layer.output(input));
-                block.last.output(input)
+            Layer::Residual(block) => block.last.output(through(&block.path_a, input)),
+            Layer::Conv(layer) => {
+                let dims = layer.dims([1, input[0], input[1]]);
+                [dims.out_h(), dims.out_w(), layer.c_out]
             }
+            Layer::Branches(branches) => {
+                let outputs: Vec<_> = branches.iter().map(|chain| through(chain, input)).collect();
+                let [height, width, _] = outputs[0];
+                [height, width, outputs.iter().map(|output| output[2]).sum()]
+            }
+            Layer::Stretch(side) => [input[0].max(*side), input[1].max(*side), input[2]],
+            Layer::Norm(_) | Layer::Ceiling(_) | Layer::Dropout(_) => input,
         }
     }
 
     /// The dims of every convolution in here for `n` images `[h, w, c]`; returns the output's `[h, w, c]`.
     pub fn convolutions(&self, n: usize, at: [usize; 3], found: &mut Vec<Conv2d>) -> [usize; 3] {
-        match self {
-            Layer::ConvBn(layer) => found.push(layer.dims([n, at[0], at[1]])),
-            Layer::MaxPool(_) | Layer::AvgPool(_) => {}
-            Layer::Residual(block) => {
-                let walk = |layers: &[Layer], found: &mut Vec<Conv2d>| {
-                    layers.iter().fold(at, |at, layer| layer.convolutions(n, at, found))
-                };
-                let inner = walk(&block.path_a, found);
-                found.push(block.last.dims([n, inner[0], inner[1]]));
-                walk(&block.path_b, found);
-            }
-        }
-        self.output(at)
-    }
-
-    /// Every convolution with its batch norm in here, in the network's order.
-    pub fn conv_bns<'a>(&'a self, found: &mut Vec<&'a ConvBn>) {
-        match self {
-            Layer::ConvBn(layer) => found.push(layer),
-            Layer::MaxPool(_) | Layer::AvgPool(_) => {}
-            Layer::Residual(block) => {
-                block.path_a.iter().for_each(|layer| layer.conv_bns(found));
-                found.push(&block.last);
-                block.path_b.iter().for_each(|layer| layer.conv_bns(found));
-            }
-        }
+        self.walk(at, &mut |part, [height, width, _]| match part {
+            Part::ConvBn { layer, .. } => found.push(layer.dims([n, height, width])),
+            Part::Conv(layer) => found.push(layer.dims([n, height, width])),
+            Part::SqueezeExcitation(part) => found.extend(part.dims(n)),
+            Part::Norm(_) | Part::Bare(_) => {}
+        })
     }
 
     /// The learnable parameters in here, in the network's order.
     pub fn parameters(&self, specs: &mut Vec<ParameterSpec>) {
-        match self {
-            Layer::ConvBn(layer) => layer.parameters(false, specs),
-            Layer::MaxPool(_) | Layer::AvgPool(_) => {}
-            Layer::Residual(block) => {
-                block.path_a.iter().for_each(|layer| layer.parameters(specs));
-                block.last.parameters(true, specs);
-                block.path_b.iter().for_each(|layer| layer.parameters(specs));
+        let mut parts = Vec::new();
+        self.parts(&mut parts);
+        for part in parts {
+            match part {
+                Part::ConvBn { layer, last_in_block } => layer.parameters(last_in_block, specs),
+                Part::Conv(layer) => layer.parameters(specs),
+                Part::Norm(layer) => layer.parameters(specs),
+                Part::SqueezeExcitation(part) => part.parameters(specs),
+                Part::Bare(_) => {}
             }
         }
     }
+}
+
+/// `[h, w, c]` behind one layer after the other.
+fn through(layers: &[Layer], input: [usize; 3]) -> [usize; 3] {
+    layers.iter().fold(input, |input, layer| layer.output(input))
+}
+
+pub(crate) fn stretch(x: Tensor<4>, side: usize) -> Tensor<4> {
+    let [_, height, width, _] = x.dims();
+    if height >= side && width >= side {
+        return x;
+    }
+    let x = adaptive_avg_pool2d(x.permute([0, 3, 1, 2]), [height.max(side), width.max(side)]);
+    x.permute([0, 2, 3, 1])
 }
 
 /// One layer after the other.
@@ -160,31 +222,42 @@ pub fn chain(layers: &[Layer], pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
     layers.iter().fold(x, |x, layer| layer.forward(pass, x))
 }
 
-impl ConvBn {
-    /// Padding that keeps the size at stride 1.
-    pub fn padding(&self) -> [usize; 2] {
-        self.kernel.map(|side| self.dilation * (side - 1) / 2)
+impl Padding {
+    /// Rows above and below, columns left and right.
+    fn of(self, kernel: [usize; 2], dilation: usize) -> [usize; 2] {
+        match self {
+            Padding::Same => kernel.map(|side| dilation * (side - 1) / 2),
+            Padding::None => [0, 0],
+        }
     }
+}
 
+impl Dropout {
+    pub fn forward<const D: usize>(&self, pass: &Pass, x: Tensor<D>) -> Tensor<D> {
+        if pass.mode == Mode::Eval || self.share == 0.0 {
+            return x;
+        }
+        let own = (self.index + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
+        dropout(x, kernels::Dropout { share: self.share, key: pass.noise.wrapping_add(own) })
+    }
+}
+
+impl ConvBn {
     /// `[h, w, c]` of the output for that of the input.
     pub fn output(&self, [height, width, _]: [usize; 3]) -> [usize; 3] {
         let dims = self.dims([1, height, width]);
         [dims.out_h(), dims.out_w(), self.c_out]
     }
 
-    /// One multiplication and addition for each weight at each place of the output.
-    pub fn multiply_adds(&self, [height, width, _]: [usize; 3]) -> u64 {
-        self.dims([1, height, width]).multiply_adds()
-    }
-
-    fn dims(&self, [n, height, width]: [usize; 3]) -> Conv2d {
+    /// The dims over `n` images of `[h, w]`.
+    pub fn dims(&self, [n, height, width]: [usize; 3]) -> Conv2d {
         self.options().dims([n, height, width, self.c_in], self.c_out, self.kernel)
     }
 
     pub fn options(&self) -> ConvOptions {
         ConvOptions {
             stride: [self.stride; 2],
-            padding: self.padding(),
+            padding: self.padding.of(self.kernel, self.dilation),
             dilation: [self.dilation; 2],
             groups: self.groups,
         }
@@ -196,40 +269,69 @@ impl ConvBn {
         let affine = Affine {
             gamma: pass.leaves.get(&leaf(&self.bn, "weight")),
             beta: pass.leaves.get(&leaf(&self.bn, "bias")),
-            epsilon: EPSILON,
+            epsilon: self.epsilon,
         };
         match pass.mode {
             Mode::Eval => {
-                let statistics = pass.statistics.get(&self.bn);
+                let statistics = self.statistics(pass.leaves, pass.statistics);
                 batch_norm_eval(x, affine, statistics, residual, self.activation)
             }
             Mode::Train => {
                 let [n, height, width, _] = x.dims();
                 let (y, mean, variance) = batch_norm_train(x, affine, residual, self.activation);
+                // A bias is in the running mean and nowhere else: it has no gradient.
+                let mean = match self.bias(pass.leaves) {
+                    Some(bias) => mean + bias,
+                    None => mean,
+                };
                 pass.statistics.observe(&self.bn, mean, variance, n * height * width);
                 y
             }
         }
     }
 
-    fn parameters(&self, last_in_block: bool, specs: &mut Vec<ParameterSpec>) {
-        let area = self.kernel[0] * self.kernel[1];
-        let fans = Fans {
-            fan_in: area * self.c_in / self.groups,
-            fan_out: area * self.c_out / self.groups,
-            channels_in: self.c_in,
-            channels_out: self.c_out,
-        };
-        specs.push(ParameterSpec {
-            name: format!("{}.weight", self.conv),
-            role: Role::Weight,
-            shape: vec![self.c_out, self.kernel[0], self.kernel[1], self.c_in / self.groups],
-            fans: Some(fans),
-        });
-        for (kind, role) in [("weight", Role::Gamma { last_in_block }), ("bias", Role::Beta)] {
-            let name = format!("{}.{kind}", self.bn);
-            specs.push(ParameterSpec { name, role, shape: vec![self.c_out], fans: None });
+    fn bias(&self, leaves: &Leaves) -> Option<Tensor<1>> {
+        self.bias.then(|| leaves.get(&format!("{}.bias", self.conv)).without_autodiff())
+    }
+
+    /// Running mean and variance of what the convolution gives without its bias.
+    pub(crate) fn statistics(&self, leaves: &Leaves, statistics: &Statistics) -> [Tensor<1>; 2] {
+        let [mean, variance] = statistics.get(&self.bn);
+        match self.bias(leaves) {
+            Some(bias) => [mean - bias, variance],
+            None => [mean, variance],
         }
+    }
+
+    fn parameters(&self, last_in_block: bool, specs: &mut Vec<ParameterSpec>) {
+        specs.push(weight(&self.conv, self.kernel, self.c_in, self.c_out, self.groups));
+        if self.bias {
+            specs.push(conv::bias(&self.conv, self.c_out));
+        }
+        norm::affine(&self.bn, self.c_out, last_in_block, specs);
+    }
+}
+
+/// The weight of a convolution.
+fn weight(
+    name: &str,
+    kernel: [usize; 2],
+    c_in: usize,
+    c_out: usize,
+    groups: usize,
+) -> ParameterSpec {
+    let [height, width] = kernel;
+    let fans = Fans {
+        fan_in: height * width * c_in / groups,
+        fan_out: height * width * c_out / groups,
+        channels_in: c_in,
+        channels_out: c_out,
+    };
+    ParameterSpec {
+        name: format!("{name}.weight"),
+        role: Role::Weight,
+        shape: vec![c_out, height, width, c_in / groups],
+        fans: Some(fans),
     }
 }
 
@@ -237,7 +339,15 @@ impl Residual {
     fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
         let b = chain(&self.path_b, pass, x.clone());
         let a = chain(&self.path_a, pass, x);
-        self.last.forward(pass, a, Some(b))
+        match &self.squeeze_excitation {
+            None => self.last.forward(pass, a, Some(b)),
+            Some(part) => {
+                // The add and the activation come behind the gates.
+                let last = ConvBn { activation: Activation::Identity, ..self.last.clone() };
+                let a = last.forward(pass, a, None);
+                part.forward(pass.leaves, a, b, self.last.activation)
+            }
+        }
     }
 }
 
@@ -260,8 +370,7 @@ impl Linear {
             shape: vec![self.c_out, self.c_in],
             fans: Some(fans),
         });
-        let name = format!("{}.bias", self.name);
-        specs.push(ParameterSpec { name, role: Role::Bias, shape: vec![self.c_out], fans: None });
+        specs.push(conv::bias(&self.name, self.c_out));
     }
 }
 

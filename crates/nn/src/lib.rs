@@ -14,11 +14,15 @@ pub use burn::tensor::{Device, Tensor, TensorData};
 pub use folded::Folded;
 pub use init::Init;
 pub use kernels::{Activation, Conv2d, Nag};
-pub use layer::{ConvBn, Layer, Linear, Mode, Pass, Residual, chain};
+pub use layer::{
+    Conv, ConvBn, Dropout, EPSILON, Layer, Linear, Mode, Norm, Padding, Part, Pass, Residual,
+    SqueezeExcitation, chain,
+};
 pub use nag::Velocity;
 pub use ops::{
-    Affine, ConvOptions, FoldedConv, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train,
-    conv2d, conv2d_inference, cross_entropy, global_avg_pool, linear, max_pool,
+    Affine, ConvOptions, FoldedConv, PoolOptions, at_most, avg_pool, batch_norm_eval,
+    batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference, cross_entropy, dropout,
+    excite, global_avg_pool, linear, max_pool,
 };
 pub use parameter::{Fans, Leaves, Parameter, ParameterSpec, Parameters};
 pub use statistics::Statistics;

@@ -5,8 +5,11 @@
 //! hand-written backward, and the function that layers call.
 
 mod batch_norm;
+mod concat;
 mod conv2d;
+mod conv2d_bias;
 mod cross_entropy;
+mod excite;
 mod flex;
 mod inference;
 mod linear;
@@ -14,11 +17,16 @@ mod nag;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod unary;
 
 pub use batch_norm::{Affine, batch_norm_eval, batch_norm_train};
+pub use concat::concat;
 pub use conv2d::{ConvOptions, conv2d};
+pub use conv2d_bias::conv2d_bias;
 pub use cross_entropy::cross_entropy;
+pub use excite::excite;
 pub use inference::{FoldedConv, conv2d_inference};
 pub use linear::linear;
 pub(crate) use nag::nag;
 pub use pool::{PoolOptions, avg_pool, global_avg_pool, max_pool};
+pub use unary::{at_most, dropout};

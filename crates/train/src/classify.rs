@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use data::{Batch, Dataset, TrainLoader, ValidationLoader};
+use data::{Batch, Dataset, Stream, TrainLoader, ValidationLoader, random};
 use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
 use recipe::{Normalize, Validation};
 use zoo::Model;
@@ -15,6 +15,9 @@ use crate::task::{Evaluation, Task};
 /// Images of a validation batch, whatever the recipe's: the same model then gives the same bits in `train` and `eval`.
 const VALIDATION_BATCH: usize = 50;
 
+/// Share of an auxiliary classifier's loss (Inception-V3), as torchvision trains it.
+const AUXILIARY_SHARE: f32 = 0.4;
+
 /// The classification of a plan's images.
 pub struct Classify {
     dataset: Arc<Dataset>,
@@ -22,6 +25,9 @@ pub struct Classify {
     normalize: Normalize,
     loader: TrainLoader,
     loader_threads: usize,
+    seed: u64,
+    /// Of the next batch.
+    step: u64,
 }
 
 impl Classify {
@@ -41,6 +47,8 @@ impl Classify {
             normalize: plan.recipe.preprocess.normalize,
             loader,
             loader_threads,
+            seed: plan.recipe.seed,
+            step,
         })
     }
 }
@@ -49,6 +57,7 @@ impl Task for Classify {
     type Batch = Batch;
 
     fn batch(&mut self) -> Result<Batch, TrainError> {
+        self.step += 1;
         Ok(self.loader.next()?)
     }
 
@@ -56,8 +65,14 @@ impl Task for Classify {
         let target = one_hot(&batch.labels, model.network.classes());
         let p = Tensor::from_data(target, &model.device);
         let x = Tensor::from_data(images(batch), &model.device);
-        let mut pass = Pass { mode: Mode::Train, leaves, statistics: &mut model.statistics };
-        cross_entropy(model.network.forward(&mut pass, x), p)
+        let noise = random::bits(&mut data::at(self.seed, Stream::Dropout, 0, self.step - 1));
+        let mut pass = Pass { mode: Mode::Train, leaves, statistics: &mut model.statistics, noise };
+        let (z, auxiliary) = model.network.forward_both(&mut pass, x);
+        let loss = cross_entropy(z, p.clone());
+        match auxiliary {
+            Some(z) => loss + cross_entropy(z, p) * AUXILIARY_SHARE,
+            None => loss,
+        }
     }
 
     fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::{Dataset, TrainLoader};
+use nn::Part;
 use recipe::{Recipe, Schedule, Source};
 use zoo::{Network, Options, Shape, StemSize};
 
@@ -25,6 +26,9 @@ impl Plan {
         let dataset = Arc::new(open(&recipe, data)?);
         let network =
             zoo::network(&recipe.network.model, &options(&recipe, dataset.classes.len()))?;
+        for side in [recipe.preprocess.size, recipe.validation.crop] {
+            zoo::check_side(&network, side)?;
+        }
         let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, recipe.train.batch)?;
         if dataset.validation.is_empty() {
             return Err(TrainError::NothingToValidate { dataset: dataset.name.clone() });
@@ -76,13 +80,21 @@ fn options(recipe: &Recipe, classes: usize) -> Options {
 
 fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), TrainError> {
     let (batch, size) = (recipe.train.batch, recipe.preprocess.size);
-    let convolutions = network.convolutions(batch, size);
-    let layers = network.conv_bns();
-    let lonely = layers.iter().zip(&convolutions).find(|(_, d)| d.n * d.out_h() * d.out_w() == 1);
+    let (mut lonely, mut at) = (None, [size, size, 3]);
+    for layer in network.layers() {
+        at = layer.walk(at, &mut |part, input| {
+            let (name, [height, width, _]) = match part {
+                Part::ConvBn { layer, .. } => (&layer.bn, layer.output(input)),
+                Part::Norm(layer) => (&layer.name, input),
+                _ => return,
+            };
+            if batch * height * width == 1 {
+                lonely.get_or_insert_with(|| name.clone());
+            }
+        });
+    }
     match lonely {
-        Some((layer, _)) => {
-            Err(TrainError::OneValuePerChannel { layer: layer.bn.clone(), batch, size })
-        }
+        Some(layer) => Err(TrainError::OneValuePerChannel { layer, batch, size }),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Figures 1 and 2 as text: the stem, the stages, and the two paths of each kind of block.
+//! Figures 1 and 2 as text: the stem, the stages, and the paths of each kind of block.
 
 use nn::{Activation, ConvBn, Layer, PoolOptions};
 
@@ -18,38 +18,84 @@ pub fn draw(network: &Network, side: usize) -> String {
     let mut shape = [side, side, 3];
     for layer in &network.stem {
         shape = layer.output(shape);
-        text += &format!("│ stem               {:<28} → {}\n", describe(layer), size(shape));
+        text += &line("│ stem", &describe(layer), shape);
     }
     for stage in &network.stages {
-        text += &format!("├ {} × {} blocks\n", stage.name, stage.layers.len());
-        for layer in distinct(&stage.layers) {
-            if let Layer::Residual(block) = layer {
-                let mut path_a: Vec<String> = block.path_a.iter().map(describe).collect();
-                path_a.push(describe_conv(&block.last));
-                text += &format!("│   ┌ path A         {}\n", path_a.join(" → "));
-                let path_b: Vec<String> = block.path_b.iter().map(describe).collect();
-                let path_b =
-                    if path_b.is_empty() { "identity".into() } else { path_b.join(" → ") };
-                text += &format!("│   └ path B         {path_b}\n");
+        text += &format!("├ {} × {} layers\n", stage.name, stage.layers.len());
+        for (drawn, times) in distinct(&stage.layers) {
+            text += &drawn;
+            if times > 1 {
+                text += &format!("│   × {times}\n");
             }
         }
         shape = stage.layers.iter().fold(shape, |shape, layer| layer.output(shape));
-        text += &format!("│                    {:<28} → {}\n", "", size(shape));
+        text += &line("│", "", shape);
+    }
+    for layer in &network.head {
+        shape = layer.output(shape);
+        text += &line("│ head", &describe(layer), shape);
     }
     let classifier = &network.classifier;
-    text += &format!("│ global average pool                         → 1×1×{}\n", classifier.c_in);
-    text +=
-        &format!("└ {:<18} linear                       → {}\n", classifier.name, classifier.c_out);
+    text += &line("│ global average pool", "", [1, 1, classifier.c_in]);
+    let name = format!("└ {}", classifier.name);
+    text += &format!("{name:<20} {:<28} → {}\n", "linear", classifier.c_out);
     text
 }
 
-/// The first block of a stage, and one of those behind it.
-fn distinct(layers: &[Layer]) -> &[Layer] {
-    &layers[..layers.len().min(2)]
+fn line(what: &str, layer: &str, [height, width, channels]: [usize; 3]) -> String {
+    format!("{what:<20} {layer:<28} → {height}×{width}×{channels}\n")
 }
 
-fn size([height, width, channels]: [usize; 3]) -> String {
-    format!("{height}×{width}×{channels}")
+/// Each layer drawn, and how many of the same follow each other.
+fn distinct(layers: &[Layer]) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for drawn in layers.iter().map(draw_layer) {
+        match found.last_mut() {
+            Some((last, times)) if *last == drawn => *times += 1,
+            _ => found.push((drawn, 1)),
+        }
+    }
+    found
+}
+
+/// The paths of a block, one under the other.
+fn draw_layer(layer: &Layer) -> String {
+    let paths: Vec<(String, String)> = match layer {
+        Layer::Residual(block) => {
+            let mut a = describe_chain(&block.path_a);
+            a = if a.is_empty() { String::new() } else { a + " → " };
+            a += &describe_conv(&block.last);
+            if let Some(part) = &block.squeeze_excitation {
+                a += &format!(" → squeeze {}, excite", part.reduced);
+            }
+            vec![("path A".into(), a), ("path B".into(), or_identity(&block.path_b))]
+        }
+        Layer::Branches(branches) => {
+            let branch = |(index, chain): (usize, &Vec<Layer>)| {
+                (format!("branch {}", index + 1), or_identity(chain))
+            };
+            branches.iter().enumerate().map(branch).collect()
+        }
+        other => return format!("│   ─ {}\n", describe(other)),
+    };
+    let mut text = String::new();
+    for (index, (name, path)) in paths.iter().enumerate() {
+        let corner = match index {
+            0 => '┌',
+            _ if index + 1 == paths.len() => '└',
+            _ => '├',
+        };
+        text += &format!("│   {corner} {name:<14} {path}\n");
+    }
+    text
+}
+
+fn or_identity(chain: &[Layer]) -> String {
+    if chain.is_empty() { "identity".into() } else { describe_chain(chain) }
+}
+
+fn describe_chain(chain: &[Layer]) -> String {
+    chain.iter().map(describe).collect::<Vec<_>>().join(" → ")
 }
 
 fn describe(layer: &Layer) -> String {
@@ -58,6 +104,24 @@ fn describe(layer: &Layer) -> String {
         Layer::MaxPool(options) => format!("max pool {}", window(options)),
         Layer::AvgPool(options) => format!("average pool {}", window(options)),
         Layer::Residual(block) => format!("block {}", block.name),
+        Layer::Conv(layer) => {
+            let [height, width] = layer.kernel;
+            let then = match layer.bias {
+                Some(Activation::Relu) => "bias, ReLU",
+                Some(Activation::Identity) => "bias",
+                None => "nothing behind it",
+            };
+            format!("{height}×{width}, {}, {then}", layer.c_out)
+        }
+        Layer::Norm(layer) if layer.activation == Activation::Relu => "BN, ReLU".into(),
+        Layer::Norm(_) => "BN".into(),
+        Layer::Branches(branches) => {
+            let branches: Vec<String> = branches.iter().map(|chain| or_identity(chain)).collect();
+            format!("{{{}}}", branches.join(" | "))
+        }
+        Layer::Ceiling(ceiling) => format!("at most {ceiling}"),
+        Layer::Stretch(side) => format!("average to {side}×{side} at least"),
+        Layer::Dropout(layer) => format!("dropout {}", layer.share),
     }
 }
 
@@ -72,6 +136,11 @@ fn describe_conv(layer: &ConvBn) -> String {
     }
     if layer.dilation != 1 {
         text += &format!(", dilation {}", layer.dilation);
+    }
+    if layer.groups == layer.c_out {
+        text += ", depthwise";
+    } else if layer.groups != 1 {
+        text += &format!(", {} groups", layer.groups);
     }
     if layer.activation == Activation::Relu { text } else { text + ", no ReLU" }
 }

@@ -2,22 +2,27 @@
 
 mod conv;
 mod cost;
+mod densenet;
 mod draw;
+mod inception_v3;
 mod mobilenet;
 mod model;
 mod network;
 mod resnet;
+mod resnext;
+mod senet;
 #[cfg(test)]
 mod tests;
 mod timm;
+mod vgg;
 
 pub use cost::{Cost, Row, cost, rows};
 pub use draw::draw;
 pub use model::{
     FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values,
 };
-pub use network::{Feature, Network, Stage, Timm};
-pub use resnet::{Block, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
+pub use network::{Auxiliary, Feature, Network, Stage, Timm};
+pub use resnet::{Block, Groups, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
 
 /// How a network differs from its name's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,38 +57,86 @@ pub enum NetworkError {
     )]
     Unknown { name: String, nearest: String },
 
-    #[error(
-        "{name} comes in one shape: leave network.shape out, and take network.stem = \"imagenet\"; only the ResNets \
-         have others"
-    )]
+    #[error("{name} comes in one shape: leave network.shape out; only the ResNets have others")]
     OneShape { name: String },
+
+    #[error("{name} has no stem for small images: take network.stem = \"imagenet\"")]
+    OneStem { name: String },
+
+    #[error(
+        "{name} needs at least 16 channels in network.shape: its 32 groups are a share of them"
+    )]
+    TooNarrow { name: String },
+
+    #[error("{name} cannot be dilated; only the ResNets can")]
+    NotDilated { name: String },
+
+    #[error("{name} needs images of at least {least}×{least} pixels, not {side}×{side}")]
+    ImagesTooSmall { name: String, least: usize, side: usize },
 }
 
 /// Every name that [`network`] builds.
 pub fn names() -> Vec<String> {
-    let mut names = resnet::names();
-    names.push(mobilenet::NAME.to_owned());
-    names
+    let families = [
+        resnet::names(),
+        resnext::names(),
+        senet::names(),
+        inception_v3::names(),
+        mobilenet::names(),
+        densenet::names(),
+        vgg::names(),
+    ];
+    families.concat()
 }
 
 /// The network of this name.
 pub fn network(name: &str, options: &Options) -> Result<Network, NetworkError> {
-    if name == mobilenet::NAME {
-        if *options != Options::plain(options.classes) {
-            return Err(NetworkError::OneShape { name: name.to_owned() });
+    if let Some(resnet) = residual(name) {
+        let resnet = resnet.reshaped(options);
+        if resnet.shape.channels.iter().any(|&channels| resnet.groups.channels(channels) == 0) {
+            return Err(NetworkError::TooNarrow { name: name.to_owned() });
         }
-        return Ok(mobilenet::network(options.classes));
+        return Ok(resnet.network(name, options.classes, timm::of_resnet(name, &resnet)));
     }
-    match resnet::by_name(name) {
-        Some(resnet) => {
-            let resnet = resnet.reshaped(options);
-            let timm = timm::of_resnet(name, &resnet);
-            Ok(resnet.network(name, options.classes, timm))
+    let (owned, classes, stem) = (|| name.to_owned(), options.classes, options.stem);
+    let (network, has_small_stem) = if let Some(net) = mobilenet::by_name(name) {
+        (net.network(classes, stem), true)
+    } else if let Some(blocks) = densenet::by_name(name) {
+        (densenet::network(name, blocks, classes, stem), true)
+    } else if let Some(auxiliary) = inception_v3::by_name(name) {
+        (inception_v3::network(auxiliary, classes), false)
+    } else if let Some(net) = vgg::by_name(name) {
+        (net.network(classes), false)
+    } else {
+        return Err(unknown(name));
+    };
+    match () {
+        _ if options.shape.is_some() => Err(NetworkError::OneShape { name: owned() }),
+        _ if options.dilations != [1; 4] => Err(NetworkError::NotDilated { name: owned() }),
+        _ if stem == StemSize::Small && !has_small_stem => {
+            Err(NetworkError::OneStem { name: owned() })
         }
-        None => {
-            let likeness = |known: &String| (strsim::jaro_winkler(known, name) * 1e6) as u64;
-            let nearest = names().into_iter().max_by_key(likeness).unwrap_or_default();
-            Err(NetworkError::Unknown { name: name.to_owned(), nearest })
-        }
+        _ => Ok(network),
     }
+}
+
+/// The ResNet, ResNeXt or SE net of this name.
+fn residual(name: &str) -> Option<ResNet> {
+    let by_name = [resnet::by_name, resnext::by_name, senet::by_name];
+    by_name.into_iter().find_map(|by_name| by_name(name))
+}
+
+/// Whether images of `side` × `side` pixels are large enough for all that the network does to them.
+pub fn check_side(network: &Network, side: usize) -> Result<(), NetworkError> {
+    let least = network.least;
+    if side < least {
+        return Err(NetworkError::ImagesTooSmall { name: network.name.clone(), least, side });
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> NetworkError {
+    let likeness = |known: &String| (strsim::jaro_winkler(known, name) * 1e6) as u64;
+    let nearest = names().into_iter().max_by_key(likeness).unwrap_or_default();
+    NetworkError::Unknown { name: name.to_owned(), nearest }
 }

@@ -133,12 +133,14 @@ impl Model {
     /// The model for inference: every batch norm folded into its convolution.
     pub fn folded(&self) -> Folded {
         Folded::new(&self.network.conv_bns(), self.parameters.constant(), &self.statistics)
+            .with_norms(&self.network.norms(), &self.statistics)
     }
 
     /// Logits `[n, classes]` of images x `[n, h, w, 3]` by the running statistics.
     pub fn logits(&mut self, x: Tensor<4>) -> Tensor<2> {
         let leaves = self.parameters.constant();
-        let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut self.statistics };
+        let statistics = &mut self.statistics;
+        let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics, noise: 0 };
         self.network.forward(&mut pass, x)
     }
 }

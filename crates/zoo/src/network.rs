@@ -1,9 +1,10 @@
-//! A network: stem, stages, global average pool, classifier.
+//! A network: stem, stages, perhaps a head of its own, global average pool, classifier.
 
 use serde_json::{Map, Value};
 
 use nn::{
-    Conv2d, ConvBn, Folded, Layer, Linear, ParameterSpec, Pass, Tensor, chain, global_avg_pool,
+    Conv2d, ConvBn, Dropout, Folded, Layer, Linear, Norm, ParameterSpec, Part, Pass, Tensor, chain,
+    global_avg_pool,
 };
 
 /// A classifier as a value. Images go in as `[n, h, w, 3]`, logits come out as `[n, classes]`.
@@ -12,9 +13,16 @@ pub struct Network {
     pub name: String,
     /// Side of the images it was made for, pixels.
     pub input: usize,
+    /// Side of the smallest images that it can take.
+    pub least: usize,
     pub stem: Vec<Layer>,
     pub stages: Vec<Stage>,
+    /// Between the last stage and the global average pool: VGG's hidden layers.
+    pub head: Vec<Layer>,
+    /// Behind the global average pool.
+    pub dropout: Dropout,
     pub classifier: Linear,
+    pub auxiliary: Option<Auxiliary>,
     /// How timm builds the same function.
     pub timm: Timm,
 }
@@ -27,6 +35,16 @@ pub struct Stage {
     pub channels: usize,
     /// Of the stage itself; [`Feature::stride`] is the whole way's.
     pub stride: usize,
+}
+
+/// A second classifier on the way, which only training uses (Inception-V3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auxiliary {
+    /// How many stages come before it.
+    pub after: usize,
+    /// Up to its own global average pool.
+    pub layers: Vec<Layer>,
+    pub classifier: Linear,
 }
 
 /// Whether `timm.create_model` can build a network.
@@ -51,12 +69,35 @@ pub struct Feature {
     pub stride: usize,
 }
 
+/// A classifier that drops nothing.
+pub(crate) const NO_DROPOUT: Dropout = Dropout { share: 0.0, index: 0 };
+
 impl Network {
     /// x `[n, h, w, 3]` → logits `[n, classes]`.
     pub fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
         let x = chain(&self.stem, pass, x);
         let x = self.stages.iter().fold(x, |x, stage| chain(&stage.layers, pass, x));
-        self.classifier.forward(pass.leaves, global_avg_pool(x))
+        self.classify(pass, x)
+    }
+
+    /// [`Network::forward`], and the auxiliary classifier's logits where there is one.
+    pub fn forward_both(&self, pass: &mut Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
+        let mut x = chain(&self.stem, pass, x);
+        let mut auxiliary = None;
+        for (before, stage) in self.stages.iter().enumerate() {
+            if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == before) {
+                let pooled = global_avg_pool(chain(&head.layers, pass, x.clone()));
+                auxiliary = Some(head.classifier.forward(pass.leaves, pooled));
+            }
+            x = chain(&stage.layers, pass, x);
+        }
+        (self.classify(pass, x), auxiliary)
+    }
+
+    fn classify(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
+        let pooled = global_avg_pool(chain(&self.head, pass, x));
+        let pooled = self.dropout.forward(pass, pooled);
+        self.classifier.forward(pass.leaves, pooled)
     }
 
     /// [`Network::forward`] in evaluation, by folded convolutions.
@@ -78,7 +119,8 @@ impl Network {
     /// The stem and the stages with their channels and strides.
     pub fn features(&self) -> Vec<Feature> {
         let mut stride = self.stem.iter().map(Layer::stride).product();
-        let stem = conv_bns(&self.stem).last().map_or(3, |layer| layer.c_out);
+        let image = [self.input, self.input, 3];
+        let [_, _, stem] = self.stem.iter().fold(image, |at, layer| layer.output(at));
         let mut features = vec![Feature { name: "stem".into(), channels: stem, stride }];
         for stage in &self.stages {
             stride *= stage.stride;
@@ -89,24 +131,60 @@ impl Network {
 
     /// All layers before the global pool.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.stem.iter().chain(self.stages.iter().flat_map(|stage| &stage.layers))
+        let stages = self.stages.iter().flat_map(|stage| &stage.layers);
+        self.stem.iter().chain(stages).chain(&self.head)
+    }
+
+    /// Every part of the layers before the global pool, in order.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        parts(self.layers())
     }
 
     /// Every convolution with its batch norm, in order.
     pub fn conv_bns(&self) -> Vec<&ConvBn> {
-        conv_bns(self.layers())
+        let found = self.parts().into_iter().filter_map(|part| match part {
+            Part::ConvBn { layer, .. } => Some(layer),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// Every batch norm without a convolution in front, in order.
+    pub fn norms(&self) -> Vec<&Norm> {
+        let found = self.parts().into_iter().filter_map(|part| match part {
+            Part::Norm(norm) => Some(norm),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// All layers, the auxiliary classifier's too, in the order of timm's tensors.
+    fn all_layers(&self) -> impl Iterator<Item = &Layer> {
+        let stages = self.stages.iter().enumerate().flat_map(|(before, stage)| {
+            let auxiliary = self.auxiliary.iter().filter(move |head| head.after == before);
+            auxiliary.flat_map(|head| &head.layers).chain(&stage.layers)
+        });
+        self.stem.iter().chain(stages).chain(&self.head)
     }
 
     /// Every learnable parameter, in timm's order.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
-        self.layers().for_each(|layer| layer.parameters(&mut specs));
+        self.stem.iter().for_each(|layer| layer.parameters(&mut specs));
+        for (before, stage) in self.stages.iter().enumerate() {
+            if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == before) {
+                head.layers.iter().for_each(|layer| layer.parameters(&mut specs));
+                head.classifier.parameters(&mut specs);
+            }
+            stage.layers.iter().for_each(|layer| layer.parameters(&mut specs));
+        }
+        self.head.iter().for_each(|layer| layer.parameters(&mut specs));
         self.classifier.parameters(&mut specs);
         specs
     }
 
     /// The dims of every convolution for `batch` images of `side` × `side` pixels, in the order of
-    /// [`Network::conv_bns`].
+    /// [`Network::parts`].
     pub fn convolutions(&self, batch: usize, side: usize) -> Vec<Conv2d> {
         let mut found = Vec::new();
         self.layers().fold([side, side, 3], |at, layer| layer.convolutions(batch, at, &mut found));
@@ -115,7 +193,12 @@ impl Network {
 
     /// Name and channels of every batch norm.
     pub fn batch_norms(&self) -> Vec<(String, usize)> {
-        self.conv_bns().iter().map(|layer| (layer.bn.clone(), layer.c_out)).collect()
+        let found = parts(self.all_layers()).into_iter().filter_map(|part| match part {
+            Part::ConvBn { layer, .. } => Some((layer.bn.clone(), layer.c_out)),
+            Part::Norm(layer) => Some((layer.name.clone(), layer.channels)),
+            _ => None,
+        });
+        found.collect()
     }
 
     pub fn classes(&self) -> usize {
@@ -123,8 +206,8 @@ impl Network {
     }
 }
 
-fn conv_bns<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Vec<&'a ConvBn> {
+fn parts<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Part<'a>> {
     let mut found = Vec::new();
-    layers.into_iter().for_each(|layer| layer.conv_bns(&mut found));
+    layers.for_each(|layer| layer.parts(&mut found));
     found
 }

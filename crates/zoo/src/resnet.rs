@@ -1,9 +1,12 @@
 //! §4 ResNet and its tweaks B, C and D (Figures 1 and 2).
 
-use nn::{Layer, Linear, PoolOptions, Residual};
+mod block;
 
-use crate::conv::conv;
-use crate::network::{Network, Stage, Timm};
+use nn::{Layer, Linear};
+
+use self::block::BlockShape;
+use crate::conv::{conv, window};
+use crate::network::{NO_DROPOUT, Network, Stage, Timm};
 use crate::{Options, Shape};
 
 /// What §4 varies. Each constant is a row of Table 5 and one edit away from the row above it.
@@ -77,6 +80,17 @@ pub struct ResNet {
     pub shape: Shape,
     pub stem_size: StemSize,
     pub dilations: [usize; 4],
+    pub groups: Groups,
+    /// Whether path A ends in squeeze and excitation.
+    pub squeeze_excitation: bool,
+}
+
+/// Groups of the 3×3 convolution of a bottleneck: one, or ResNeXt's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    pub count: usize,
+    /// Channels of one group where the block has 64, and in proportion elsewhere.
+    pub width: usize,
 }
 
 const DEPTHS: [(usize, Block, [usize; 4]); 5] = [
@@ -87,25 +101,50 @@ const DEPTHS: [(usize, Block, [usize; 4]); 5] = [
     (152, Block::Bottleneck, [3, 8, 36, 3]),
 ];
 
-/// timm's suffixes where timm has the net; plain `resnet50` is B there.
-const VARIANTS: [(&str, Tweaks); 4] =
-    [("_original", Tweaks::ORIGINAL), ("", Tweaks::B), ("c", Tweaks::C), ("d", Tweaks::D)];
+/// timm's suffixes where timm has the net, and the stem's channels; plain `resnet50` is B there. s is the authors' C
+/// with a wider stem (Table 9's backbone in their code), which they have of deep nets only.
+const VARIANTS: [(&str, Tweaks, usize); 5] = [
+    ("_original", Tweaks::ORIGINAL, 64),
+    ("", Tweaks::B, 64),
+    ("c", Tweaks::C, 64),
+    ("d", Tweaks::D, 64),
+    ("s", Tweaks::C, 128),
+];
 
 pub(crate) fn names() -> Vec<String> {
-    let variants = |depth| VARIANTS.iter().map(move |(suffix, _)| format!("resnet{depth}{suffix}"));
-    DEPTHS.iter().flat_map(|&(depth, _, _)| variants(depth)).collect()
+    let variants =
+        |depth| VARIANTS.iter().map(move |(suffix, ..)| format!("resnet{depth}{suffix}"));
+    let names = DEPTHS.iter().flat_map(|&(depth, ..)| variants(depth));
+    names.filter(|name| by_name(name).is_some()).collect()
 }
 
 pub(crate) fn by_name(name: &str) -> Option<ResNet> {
-    DEPTHS.iter().find_map(|&(depth, block, blocks)| {
+    DEPTHS.iter().find_map(|&(depth, block, _)| {
         let suffix = name.strip_prefix(&format!("resnet{depth}"))?;
-        let &(_, tweaks) = VARIANTS.iter().find(|(known, _)| *known == suffix)?;
-        let shape = Shape { blocks, channels: [64, 128, 256, 512], stem_channels: 64 };
-        Some(ResNet { block, tweaks, shape, stem_size: StemSize::Imagenet, dilations: [1; 4] })
+        let &(_, tweaks, stem_channels) = VARIANTS.iter().find(|(known, ..)| *known == suffix)?;
+        if stem_channels != 64 && block == Block::Basic {
+            return None;
+        }
+        let plain = ResNet::of_depth(depth)?;
+        Some(ResNet { tweaks, shape: Shape { stem_channels, ..plain.shape }, ..plain })
     })
 }
 
 impl ResNet {
+    /// The plain net (B) of a known depth.
+    pub(crate) fn of_depth(depth: usize) -> Option<ResNet> {
+        let &(_, block, blocks) = DEPTHS.iter().find(|(known, ..)| *known == depth)?;
+        Some(ResNet {
+            block,
+            tweaks: Tweaks::B,
+            shape: Shape { blocks, channels: [64, 128, 256, 512], stem_channels: 64 },
+            stem_size: StemSize::Imagenet,
+            dilations: [1; 4],
+            groups: Groups { count: 1, width: 64 },
+            squeeze_excitation: false,
+        })
+    }
+
     pub(crate) fn reshaped(mut self, options: &Options) -> ResNet {
         self.stem_size = options.stem;
         self.dilations = options.dilations;
@@ -140,9 +179,13 @@ impl ResNet {
         Network {
             name: name.to_owned(),
             input: if self.stem_size == StemSize::Small { 32 } else { 224 },
+            least: 1,
             stem: self.stem(),
             stages,
+            head: Vec::new(),
+            dropout: NO_DROPOUT,
             classifier: Linear { name: "fc".into(), c_in, c_out: classes },
+            auxiliary: None,
             timm,
         }
     }
@@ -172,81 +215,8 @@ impl ResNet {
             ],
         };
         if pool {
-            layers.push(Layer::MaxPool(PoolOptions {
-                kernel: [3, 3],
-                stride: [2, 2],
-                padding: [1, 1],
-                ceil_mode: false,
-                count_include_pad: false,
-            }));
+            layers.push(Layer::MaxPool(window(3, 2, 1)));
         }
         layers
     }
-
-    /// Path A and path B of one block (§4.1).
-    fn residual(&self, shape: &BlockShape) -> Residual {
-        let BlockShape { name, c_in, c_inner, stride, first_dilation, dilation } = shape;
-        let path = |index: usize, side, c_in, c_out| {
-            conv(&format!("{name}.conv{index}"), &format!("{name}.bn{index}"), side, c_in, c_out)
-        };
-        let c_out = c_inner * self.expansion();
-        let (path_a, last) = match self.block {
-            Block::Basic => (
-                vec![path(1, 3, *c_in, *c_inner).stride(*stride).dilation(*first_dilation)],
-                path(2, 3, *c_inner, c_out).dilation(*dilation),
-            ),
-            Block::Bottleneck => {
-                let (on_1x1, on_3x3) = match self.tweaks.path_a {
-                    PathA::StrideOn1x1 => (*stride, 1),
-                    PathA::StrideOn3x3 => (1, *stride),
-                };
-                let first = path(1, 1, *c_in, *c_inner).stride(on_1x1);
-                let second =
-                    path(2, 3, *c_inner, *c_inner).stride(on_3x3).dilation(*first_dilation);
-                (vec![first, second], path(3, 1, *c_inner, c_out))
-            }
-        };
-        Residual {
-            name: name.clone(),
-            path_a: path_a.into_iter().map(Layer::from).collect(),
-            last: last.into(),
-            path_b: self.path_b(shape, c_out),
-        }
-    }
-
-    fn path_b(&self, shape: &BlockShape, c_out: usize) -> Vec<Layer> {
-        let BlockShape { name, c_in, stride, .. } = shape;
-        if *stride == 1 && *c_in == c_out {
-            return Vec::new();
-        }
-        // timm's module lists: D's holds the pool first, an identity where the size stays.
-        let join = |first: usize, stride| {
-            let (conv_name, bn_name) =
-                (format!("{name}.downsample.{first}"), format!("{name}.downsample.{}", first + 1));
-            conv(&conv_name, &bn_name, 1, *c_in, c_out).stride(stride).without_relu()
-        };
-        match self.tweaks.path_b {
-            PathB::StridedConv => vec![join(0, *stride).into()],
-            PathB::PooledConv if *stride == 1 => vec![join(1, 1).into()],
-            PathB::PooledConv => vec![
-                Layer::AvgPool(PoolOptions {
-                    kernel: [*stride; 2],
-                    stride: [*stride; 2],
-                    padding: [0, 0],
-                    ceil_mode: true,
-                    count_include_pad: false,
-                }),
-                join(1, 1).into(),
-            ],
-        }
-    }
-}
-
-struct BlockShape {
-    name: String,
-    c_in: usize,
-    c_inner: usize,
-    stride: usize,
-    first_dilation: usize,
-    dilation: usize,
 }

@@ -19,7 +19,7 @@ pub(crate) fn of_resnet(name: &str, resnet: &ResNet) -> Timm {
         set("stem_type", json!("deep"));
         set("stem_width", json!(resnet.shape.stem_channels / 2));
     }
-    let plain = crate::resnet::by_name(name).map(|own| own.shape);
+    let plain = crate::residual(name).map(|own| own.shape);
     if plain != Some(resnet.shape) {
         set("layers", json!(resnet.shape.blocks));
         set("channels", json!(resnet.shape.channels));

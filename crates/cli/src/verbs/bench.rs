@@ -26,7 +26,9 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
 /// The network of the command line.
 fn network(common: &BenchCommon) -> Result<Network, NetworkError> {
     let stem = if common.small_stem { StemSize::Small } else { StemSize::Imagenet };
-    zoo::network(&common.model, &Options { stem, ..Options::plain(1000) })
+    let network = zoo::network(&common.model, &Options { stem, ..Options::plain(1000) })?;
+    zoo::check_side(&network, common.size())?;
+    Ok(network)
 }
 
 /// The network of the command line with made-up weights.

@@ -135,8 +135,12 @@ fn gradient() -> Check {
     let p = Tensor::<2>::full([8, 5], 0.2, &device);
     let mut loss = |parameters: &Parameters, tracked: bool| {
         let leaves = if tracked { parameters.tracked() } else { parameters.constant() };
-        let mut pass =
-            Pass { mode: Mode::Train, leaves: &leaves, statistics: &mut model.statistics };
+        let mut pass = Pass {
+            mode: Mode::Train,
+            leaves: &leaves,
+            statistics: &mut model.statistics,
+            noise: 0,
+        };
         let loss = cross_entropy(model.network.forward(&mut pass, x.clone()), p.clone());
         (loss, leaves)
     };

@@ -20,6 +20,9 @@ pub(crate) fn run(args: &Models) -> Result<()> {
         networks.push(zoo::network(&name, &Options::plain(CLASSES))?);
     }
     let side = |network: &Network| args.size.map_or(network.input, usize::from);
+    for network in &networks {
+        zoo::check_side(network, side(network))?;
+    }
     match (&args.name, args.json) {
         (Some(_), true) => output::json(&detail(&networks[0], side(&networks[0]))),
         (Some(_), false) => draw(&networks[0], side(&networks[0])),
@@ -37,6 +40,7 @@ fn summary(network: &Network, side: usize) -> Value {
         "name": network.name,
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
+        "fvcore_count": cost.fvcore,
         "activations": cost.activations,
         "input": [side, side, 3],
     })
@@ -60,7 +64,8 @@ fn detail(network: &Network, side: usize) -> Value {
 }
 
 fn list(networks: &[Network], side: impl Fn(&Network) -> usize) {
-    let head = ["network", "parameters", "multiply-adds", "activations", "input"];
+    let head =
+        ["network", "parameters", "multiply-adds", "as fvcore counts", "activations", "input"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for network in networks {
         let side = side(network);
@@ -69,6 +74,7 @@ fn list(networks: &[Network], side: impl Fn(&Network) -> usize) {
             network.name.clone(),
             grouped(cost.parameters),
             format!("{:.2} G", cost.multiply_adds as f64 / 1e9),
+            format!("{:.2} G", cost.fvcore as f64 / 1e9),
             format!("{:.2} M", cost.activations as f64 / 1e6),
             format!("{side}×{side}"),
         ]);

@@ -12,6 +12,7 @@ pub(crate) struct Trial {
     velocity: Velocity,
     x: Tensor<4>,
     p: Tensor<2>,
+    steps: u64,
 }
 
 impl Trial {
@@ -20,16 +21,17 @@ impl Trial {
         let (batch, classes) = (x.dims()[0], model.network.classes());
         let p = Tensor::full([batch, classes], 1.0 / classes as f32, &model.device);
         let velocity = Velocity::zeros(&model.parameters, &model.device);
-        Trial { model, velocity, x, p }
+        Trial { model, velocity, x, p, steps: 0 }
     }
 
     /// Forward, loss, backward, update; returns the seconds they took.
     pub(crate) fn step(&mut self) -> f64 {
         let started = Instant::now();
-        let Trial { model, velocity, x, p } = self;
+        let Trial { model, velocity, x, p, steps } = self;
+        *steps += 1;
         let leaves = model.parameters.tracked();
         let statistics = &mut model.statistics;
-        let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics };
+        let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: *steps };
         let loss = cross_entropy(model.network.forward(&mut pass, x.clone()), p.clone());
         let gradients = leaves.gradients(loss);
         let hyper = |_| Nag { rate: 1e-3, momentum: 0.9, decay: 1e-4 };

@@ -16,6 +16,12 @@ fn models_are_listed_with_the_papers_counts() {
         ("resnet50c", 25_576_264, "4.33"),
         ("resnet50d", 25_576_264, "4.33"),
         ("mobilenetv1_100", 4_231_976, "0.57"),
+        ("seresnet50_original", 28_088_024, "3.86"),
+        ("resnext50_32x4d", 25_028_904, "4.23"),
+        ("seresnext50_32x4d", 27_559_896, "4.23"),
+        ("densenet201", 20_013_928, "4.29"),
+        ("inception_v3", 23_834_568, "5.71"),
+        ("vgg19", 143_667_240, "19.63"),
     ] {
         let model = list.iter().find(|model| model["name"] == name).unwrap();
         assert_eq!(model["parameters"], parameters, "{name}");
@@ -94,8 +100,10 @@ fn benches_tell_their_numbers() {
     for product in ["forward", "input_gradient", "weight_gradient"] {
         assert!(layers[0][product]["gigaflops"].as_f64().unwrap() > 0.0, "{product}: {text}");
     }
-    let text = sandbox.fail(&["bench", "step", "--model", "mobilenetv1_100", "--small-stem"], 2);
-    assert!(text.contains("mobilenetv1_100"), "{text}");
+    let text = sandbox.fail(&["bench", "step", "--model", "vgg19", "--small-stem"], 2);
+    assert!(text.contains("vgg19 has no stem for small images"), "{text}");
+    let text = sandbox.fail(&["bench", "step", "--model", "inception_v3", "--size", "64"], 2);
+    assert!(text.contains("at least 75×75"), "{text}");
 }
 
 #[test]

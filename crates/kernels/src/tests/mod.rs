@@ -1,5 +1,6 @@
 //! Every kernel against its textbook twin, on every path and on several thread counts.
 
+mod branches;
 mod conv2d;
 mod gradients;
 mod linear;

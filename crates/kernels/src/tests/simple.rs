@@ -2,8 +2,8 @@
 
 use super::{Random, assert_results, wide};
 use crate::{
-    Bilinear, Nag, add, add_assign, bilinear_backward, bilinear_forward, nag, relu, relu_backward,
-    textbook,
+    Bilinear, Nag, add, add_assign, at_most, at_most_backward, bilinear_backward, bilinear_forward,
+    nag, relu, relu_backward, textbook,
 };
 
 #[test]
@@ -11,20 +11,24 @@ fn element_wise() {
     let mut random = Random::new(10);
     for length in [0, 1, 7, 1000, 40_000] {
         let (a, b) = (random.numbers(length), random.numbers(length));
-        let mut expected = vec![vec![0.0; length]; 4];
+        let mut expected = vec![vec![0.0; length]; 6];
         let (wide_a, wide_b) = (wide(&a), wide(&b));
         textbook::add(&wide_a, &wide_b, &mut expected[0]);
         expected[1].copy_from_slice(&wide_a);
         textbook::add_assign(&mut expected[1], &wide_b);
         textbook::relu(&wide_a, &mut expected[2]);
         textbook::relu_backward(&wide_a, &wide_b, &mut expected[3]);
+        textbook::at_most(0.25, &wide_a, &mut expected[4]);
+        textbook::at_most_backward(0.25, &wide_a, &wide_b, &mut expected[5]);
         let run = || {
-            let mut found = vec![vec![f32::NAN; length]; 4];
+            let mut found = vec![vec![f32::NAN; length]; 6];
             add(&a, &b, &mut found[0]);
             found[1].copy_from_slice(&a);
             add_assign(&mut found[1], &b);
             relu(&a, &mut found[2]);
             relu_backward(&a, &b, &mut found[3]);
+            at_most(0.25, &a, &mut found[4]);
+            at_most_backward(0.25, &a, &b, &mut found[5]);
             found
         };
         assert_results(&format!("length {length}"), run, &expected, 1e-7);

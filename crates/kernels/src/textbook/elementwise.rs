@@ -1,7 +1,7 @@
 //! Element-wise operations and the NAG update by their definitions.
 
 use super::{Real, zero};
-use crate::Nag;
+use crate::{Dropout, Nag};
 
 /// The twin of [`crate::add`].
 pub fn add<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
@@ -28,6 +28,27 @@ pub fn relu<T: Real>(x: &[T], y: &mut [T]) {
 pub fn relu_backward<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) {
     for (at, dx) in dx.iter_mut().enumerate() {
         *dx = if y[at] > zero() { dy[at] } else { zero() };
+    }
+}
+
+/// The twin of [`crate::at_most`].
+pub fn at_most<T: Real>(ceiling: T, x: &[T], y: &mut [T]) {
+    for (at, y) in y.iter_mut().enumerate() {
+        *y = if x[at] > ceiling { ceiling } else { x[at] };
+    }
+}
+
+/// The twin of [`crate::at_most_backward`].
+pub fn at_most_backward<T: Real>(ceiling: T, y: &[T], dy: &[T], dx: &mut [T]) {
+    for (at, dx) in dx.iter_mut().enumerate() {
+        *dx = if y[at] < ceiling { dy[at] } else { zero() };
+    }
+}
+
+/// The twin of [`crate::dropout`].
+pub fn dropout<T: Real>(d: &Dropout, x: &[T], y: &mut [T]) {
+    for (at, y) in y.iter_mut().enumerate() {
+        *y = x[at] * T::of(f64::from(d.factor(at)));
     }
 }
 

@@ -2,8 +2,10 @@
 //! over `f32` and `f64`. They are the oracle of tests, not for use.
 
 mod batch_norm;
+mod concat;
 mod conv2d;
 mod elementwise;
+mod excite;
 mod linear;
 mod loss;
 mod pool;
@@ -12,8 +14,12 @@ mod resize;
 pub use batch_norm::{
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
 };
+pub use concat::{concat, split};
 pub use conv2d::{conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad};
-pub use elementwise::{add, add_assign, nag, relu, relu_backward};
+pub use elementwise::{
+    add, add_assign, at_most, at_most_backward, dropout, nag, relu, relu_backward,
+};
+pub use excite::{excite_backward, excite_forward};
 pub use linear::{linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
 pub use pool::{

@@ -16,6 +16,9 @@ fn conv(name: &str, side: usize, c_in: usize, c_out: usize) -> ConvBn {
         stride: 1,
         dilation: 1,
         groups: 1,
+        padding: Padding::Same,
+        bias: false,
+        epsilon: EPSILON,
         activation: Activation::Relu,
     }
 }
@@ -36,6 +39,7 @@ fn block() -> Residual {
         name: "block".to_owned(),
         path_a: vec![Layer::ConvBn(conv("a", 3, 4, 5))],
         last: ConvBn { stride: 2, ..conv("last", 3, 5, 6) },
+        squeeze_excitation: None,
         path_b: vec![
             Layer::AvgPool(pool(2, 2, 0, true)),
             Layer::ConvBn(ConvBn { activation: Activation::Identity, ..conv("b", 1, 4, 6) }),
@@ -49,6 +53,7 @@ fn layers() -> Vec<Layer> {
         name: "identity".to_owned(),
         path_a: Vec::new(),
         last: conv("last", 3, 4, 4),
+        squeeze_excitation: None,
         path_b: Vec::new(),
     };
     vec![
@@ -60,7 +65,36 @@ fn layers() -> Vec<Layer> {
         Layer::AvgPool(pool(2, 2, 0, true)),
         Layer::Residual(block()),
         Layer::Residual(identity),
+        Layer::Residual(Residual { squeeze_excitation: Some(excitation()), ..block() }),
+        Layer::Conv(biased()),
+        Layer::Conv(Conv { bias: None, ..biased() }),
+        Layer::Norm(norm()),
+        Layer::Branches(vec![
+            Vec::new(),
+            vec![Layer::Norm(norm()), Layer::ConvBn(conv("c", 1, 4, 3)), Layer::Ceiling(0.5)],
+            vec![Layer::Conv(biased())],
+        ]),
+        Layer::Dropout(Dropout { share: 0.25, index: 0 }),
     ]
+}
+
+fn excitation() -> SqueezeExcitation {
+    SqueezeExcitation { name: "se".to_owned(), channels: 6, reduced: 2 }
+}
+
+fn biased() -> Conv {
+    Conv {
+        name: "biased".to_owned(),
+        kernel: [1, 3],
+        c_in: 4,
+        c_out: 5,
+        padding: Padding::Same,
+        bias: Some(Activation::Relu),
+    }
+}
+
+fn norm() -> Norm {
+    Norm { name: "norm".to_owned(), channels: 4, activation: Activation::Relu }
 }
 
 struct Net {
@@ -71,11 +105,15 @@ struct Net {
 
 impl Net {
     fn new(layers: Vec<Layer>) -> Net {
-        let (mut specs, mut found) = (Vec::new(), Vec::new());
+        let (mut specs, mut parts) = (Vec::new(), Vec::new());
         layers.iter().for_each(|layer| layer.parameters(&mut specs));
-        layers.iter().for_each(|layer| layer.conv_bns(&mut found));
-        let norms: Vec<(String, usize)> =
-            found.iter().map(|layer| (layer.bn.clone(), layer.c_out)).collect();
+        layers.iter().for_each(|layer| layer.parts(&mut parts));
+        let norm = |part: &Part| match part {
+            Part::ConvBn { layer, .. } => Some((layer.bn.clone(), layer.c_out)),
+            Part::Norm(layer) => Some((layer.name.clone(), layer.channels)),
+            _ => None,
+        };
+        let norms: Vec<(String, usize)> = parts.iter().filter_map(norm).collect();
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(21);
         let values = specs.iter().map(|spec| Init::Xavier.values(spec, 1.0, &mut random)).collect();
         let parameters = Parameters::new(specs, values, &cpu());
@@ -83,7 +121,11 @@ impl Net {
     }
 
     fn forward(&mut self, mode: Mode, leaves: &Leaves, x: Tensor<4>) -> Tensor<4> {
-        chain(&self.layers, &mut Pass { mode, leaves, statistics: &mut self.statistics }, x)
+        chain(
+            &self.layers,
+            &mut Pass { mode, leaves, statistics: &mut self.statistics, noise: 1 },
+            x,
+        )
     }
 
     fn statistics(&self) -> Vec<Vec<f32>> {
@@ -116,6 +158,88 @@ fn a_layer_tells_the_shape_of_its_output() {
             assert_eq!(out_h, height.div_ceil(layer.stride()), "{layer:?}");
         }
     }
+}
+
+#[test]
+fn layers_without_a_border_or_with_a_least_size_tell_theirs() {
+    for (layer, input, expected) in [
+        (Layer::ConvBn(ConvBn { padding: Padding::None, ..conv("c", 3, 4, 7) }), [9, 5], [7, 3]),
+        (Layer::Conv(Conv { padding: Padding::None, ..biased() }), [4, 6], [4, 4]),
+        (Layer::Stretch(5), [2, 3], [5, 5]),
+        (Layer::Stretch(5), [9, 3], [9, 5]),
+        (Layer::Stretch(5), [5, 8], [5, 8]),
+    ] {
+        let mut net = Net::new(vec![layer.clone()]);
+        let leaves = net.parameters.constant();
+        let [out_h, out_w, c_out] = layer.output([input[0], input[1], 4]);
+        assert_eq!([out_h, out_w], expected, "{layer:?}");
+        let y = net.forward(Mode::Eval, &leaves, image([2, input[0], input[1], 4]));
+        assert_eq!(y.dims(), [2, out_h, out_w, c_out], "{layer:?}");
+    }
+}
+
+/// PyTorch's windows: from ⌊i·3/5⌋ to ⌈(i + 1)·3/5⌉.
+#[test]
+fn stretching_averages_pytorchs_windows() {
+    let x = image([1, 3, 5, 4]);
+    let values = numbers(x.clone());
+    let y = numbers(stretch(x, 5));
+    for (row, window) in [0..1, 0..2, 1..2, 1..3, 2..3].into_iter().enumerate() {
+        for at in 0..5 * 4 {
+            let mean = window.clone().map(|from| values[from * 20 + at]).sum::<f32>()
+                / window.len() as f32;
+            assert!((y[row * 20 + at] - mean).abs() < 1e-6, "row {row}");
+        }
+    }
+}
+
+/// A bias before a batch norm changes its running mean, and nothing else in training.
+#[test]
+fn a_bias_before_a_batch_norm_moves_the_mean() {
+    let layer = |bias| vec![Layer::ConvBn(ConvBn { bias, ..conv("c", 3, 4, 5) })];
+    let (mut without, mut with) = (Net::new(layer(false)), Net::new(layer(true)));
+    let bias: Vec<f32> = (0..5).map(|c| c as f32 - 1.5).collect();
+    let mut values: Vec<Vec<f32>> =
+        without.parameters.iter().map(|p| numbers(p.value.clone())).collect();
+    values.insert(1, bias.clone());
+    let specs = with.parameters.iter().map(|p| p.spec.clone()).collect();
+    with.parameters = Parameters::new(specs, values, &cpu());
+    let (plain, biased) = (without.parameters.constant(), with.parameters.constant());
+    let x = image([3, 6, 5, 4]);
+    assert_eq!(
+        numbers(with.forward(Mode::Train, &biased, x.clone())),
+        numbers(without.forward(Mode::Train, &plain, x.clone()))
+    );
+    for (c, (with, without)) in
+        with.statistics()[0].iter().zip(&without.statistics()[0]).enumerate()
+    {
+        assert!((with - without - 0.1 * bias[c]).abs() < 1e-6, "channel {c}");
+    }
+    let found = numbers(with.forward(Mode::Eval, &biased, x.clone()));
+    let expected = numbers(without.forward(Mode::Eval, &plain, x.clone()));
+    // Running means are 0.9 of nothing and 0.1 of the batch's: nine tenths of the bias show.
+    assert_ne!(found, expected);
+    let gradients = with.parameters.tracked();
+    let loss = with.forward(Mode::Train, &gradients, x).sum();
+    assert_eq!(numbers(gradients.gradients(loss).remove(1)), vec![0.0; 5]);
+}
+
+#[test]
+fn dropout_acts_in_training_only_and_anew_in_each_step() {
+    let dropout = |index| Dropout { share: 0.5, index };
+    let mut net = Net::new(Vec::new());
+    let leaves = net.parameters.constant();
+    let x = Tensor::<2>::ones([4, 500], &cpu());
+    let mut run = |mode, index, noise| {
+        let pass = Pass { mode, leaves: &leaves, statistics: &mut net.statistics, noise };
+        numbers(dropout(index).forward(&pass, x.clone()))
+    };
+    assert_eq!(run(Mode::Eval, 0, 1), vec![1.0; 2000]);
+    let first = run(Mode::Train, 0, 1);
+    assert!(first.iter().all(|&value| value == 0.0 || value == 2.0));
+    assert_eq!(run(Mode::Train, 0, 1), first, "a step done again");
+    assert_ne!(run(Mode::Train, 0, 2), first, "another step");
+    assert_ne!(run(Mode::Train, 1, 1), first, "another layer");
 }
 
 #[test]
@@ -163,7 +287,21 @@ fn an_identity_block_adds_its_input() {
 
 #[test]
 fn every_parameter_gets_a_gradient() {
-    let mut net = Net::new(vec![Layer::Residual(block())]);
+    let excited = Residual { squeeze_excitation: Some(excitation()), ..block() };
+    gradients_reach(vec![Layer::Residual(block())]);
+    gradients_reach(vec![Layer::Residual(excited)]);
+    let branch = vec![Layer::Norm(norm()), Layer::ConvBn(conv("c", 1, 4, 1)), Layer::Ceiling(9.0)];
+    let last = Conv { c_in: 10, c_out: 6, name: "last".to_owned(), ..biased() };
+    gradients_reach(vec![
+        Layer::Branches(vec![Vec::new(), branch, vec![Layer::Conv(biased())]]),
+        Layer::Stretch(9),
+        Layer::Dropout(Dropout { share: 0.1, index: 3 }),
+        Layer::Conv(last),
+    ]);
+}
+
+fn gradients_reach(layers: Vec<Layer>) {
+    let mut net = Net::new(layers);
     let leaves = net.parameters.tracked();
     let y = net.forward(Mode::Train, &leaves, image([2, 7, 7, 4]));
     let target =

@@ -86,7 +86,8 @@ fn measure(model: &mut Model) -> Vec<(String, Vec<f32>)> {
     let kept = |z: Tensor<2>| numbers(z.narrow(1, 0, KEPT_CLASSES));
     let mut found = vec![("eval.logits".to_owned(), kept(model.logits(images())))];
     let leaves: Leaves = model.parameters.tracked();
-    let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics: &mut model.statistics };
+    let mut pass =
+        Pass { mode: Mode::Train, leaves: &leaves, statistics: &mut model.statistics, noise: 0 };
     let z = model.network.forward(&mut pass, images());
     found.push(("train.logits".to_owned(), kept(z.clone().inner())));
     let loss = cross_entropy(z, targets());

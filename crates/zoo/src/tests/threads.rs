@@ -14,8 +14,12 @@ fn two_steps(network: Network, x: &Tensor<4>, target: &Tensor<2>) -> Vec<Vec<u32
     let mut results = Vec::new();
     for _ in 0..2 {
         let leaves = model.parameters.tracked();
-        let mut pass =
-            Pass { mode: Mode::Train, leaves: &leaves, statistics: &mut model.statistics };
+        let mut pass = Pass {
+            mode: Mode::Train,
+            leaves: &leaves,
+            statistics: &mut model.statistics,
+            noise: 0,
+        };
         let logits = model.network.forward(&mut pass, x.clone());
         results.push(numbers(logits.clone().inner()));
         let loss = cross_entropy(logits, target.clone());

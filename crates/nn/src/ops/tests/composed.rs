@@ -1,5 +1,7 @@
 //! The kernels' path against the default bodies, both on the CPU: shapes, forward and every gradient.
 
+mod branches;
+
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, Nag, Pool2d};

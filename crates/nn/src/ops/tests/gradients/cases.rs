@@ -6,6 +6,8 @@ use kernels::{
     Statistics, textbook,
 };
 
+mod branches;
+
 use super::super::{ACTIVATIONS, Random, conv_shapes, flat, pool_shapes, wide};
 use crate::{
     Affine, ConvOptions, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train, conv2d,
@@ -97,6 +99,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     for [rows, classes] in [[1, 2], [4, 7], [6, 1]] {
         cases.push(cross_entropy_case(rows, classes, random));
     }
+    cases.extend(branches::cases(random));
     cases
 }
 

@@ -1,0 +1,130 @@
+//! What happens to each number of a tensor by itself: dropout, and a ceiling (which makes ReLU6 of a ReLU).
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use kernels::Dropout;
+
+use super::flex::{contiguous, filled, floats};
+
+/// x with a share of its numbers set to 0 and the others enlarged by 1/(1 − share), in train mode only.
+pub fn dropout<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::unary_op(x.into_dispatch(), Unary::Dropout(dropout)))
+}
+
+/// min(x, ceiling); no gradient passes where x reaches it.
+pub fn at_most<const D: usize>(x: Tensor<D>, ceiling: f32) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::unary_op(x.into_dispatch(), Unary::AtMost(ceiling)))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Unary {
+    Dropout(Dropout),
+    AtMost(f32),
+}
+
+#[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
+pub(super) trait UnaryOp: Backend {
+    fn unary_op(x: FloatTensor<Self>, unary: Unary) -> FloatTensor<Self> {
+        composed_unary::<Self>(x, unary)
+    }
+
+    /// dx from dy and forward's y.
+    fn unary_backward_op(
+        y: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        unary: Unary,
+    ) -> FloatTensor<Self> {
+        composed_unary_backward::<Self>(y, dy, unary)
+    }
+}
+
+#[cfg(feature = "wgpu")]
+impl UnaryOp for burn::backend::Cube {}
+
+impl UnaryOp for Flex {
+    fn unary_op(x: FloatTensor<Self>, unary: Unary) -> FloatTensor<Self> {
+        let x = contiguous(x);
+        filled(&x.shape().to_vec(), |y| match unary {
+            Unary::Dropout(dropout) => kernels::dropout(&dropout, floats(&x), y),
+            Unary::AtMost(ceiling) => kernels::at_most(ceiling, floats(&x), y),
+        })
+    }
+
+    fn unary_backward_op(
+        y: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        unary: Unary,
+    ) -> FloatTensor<Self> {
+        let (y, dy) = (contiguous(y), contiguous(dy));
+        filled(&dy.shape().to_vec(), |dx| match unary {
+            Unary::Dropout(dropout) => kernels::dropout(&dropout, floats(&dy), dx),
+            Unary::AtMost(ceiling) => {
+                kernels::at_most_backward(ceiling, floats(&y), floats(&dy), dx);
+            }
+        })
+    }
+}
+
+#[derive(Debug)]
+struct UnaryBackward;
+
+impl<B: Backend + UnaryOp> Backward<B, 1> for UnaryBackward {
+    type State = (FloatTensor<B>, Unary);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (y, unary) = ops.state;
+        let dy = grads.consume::<B>(&ops.node);
+        let [Some(node)] = ops.parents else { return };
+        grads.register::<B>(node.id, B::unary_backward_op(y, dy, unary));
+    }
+}
+
+impl<B: Backend + UnaryOp, C: CheckpointStrategy> UnaryOp for Autodiff<B, C> {
+    fn unary_op(x: FloatTensor<Self>, unary: Unary) -> FloatTensor<Self> {
+        let prepared = UnaryBackward.prepare::<C>([x.node()]).compute_bound().stateful();
+        let y = B::unary_op(x.into_primitive(), unary);
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((y.clone(), unary), y),
+            OpsKind::UnTracked(prepared) => prepared.finish(y),
+        }
+    }
+}
+
+/// The factors of a dropout, from the host: the same numbers on every device.
+fn factors<B: Backend>(dropout: Dropout, like: &FloatTensor<B>) -> FloatTensor<B> {
+    let shape = like.shape();
+    let values: Vec<f32> = (0..shape.num_elements()).map(|at| dropout.factor(at)).collect();
+    B::float_from_data(TensorData::new(values, shape), &like.device())
+}
+
+pub(super) fn composed_unary<B: Backend>(x: FloatTensor<B>, unary: Unary) -> FloatTensor<B> {
+    match unary {
+        Unary::Dropout(dropout) => {
+            let factors = factors::<B>(dropout, &x);
+            B::float_mul(x, factors)
+        }
+        Unary::AtMost(ceiling) => B::float_clamp_max(x, ceiling.into()),
+    }
+}
+
+pub(super) fn composed_unary_backward<B: Backend>(
+    y: FloatTensor<B>,
+    dy: FloatTensor<B>,
+    unary: Unary,
+) -> FloatTensor<B> {
+    match unary {
+        Unary::Dropout(dropout) => {
+            let factors = factors::<B>(dropout, &dy);
+            B::float_mul(dy, factors)
+        }
+        // 1 below the ceiling and 0 at it: the sign of what is missing.
+        Unary::AtMost(ceiling) => {
+            let full = B::float_full(dy.shape(), ceiling.into(), &dy.device(), FloatDType::F32);
+            B::float_mul(dy, B::float_sign(B::float_sub(full, y)))
+        }
+    }
+}
