@@ -14,7 +14,7 @@ pub struct Cost {
     /// As fvcore and timm count: two more for each number that a batch norm gives, one for each that the global
     /// average pool takes.
     pub fvcore: u64,
-    /// Outputs of convolutions, in numbers: a measure of the memory that training keeps.
+    /// Outputs of convolutions and linear layers, in numbers: a measure of the memory that training keeps.
     pub activations: u64,
 }
 
@@ -46,11 +46,12 @@ pub fn cost(network: &Network, side: usize) -> Cost {
         });
     }
     let pooled: usize = at.iter().product();
+    let convolved: usize = convolutions.iter().map(Conv2d::y_len).sum();
     Cost {
         parameters: network.parameters().iter().map(|spec| spec.len() as u64).sum(),
         multiply_adds,
         fvcore: multiply_adds + (2 * normalized + pooled) as u64,
-        activations: convolutions.iter().map(|dims| dims.y_len() as u64).sum(),
+        activations: (convolved + network.classes()) as u64,
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
             ("vgg19", 143_667_240, "19.632"),
             ("inception_v3_aux", 27_161_264, "5.713"),
             ("densenet121", 7_978_856, "2.834"),
-            ("resnext101_32x4d", 44_177_704, "7.974"),
+            ("resnext101_32x4d", 44_177_704, "7.970"),
             ("mobilenetv1_025", 470_072, "0.041"),
         ] {
             let network = network(name, &Options::plain(1000)).expect("a known name");
