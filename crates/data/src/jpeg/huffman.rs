@@ -325,7 +325,8 @@ mod tests {
                 (segment.bits(Default::default()), segment.bits(Default::default()));
             while !a.ran_out() {
                 check(&mut a, &mut b);
-                (a.refill(), b.refill());
+                a.refill();
+                b.refill();
                 assert_eq!(a.peek(32), b.peek(32));
             }
         }

@@ -64,14 +64,14 @@ impl Plane {
         }
         let far = match self.down {
             1 => near,
-            _ if y % 2 == 0 => &self.row((y / 2).saturating_sub(1))[span],
+            _ if y.is_multiple_of(2) => &self.row((y / 2).saturating_sub(1))[span],
             _ => &self.row((y / 2 + 1).min(self.height - 1))[span],
         };
         let Row { sums, pixels } = memory;
         match (self.across, self.down) {
             (1, 1) => return near,
             (1, _) => {
-                let bias = if y % 2 == 0 { 1 } else { 2 };
+                let bias = if y.is_multiple_of(2) { 1 } else { 2 };
                 pixels.resize(near.len(), 0);
                 for ((to, &near), &far) in pixels.iter_mut().zip(near).zip(far) {
                     *to = ((u16::from(near) * 3 + u16::from(far) + bias) >> 2) as u8;
