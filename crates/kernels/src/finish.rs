@@ -2,7 +2,9 @@
 //! the rectifier.
 
 use crate::batch_norm::Activation;
-use crate::lanes::Lanes;
+use crate::isa::prefetch;
+use crate::lanes::{Lanes, laned};
+use crate::pack::LINE;
 
 /// `y = max(y + bias [+ residual], floor)`; what is not a number stays so.
 #[derive(Clone, Copy)]
@@ -14,6 +16,51 @@ pub(crate) struct Finish<'a> {
     pub(crate) floor: f32,
 }
 
+laned! {
+    /// Finishes a tile: `width` columns from `column` on of rows that are at `places` in memory and at
+    /// `offsets` in the result.
+    ///
+    /// # Safety
+    ///
+    /// For each offset, the places of the columns are valid and no one else uses them; the finish has
+    /// been checked for the result they are in.
+    pub(crate) unsafe fn finish_tile[][](
+        finish: &Finish<'_>,
+        places: &[*mut f32],
+        offsets: &[usize],
+        column: usize,
+        width: usize,
+    ) = finish_tile_of
+}
+
+/// # Safety
+///
+/// As [`finish_tile`].
+#[inline(always)]
+unsafe fn finish_tile_of<V: Lanes>(
+    finish: &Finish<'_>,
+    places: &[*mut f32],
+    offsets: &[usize],
+    column: usize,
+    width: usize,
+) {
+    let whole = width / V::COUNT * V::COUNT;
+    for (&place, &offset) in places.iter().zip(offsets) {
+        let at = offset + column;
+        // SAFETY: the caller's promise, for columns below `width`.
+        unsafe {
+            for lane in (0..whole).step_by(V::COUNT) {
+                let y = V::load(place.add(lane));
+                finish.lanes(y, at + lane, column + lane).store(place.add(lane));
+            }
+            for lane in whole..width {
+                let y = f32::load(place.add(lane));
+                finish.lanes(y, at + lane, column + lane).store(place.add(lane));
+            }
+        }
+    }
+}
+
 /// The least value an activation gives.
 pub(crate) fn floor(activation: Activation) -> f32 {
     match activation {
@@ -23,24 +70,6 @@ pub(crate) fn floor(activation: Activation) -> f32 {
 }
 
 impl Finish<'_> {
-    /// Finishes a piece of one row, that starts at `at` in the result and at `column` in the row.
-    #[inline(always)]
-    pub(crate) fn piece(&self, at: usize, column: usize, y: &mut [f32]) {
-        let bias = &self.bias[column..][..y.len()];
-        if let Some(residual) = self.residual {
-            let residual = &residual[at..][..y.len()];
-            for ((y, &bias), &residual) in y.iter_mut().zip(bias).zip(residual) {
-                let v = *y + bias + residual;
-                *y = if v < self.floor { self.floor } else { v };
-            }
-        } else {
-            for (y, &bias) in y.iter_mut().zip(bias) {
-                let v = *y + bias;
-                *y = if v < self.floor { self.floor } else { v };
-            }
-        }
-    }
-
     /// Finishes a vector that starts at `at` in the result and at `column` in the row.
     ///
     /// # Safety
@@ -55,6 +84,17 @@ impl Finish<'_> {
                 y = y.add(V::load(residual.as_ptr().add(at)));
             }
             y.at_least(self.floor)
+        }
+    }
+
+    /// Asks for the residual of a tile.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, offsets: &[usize], column: usize, width: usize) {
+        let Some(residual) = self.residual else { return };
+        for offset in offsets {
+            for lane in (0..width).step_by(LINE) {
+                prefetch(residual.as_ptr().wrapping_add(offset + column + lane));
+            }
         }
     }
 

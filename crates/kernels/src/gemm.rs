@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::finish::Finish;
+use crate::finish::{Finish, finish_tile};
 use crate::isa::{Isa, prefetch_all};
 use crate::microkernel::{self, Left, MOST_ROWS, Tile, Write, tiled};
 use crate::pack::{LINE, Operand, packed_length};
@@ -155,6 +155,9 @@ fn multiply_tiled<const M: usize, const N: usize>(
         return;
     }
     assert!(shape.inner > 0, "a product needs something to sum over");
+    if let Some(finish) = &output.finish {
+        finish.check(output.length, shape.columns);
+    }
     let height = piece(shape.rows, MC, M);
     let blocks = shape.rows.div_ceil(height);
     let width = piece(shape.columns, shape.columns.div_ceil(TASKS.div_ceil(blocks)).max(64), N);
@@ -577,7 +580,7 @@ impl Block<'_> {
     /// # Safety
     ///
     /// For each offset in `rows`, the `columns` floats of `data` from `first_column` after it are
-    /// valid for writing, and no one else uses them meanwhile.
+    /// valid for writing, and no one else uses them meanwhile; the finish is one for this result.
     pub(crate) unsafe fn multiply<const M: usize, const N: usize>(&self, data: *mut f32) {
         let depth = self.depth;
         self.left.check::<M>(self.rows.len(), depth);
@@ -603,6 +606,9 @@ impl Block<'_> {
                         write: self.write,
                     };
                     let left = self.left.panel::<M>(panel * M, rows.len(), depth);
+                    if let Some(finish) = self.finish {
+                        finish.prefetch(rows, self.first_column + column, tile.width);
+                    }
                     for ahead in &mut ahead {
                         prefetch_all(ahead.next().unwrap_or(&[]));
                     }
@@ -610,12 +616,12 @@ impl Block<'_> {
                     unsafe {
                         microkernel::multiply::<M, N>(self.isa, depth, left, right.as_ptr(), &tile);
                     }
-                    let Some(finish) = self.finish else { continue };
-                    for (&start, &offset) in starts.iter().zip(rows) {
-                        // SAFETY: the caller's promise for the tile.
-                        let y = unsafe { std::slice::from_raw_parts_mut(start, tile.width) };
+                    if let Some(finish) = self.finish {
                         let column = self.first_column + column;
-                        finish.piece(offset + column, column, y);
+                        // SAFETY: the caller's promise for the tile and for the finish.
+                        unsafe {
+                            finish_tile(self.isa, finish, &starts, rows, column, tile.width);
+                        }
                     }
                 }
             }

@@ -267,11 +267,11 @@ lanes!(
 macro_rules! laned {
     (
         $(#[$meta:meta])*
-        unsafe fn $name:ident [$($declared:tt)*] [$($generics:ident),*]
+        $visibility:vis unsafe fn $name:ident [$($declared:tt)*] [$($generics:ident),*]
         ($($argument:ident: $type:ty),* $(,)?) = $generic:ident
     ) => {
         $(#[$meta])*
-        unsafe fn $name<$($declared)*>(isa: $crate::isa::Isa, $($argument: $type),*) {
+        $visibility unsafe fn $name<$($declared)*>(isa: $crate::isa::Isa, $($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
             unsafe fn avx512<$($declared)*>($($argument: $type),*) {
