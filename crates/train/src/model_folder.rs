@@ -340,6 +340,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_folder_of_any_family_comes_back() {
+        let wide = Shape { blocks: [1; 4], channels: [16; 4], stem_channels: 8 };
+        let (plain, small) = (Options::plain(3), StemSize::Small);
+        for (name, options) in [
+            ("seresnext50_32x4d", Options { shape: Some(wide), ..plain.clone() }),
+            ("mobilenetv1_025_relu6", plain.clone()),
+            ("densenet121", Options { stem: small, ..plain }),
+        ] {
+            let (mut model, card) = (model(name, &options), card(options));
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), &model, &card).unwrap();
+            let (mut read_model, read_card) = read(folder.path(), &nn::cpu()).unwrap();
+            assert_eq!(read_card, card, "{name}");
+            assert_eq!(read_model.network, model.network, "{name}");
+            assert_eq!(read_model.tensors(), model.tensors(), "{name}");
+            let x = nn::Tensor::ones([2, 32, 32, 3], &nn::cpu());
+            let logits = |model: &mut Model, x| model.logits(x).into_data();
+            assert_eq!(logits(&mut read_model, x.clone()), logits(&mut model, x), "{name}");
+        }
+    }
+
     /// A folder as timm itself writes one: no key of ours, no counters, levels as shares of 255.
     #[test]
     fn a_folder_of_timms_own_is_read() {

@@ -142,3 +142,70 @@ fn the_drawing_names_every_stage() {
         }
     }
 }
+
+/// The families beside the ResNets: stem and stages with their channels and strides, which come out of images that
+/// every stride divides (Inception-V3 loses borders on the way).
+#[test]
+fn of_other_networks_are_named_with_channels_and_strides() {
+    for (name, expected) in [
+        ("mobilenetv1_050", vec![(16, 2), (32, 2), (64, 4), (128, 8), (256, 16), (512, 32)]),
+        ("densenet121", vec![(64, 4), (256, 4), (512, 8), (1024, 16), (1024, 32)]),
+        ("densenet201", vec![(64, 4), (256, 4), (512, 8), (1792, 16), (1920, 32)]),
+        ("inception_v3", vec![(192, 8), (288, 8), (768, 16), (2048, 32)]),
+        ("vgg19", vec![(64, 1), (128, 2), (256, 4), (512, 8), (512, 16)]),
+        ("seresnext50_32x4d", vec![(64, 4), (256, 4), (512, 8), (1024, 16), (2048, 32)]),
+    ] {
+        assert_eq!(numbers_of(&plain(name).features()), expected, "{name}");
+    }
+    for name in ["mobilenetv1_050", "densenet121"] {
+        for stem in [StemSize::Imagenet, StemSize::Small] {
+            let options = Options { stem, ..Options::plain(10) };
+            assert_features(network(name, &options).expect("a known name"), 64, 32);
+        }
+    }
+    let mut inception = model(plain("inception_v3"));
+    let leaves = inception.parameters.constant();
+    let statistics = &mut inception.statistics;
+    let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics, noise: 0 };
+    let x = image(vec![0.5; 75 * 75 * 3], [1, 75, 75, 3]);
+    let found = inception.network.forward_features(&mut pass, x);
+    let found: Vec<_> = found.iter().map(|feature| feature.dims()).collect();
+    assert_eq!(found, [[1, 7, 7, 192], [1, 7, 7, 288], [1, 3, 3, 768], [1, 1, 1, 2048]]);
+}
+
+/// Every network takes images of its least side, and all parts of it have a drawing.
+#[test]
+fn the_least_images_go_through() {
+    for name in crate::names() {
+        for stem in [StemSize::Imagenet, StemSize::Small] {
+            let options = Options { stem, ..Options::plain(10) };
+            let Ok(network) = network(&name, &options) else { continue };
+            let least = [network.least, network.least, 3];
+            let [height, width, _] = network.layers().fold(least, |at, layer| layer.output(at));
+            assert!(height >= 1 && width >= 1, "{name}");
+            let text = crate::draw(&network, network.input);
+            for part in ["stem", "stage1", "global average pool", &network.classifier.name] {
+                assert!(text.contains(part), "{name} lacks {part}:\n{text}");
+            }
+            assert!(crate::check_side(&network, network.least).is_ok());
+            assert!(crate::check_side(&network, network.least - 1).is_err() || network.least == 0);
+        }
+    }
+}
+
+/// One pixel less, and a window no longer fits.
+#[test]
+fn smaller_images_than_the_least_do_not() {
+    for (name, stem) in [
+        ("inception_v3", StemSize::Imagenet),
+        ("densenet121", StemSize::Imagenet),
+        ("densenet121", StemSize::Small),
+        ("vgg19", StemSize::Imagenet),
+    ] {
+        let options = Options { stem, ..Options::plain(10) };
+        let network = network(name, &options).expect("a known name");
+        let side = network.least - 1;
+        let walk = || network.layers().fold([side, side, 3], |at, layer| layer.output(at));
+        assert!(std::panic::catch_unwind(walk).is_err(), "{name} at {side}: {:?}", walk());
+    }
+}

@@ -1,6 +1,7 @@
-//! A step of each network against timm's on PyTorch in f64 (`refs/timm_vectors.py`, which describes all formulas).
+//! A step of each network against timm's on PyTorch in f64 (`refs/timm_vectors.py`, `refs/timm_zoo_vectors.py`, which
+//! describe all formulas).
 
-use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
+use nn::{Layer, Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
 use safetensors::{Dtype, SafeTensors};
 
 use super::{image, numbers, plain, uniform};
@@ -10,24 +11,57 @@ use crate::{FileTensor, FileTensors, Model, Network, to_file_tensor};
 /// A tensor may be off by this many times the error of PyTorch's own f32.
 const ALLOWED: f64 = 8.0;
 
-const VECTORS: [(&str, &[u8]); 5] = [
-    ("resnet18", include_bytes!("../../testdata/resnet18.safetensors")),
-    ("resnet18d", include_bytes!("../../testdata/resnet18d.safetensors")),
-    ("resnet50", include_bytes!("../../testdata/resnet50.safetensors")),
-    ("resnet50c", include_bytes!("../../testdata/resnet50c.safetensors")),
-    ("resnet50d", include_bytes!("../../testdata/resnet50d.safetensors")),
-];
-
-const BATCH: usize = 4;
-const SIDE: usize = 64;
 const CLASSES: usize = 1000;
 /// The first classes of the logits are in the file.
 const KEPT_CLASSES: usize = 100;
 
-/// Tensor t, in PyTorch's layout. A 50-layer net keeps the inputs of its ReLUs away from zero.
-fn fill(t: u64, name: &str, shape: &[usize], calm: bool) -> Vec<f32> {
+/// What the script calls the formulas of its weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Formula {
+    Wild,
+    /// Keeps the inputs of ReLUs away from zero.
+    Calm,
+    /// Wild, and 3 more in every bias but the classifier's.
+    Lifted,
+}
+
+/// A network, its file, and what the script fed it.
+struct Case {
+    name: &'static str,
+    file: &'static [u8],
+    batch: usize,
+    side: usize,
+    formula: Formula,
+    /// t of the images.
+    image: u64,
+    /// Of a gradient of so many numbers every how manieth is in the file.
+    step: fn(usize) -> usize,
+}
+
+/// The cases of `refs/timm_vectors.py`.
+fn residual(name: &'static str, file: &'static [u8]) -> Case {
+    let formula = if name.starts_with("resnet18") { Formula::Wild } else { Formula::Calm };
+    let step = |count| if count > 10_000 { 7 } else { 1 };
+    Case { name, file, batch: 4, side: 64, formula, image: 1_000_006, step }
+}
+
+/// Those of `refs/timm_zoo_vectors.py`, where no more is said of them.
+fn other(name: &'static str, file: &'static [u8]) -> Case {
+    let step = |count: usize| count.div_ceil(500);
+    Case { name, file, batch: 4, side: 64, formula: Formula::Calm, image: 1_000_006, step }
+}
+
+macro_rules! vectors {
+    ($name:literal) => {
+        include_bytes!(concat!("../../testdata/", $name, ".safetensors"))
+    };
+}
+
+/// Tensor t, in PyTorch's layout.
+fn fill(t: u64, name: &str, shape: &[usize], formula: Formula) -> Vec<f32> {
     let fan_in = shape[1..].iter().product::<usize>() as f64;
     let (_, leaf) = name.rsplit_once('.').expect("layer.tensor");
+    let calm = formula == Formula::Calm;
     let value = |u: f64| match leaf {
         "weight" if shape.len() >= 2 => (2.0 * u) * (3.0 / fan_in).sqrt(),
         "weight" if calm => 0.35 + 0.14 * u,
@@ -36,11 +70,14 @@ fn fill(t: u64, name: &str, shape: &[usize], calm: bool) -> Vec<f32> {
         "bias" | "running_mean" => 0.2 * u,
         _ => panic!("no formula for {name}"),
     };
-    (0..shape.iter().product::<usize>()).map(|i| value(uniform(t, i as u64)) as f32).collect()
+    let lifted = formula == Formula::Lifted && leaf == "bias" && name != "classifier.bias";
+    let lift = if lifted { 3.0 } else { 0.0 };
+    (0..shape.iter().product::<usize>())
+        .map(|i| value(uniform(t, i as u64)) as f32 + lift)
+        .collect()
 }
 
-fn model(network: Network) -> Model {
-    let calm = !network.name.starts_with("resnet18");
+fn model(network: Network, formula: Formula) -> Model {
     let mut shapes: Vec<(String, Vec<usize>)> =
         network.parameters().iter().map(|spec| (spec.name.clone(), file_shape(spec))).collect();
     for (norm, channels) in network.batch_norms() {
@@ -53,7 +90,7 @@ fn model(network: Network) -> Model {
         .into_iter()
         .enumerate()
         .map(|(t, (name, shape))| {
-            let values = fill(t as u64, &name, &shape, calm);
+            let values = fill(t as u64, &name, &shape, formula);
             (name, FileTensor { shape, values })
         })
         .collect();
@@ -61,40 +98,50 @@ fn model(network: Network) -> Model {
 }
 
 /// x `[n, h, w, 3]`, whose numbers are counted in NCHW order.
-fn images() -> Tensor<4> {
-    let nchw = |n, c, at| ((n * 3 + c) * SIDE * SIDE + at) as u64;
+fn images(Case { batch, side, image: t, .. }: &Case) -> Tensor<4> {
+    let nchw = |n, c, at| ((n * 3 + c) * side * side + at) as u64;
     let mut values = Vec::new();
-    for n in 0..BATCH {
-        for at in 0..SIDE * SIDE {
-            values.extend((0..3).map(|c| (4.0 * uniform(1_000_006, nchw(n, c, at))) as f32));
+    for n in 0..*batch {
+        for at in 0..side * side {
+            values.extend((0..3).map(|c| (4.0 * uniform(*t, nchw(n, c, at))) as f32));
         }
     }
-    image(values, [BATCH, SIDE, SIDE, 3])
+    image(values, [*batch, *side, *side, 3])
 }
 
-fn targets() -> Tensor<2> {
-    let mut p = vec![0.0f32; BATCH * CLASSES];
+fn targets(batch: usize) -> Tensor<2> {
+    let mut p = vec![0.0f32; batch * CLASSES];
     for (r, row) in p.chunks_exact_mut(CLASSES).enumerate() {
         row[(37 * r + 5) % CLASSES] = 0.9;
         row[(91 * r + 400) % CLASSES] = 0.1;
     }
-    Tensor::from_data(TensorData::new(p, [BATCH, CLASSES]), &nn::cpu())
+    Tensor::from_data(TensorData::new(p, [batch, CLASSES]), &nn::cpu())
+}
+
+/// timm drops nothing unless it is told to.
+fn without_dropout(mut network: Network) -> Network {
+    network.dropout.share = 0.0;
+    network.head.retain(|layer| !matches!(layer, Layer::Dropout(_)));
+    network
 }
 
 /// Name and values of what the file holds of a step, as f32 computes it.
-fn measure(model: &mut Model) -> Vec<(String, Vec<f32>)> {
+fn measure(model: &mut Model, case: &Case) -> Vec<(String, Vec<f32>)> {
     let kept = |z: Tensor<2>| numbers(z.narrow(1, 0, KEPT_CLASSES));
-    let mut found = vec![("eval.logits".to_owned(), kept(model.logits(images())))];
+    let mut found = vec![("eval.logits".to_owned(), kept(model.logits(images(case))))];
     let leaves: Leaves = model.parameters.tracked();
-    let mut pass =
-        Pass { mode: Mode::Train, leaves: &leaves, statistics: &mut model.statistics, noise: 0 };
-    let z = model.network.forward(&mut pass, images());
+    let statistics = &mut model.statistics;
+    let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 0 };
+    let (z, auxiliary) = model.network.forward_both(&mut pass, images(case));
     found.push(("train.logits".to_owned(), kept(z.clone().inner())));
-    let loss = cross_entropy(z, targets());
+    let mut loss = cross_entropy(z, targets(case.batch));
+    if let Some(z) = auxiliary {
+        loss = loss + cross_entropy(z, targets(case.batch)) * 0.4;
+    }
     found.push(("train.loss".to_owned(), numbers(loss.clone().inner())));
     for (parameter, gradient) in model.parameters.iter().zip(leaves.gradients(loss)) {
         let FileTensor { values, .. } = to_file_tensor(&parameter.spec, &gradient);
-        let step = if values.len() > 10_000 { 7 } else { 1 };
+        let step = (case.step)(values.len());
         let values = values.into_iter().step_by(step).collect();
         found.push((format!("grad.{}", parameter.spec.name), values));
     }
@@ -121,11 +168,16 @@ fn error(found: &[f32], exact: &[f64]) -> f64 {
     differences.fold(0.0, f64::max) / greatest
 }
 
-fn check(name: &str) {
-    let (_, bytes) = VECTORS.into_iter().find(|(known, _)| *known == name).expect("vectors");
-    let file = SafeTensors::deserialize(bytes).expect("a safetensors file");
+fn check(case: &Case) {
+    check_network(case, plain(case.name));
+}
+
+fn check_network(case: &Case, network: Network) {
+    let name = case.name;
+    let file = SafeTensors::deserialize(case.file).expect("a safetensors file");
     let (mut compared, mut failures) = (0, Vec::new());
-    for (tensor, found) in measure(&mut model(plain(name))) {
+    let mut model = model(without_dropout(network), case.formula);
+    for (tensor, found) in measure(&mut model, case) {
         let Some(exact) = read(&file, &tensor) else { continue };
         let theirs = read(&file, &format!("{tensor}.error")).expect("an error")[0];
         let ours = error(&found, &exact);
@@ -141,27 +193,57 @@ fn check(name: &str) {
     assert!(failures.is_empty(), "{name}: {failures:#?}");
 }
 
-#[test]
-fn resnet18() {
-    check("resnet18");
+macro_rules! cases {
+    ($($test:ident: $case:expr;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                check(&$case);
+            }
+        )*
+    };
+}
+
+cases! {
+    resnet18: residual("resnet18", vectors!("resnet18"));
+    resnet18d: residual("resnet18d", vectors!("resnet18d"));
+    resnet50: residual("resnet50", vectors!("resnet50"));
+    resnet50c: residual("resnet50c", vectors!("resnet50c"));
+    resnet50d: residual("resnet50d", vectors!("resnet50d"));
+    resnet50s: other("resnet50s", vectors!("resnet50s"));
+    resnet50_original: other("resnet50_original", vectors!("resnet50_original"));
+    resnext50: other("resnext50_32x4d", vectors!("resnext50_32x4d"));
+    seresnet50: other("seresnet50", vectors!("seresnet50"));
+    seresnet50_original: other("seresnet50_original", vectors!("seresnet50_original"));
+    seresnext50: other("seresnext50_32x4d", vectors!("seresnext50_32x4d"));
+    inception_v3: Case {
+        side: 107, image: 1_000_013, ..other("inception_v3", vectors!("inception_v3"))
+    };
+    inception_v3_aux: Case {
+        batch: 2, side: 299, ..other("inception_v3_aux", vectors!("inception_v3_aux"))
+    };
+    mobilenetv1_100: other("mobilenetv1_100", vectors!("mobilenetv1_100"));
+    mobilenetv1_100_relu6: Case {
+        formula: Formula::Lifted, ..other("mobilenetv1_100_relu6", vectors!("mobilenetv1_100_relu6"))
+    };
+    mobilenetv1_025: other("mobilenetv1_025", vectors!("mobilenetv1_025"));
+    densenet121: other("densenet121", vectors!("densenet121"));
+    densenet201: other("densenet201", vectors!("densenet201"));
+}
+
+/// With 64 units in the first hidden layer, of 4096.
+fn check_vgg(case: &Case) {
+    let mut net = crate::vgg::by_name(case.name).expect("a known name");
+    net.hidden = 64;
+    check_network(case, net.network(CLASSES));
 }
 
 #[test]
-fn resnet18d() {
-    check("resnet18d");
+fn vgg19() {
+    check_vgg(&Case { formula: Formula::Wild, ..other("vgg19", vectors!("vgg19")) });
 }
 
 #[test]
-fn resnet50() {
-    check("resnet50");
-}
-
-#[test]
-fn resnet50c() {
-    check("resnet50c");
-}
-
-#[test]
-fn resnet50d() {
-    check("resnet50d");
+fn vgg19_bn() {
+    check_vgg(&Case { side: 32, image: 1_000_046, ..other("vgg19_bn", vectors!("vgg19_bn")) });
 }

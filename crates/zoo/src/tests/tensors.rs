@@ -4,15 +4,19 @@ use nn::Init;
 use rand::SeedableRng;
 
 use super::{image, numbers, tiny};
-use crate::{FileTensor, Model, StemSize};
+use crate::{FileTensor, Model, Network, Options, Shape, StemSize, network};
 
 /// A model whose every tensor differs from a fresh one's.
 fn model(name: &str) -> Model {
+    filled(tiny(name, StemSize::Small))
+}
+
+fn filled(network: Network) -> Model {
     let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
-    let network = tiny(name, StemSize::Small);
     let mut model = Model::initialized(network, Init::MsraPrelu, 0.5, &nn::cpu(), random);
     for (index, (norm, channels)) in model.network.batch_norms().into_iter().enumerate() {
-        let values = |base: f32| (0..channels).map(|c| base + (index + c) as f32 / 64.0).collect();
+        let values =
+            |base: f32| (0..channels).map(|c| base + ((index + c) % 64) as f32 / 64.0).collect();
         model.statistics.set(&norm, [values(-0.5), values(0.5)], &nn::cpu());
     }
     model
@@ -95,14 +99,35 @@ fn values_that_do_not_fill_their_shape_panic() {
 #[test]
 fn a_folded_model_gives_the_same_logits() {
     for name in ["resnet18d", "resnet34", "resnet50_original", "resnet50d"] {
-        let mut model = model(name);
-        let x = (0..3 * 33 * 35 * 3).map(|i| super::uniform(77, i) as f32).collect();
-        let x = image(x, [3, 33, 35, 3]);
-        let plain = numbers(model.logits(x.clone()));
-        let folded = numbers(model.network.infer(&model.folded(), x));
-        let largest = plain.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-        for (a, b) in plain.iter().zip(&folded) {
-            assert!((a - b).abs() <= 2e-5 * largest, "{name}: {a} {b}");
-        }
+        assert_folds(model(name), [33, 35]);
+    }
+    let wide = Shape { blocks: [1; 4], channels: [16, 16, 32, 32], stem_channels: 16 };
+    let wide = Options { shape: Some(wide), ..Options::plain(10) };
+    for name in ["seresnet50", "seresnext50_32x4d"] {
+        assert_folds(filled(network(name, &wide).expect("a known name")), [40, 33]);
+    }
+    for (name, size) in
+        [("mobilenetv1_025_relu6", [33, 35]), ("densenet121", [32, 40]), ("inception_v3", [75, 80])]
+    {
+        assert_folds(filled(network(name, &Options::plain(10)).expect("a known name")), size);
+    }
+    for name in ["vgg16", "vgg16_bn"] {
+        let mut net = crate::vgg::by_name(name).expect("a known name");
+        net.hidden = 8;
+        assert_folds(filled(net.network(10)), [32, 40]);
+    }
+}
+
+fn assert_folds(mut model: Model, [height, width]: [usize; 2]) {
+    let name = model.network.name.clone();
+    let shape = [3, height, width, 3];
+    let x = (0..shape.iter().product::<usize>()).map(|i| super::uniform(77, i as u64) as f32);
+    let x = image(x.collect(), shape);
+    let plain = numbers(model.logits(x.clone()));
+    let folded = numbers(model.network.infer(&model.folded(), x));
+    let largest = plain.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+    assert!(largest > 0.0 && largest.is_finite(), "{name}: {plain:?}");
+    for (a, b) in plain.iter().zip(&folded) {
+        assert!((a - b).abs() <= 2e-5 * largest, "{name}: {a} {b}");
     }
 }

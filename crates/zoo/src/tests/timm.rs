@@ -30,6 +30,17 @@ fn builds_by_name() {
         ("resnet50c", "resnet50c", json!({})),
         ("resnet101c", "resnet101c", json!({})),
         ("resnet152d", "resnet152d", json!({})),
+        ("resnet50s", "resnet50s", json!({})),
+        ("resnext101_32x4d", "resnext101_32x4d", json!({})),
+        ("seresnet50", "seresnet50", json!({})),
+        ("seresnext50_32x4d", "seresnext50_32x4d", json!({})),
+        ("inception_v3", "inception_v3", json!({})),
+        ("inception_v3_aux", "inception_v3", json!({"aux_logits": true})),
+        ("mobilenetv1_100", "mobilenetv1_100", json!({"act_layer": "relu"})),
+        ("mobilenetv1_100_relu6", "mobilenetv1_100", json!({})),
+        ("densenet201", "densenet201", json!({})),
+        ("vgg19", "vgg19", json!({})),
+        ("vgg19_bn", "vgg19_bn", json!({})),
     ] {
         assert_eq!(builds(&plain(name).timm), (architecture, model_args), "{name}");
     }
@@ -61,6 +72,8 @@ fn cannot_build_the_rest() {
     for (network, reason) in [
         (plain("resnet50_original"), "stride 2 in the 3×3"),
         (plain("resnet152_original"), "stride 2 in the 3×3"),
+        (plain("seresnet50_original"), "stride 2 in the 3×3"),
+        (plain("mobilenetv1_025"), "width 1 only"),
         (tiny("resnet18d", StemSize::Small), "stem of stride 1"),
         (tiny("resnet50", StemSize::Small), "stem of stride 1"),
         (tiny("resnet50", StemSize::Imagenet), "7×7 stem has 64 channels"),
