@@ -24,6 +24,9 @@ INFERENCES = {
     for batch in [1, 16]
 }
 PEERS = {"step": ["torch", "torch-channels-last"], "infer": ["torch", "torch-channels-last", "onnxruntime"]}
+# Beside them for information, in the first round only: they take minutes.
+INFORMATION = {"step": ["torch-compile", "stock-burn"], "infer": []}
+STOCK_BURN = HERE.parent.parent / "target" / "stock-burn" / "release" / "stock-burn"
 
 
 def run(command, threads):
@@ -45,7 +48,8 @@ def ours(kind, case, threads, steps):
 
 def peer(name, kind, case, threads, steps):
     model, side, batch, small = case
-    command = [sys.executable, HERE / "peer.py", name, kind, model, side, batch, int(small), steps, threads]
+    command = [STOCK_BURN] if name == "stock-burn" else [sys.executable, HERE / "peer.py", name, kind]
+    command += [model, side, batch, int(small), steps, threads]
     return run([str(part) for part in command], threads)
 
 
@@ -58,16 +62,18 @@ def main():
     arguments.add_argument("--only", default="", help="cases whose name holds this")
     chosen = arguments.parse_args()
     cases = STEPS if chosen.kind == "step" else INFERENCES
-    peers = PEERS[chosen.kind]
-    print(f"| images/s, {chosen.threads} threads | " + " | ".join(peers) + " | trickbag | ratio to the better torch"
+    peers, information = PEERS[chosen.kind], INFORMATION[chosen.kind]
+    if information and not STOCK_BURN.exists():
+        sys.exit(f"{STOCK_BURN} is not there: see README.md on how to build it")
+    print(f"| images/s, {chosen.threads} threads | " + " | ".join(peers + information) + " | trickbag | ratio to the better torch"
           + (" | ratio to onnxruntime" if chosen.kind == "infer" else "") + " | memory, ours / torch's |")
-    print("|---" * (len(peers) + 4 + (chosen.kind == "infer")) + "|")
+    print("|---" * (len(peers) + len(information) + 4 + (chosen.kind == "infer")) + "|")
     for title, case in cases.items():
         if chosen.only not in title:
             continue
         speeds, memories = {}, {}
-        for _ in range(chosen.rounds):
-            for name in peers + ["trickbag"]:
+        for turn in range(chosen.rounds):
+            for name in peers + (information if turn == 0 else []) + ["trickbag"]:
                 if name == "trickbag":
                     result = ours(chosen.kind, case, chosen.threads, chosen.steps)
                 else:
@@ -77,7 +83,7 @@ def main():
         speed = {name: statistics.median(values) for name, values in speeds.items()}
         memory = {name: statistics.median(values) for name, values in memories.items()}
         better = max(["torch", "torch-channels-last"], key=speed.get)
-        cells = [title] + [f"{speed[name]:.2f}" for name in peers + ["trickbag"]]
+        cells = [title] + [f"{speed[name]:.2f}" for name in peers + information + ["trickbag"]]
         cells.append(f"{speed['trickbag'] / speed[better]:.2f}×")
         if chosen.kind == "infer":
             cells.append(f"{speed['trickbag'] / speed['onnxruntime']:.2f}×")

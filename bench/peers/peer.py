@@ -21,7 +21,7 @@ model = timm.create_model(name, **arguments)
 if small:
     model.conv1[0].stride = (1, 1)
     model.maxpool = nn.Identity()
-layout = torch.channels_last if peer == "torch-channels-last" else torch.contiguous_format
+layout = torch.channels_last if peer in ["torch-channels-last", "torch-compile"] else torch.contiguous_format
 model = model.to(memory_format=layout)
 x = torch.randn(batch, 3, side, side).to(memory_format=layout)
 
@@ -30,6 +30,8 @@ if kind == "step":
     target = torch.full((batch, 1000), 1e-3)
     update = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
     loss = nn.CrossEntropyLoss()
+    if peer == "torch-compile":
+        model = torch.compile(model)
 
     def once():
         update.zero_grad(set_to_none=True)
