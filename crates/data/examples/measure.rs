@@ -33,9 +33,12 @@ fn main() -> Result<(), data::DataError> {
         size,
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
+        randaugment: None,
+        jitter: None,
         color: Some(Color { hue: range, saturation: range, brightness: range }),
         pca_noise: Some(0.1),
         normalize: Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] },
+        erasing: None,
     };
     let crop_flip = Preprocess { color: None, pca_noise: None, ..paper.clone() };
     loader("crop and flip", dataset.clone(), crop_flip, workers)?;

@@ -127,9 +127,12 @@ mod tests {
             size,
             crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
             flip: Some(0.5),
+            randaugment: None,
+            jitter: None,
             color: Some(Color { hue: range, saturation: range, brightness: range }),
             pca_noise: Some(0.1),
             normalize: PAPER,
+            erasing: None,
         }
     }
 

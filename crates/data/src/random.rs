@@ -16,12 +16,14 @@ pub enum Stream {
     Order = 2,
     /// §2.1 steps 2 to 5; index: the image.
     Augment = 3,
-    /// §5.4; index: the step.
+    /// §5.4, partners and λ; index: the step.
     Mixup = 4,
     /// The held-out images of a dataset without a validation part; index: the class.
     Split = 5,
     /// Units a dropout layer drops; index: the step.
     Dropout = 6,
+    /// CutMix: partners, λ and boxes; index: the step.
+    Cutmix = 7,
 }
 
 /// The generator at a position. Its key is the four numbers, little-endian.
@@ -58,6 +60,40 @@ pub fn normal(rng: &mut impl RngCore) -> f64 {
     let u = 1.0 - unit(rng);
     let v = unit(rng);
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// Gamma(a, 1), by Marsaglia and Tsang 2000, as its logarithm: for a small `a` the value itself may be too small for a float.
+fn log_gamma_variate(rng: &mut impl RngCore, a: f64) -> f64 {
+    if a < 1.0 {
+        // Gamma(a) = Gamma(a + 1) U^(1/a).
+        let boost = (1.0 - unit(rng)).ln() / a;
+        return log_gamma_variate(rng, a + 1.0) + boost;
+    }
+    let d = a - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let x = normal(rng);
+        let v = (1.0 + c * x).powi(3);
+        let u = 1.0 - unit(rng);
+        if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            return (d * v).ln();
+        }
+    }
+}
+
+/// Beta(α, α), in [0, 1].
+pub fn beta(rng: &mut impl RngCore, alpha: f64) -> f64 {
+    let (x, y) = (log_gamma_variate(rng, alpha), log_gamma_variate(rng, alpha));
+    1.0 / (1.0 + (y - x).exp())
+}
+
+/// A random order of 0..len: Fisher and Yates.
+pub fn permutation(rng: &mut impl RngCore, len: u32) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..len).collect();
+    for last in (1..order.len()).rev() {
+        order.swap(last, below(rng, last as u64 + 1) as usize);
+    }
+    order
 }
 
 #[cfg(test)]
@@ -108,6 +144,23 @@ mod tests {
         assert!((sum / n).abs() < 0.02, "mean {}", sum / n);
         assert!((squares / n - 1.0).abs() < 0.02, "variance {}", squares / n);
         assert!((uniform / n - 1.0).abs() < 0.005, "mean {}", uniform / n);
+    }
+
+    /// Mean ½, variance 1/(4 (2α + 1)); α = 0.2 lies near the ends, α = 1 is uniform.
+    #[test]
+    fn beta_has_its_moments() {
+        for alpha in [0.05, 0.2, 1.0, 3.5] {
+            let mut rng = at(7, Stream::Mixup, 0, 0);
+            let n = 50_000;
+            let values: Vec<f64> = (0..n).map(|_| beta(&mut rng, alpha)).collect();
+            assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
+            let n = f64::from(n);
+            let mean = values.iter().sum::<f64>() / n;
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
+            let expected = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            assert!((mean - 0.5).abs() < 0.01, "α = {alpha}: mean {mean}");
+            assert!((variance / expected - 1.0).abs() < 0.02, "α = {alpha}: variance {variance}");
+        }
     }
 
     #[test]

@@ -2,15 +2,10 @@
 
 use crate::random::{self, Stream};
 
-/// The permutation of an epoch: Fisher and Yates, a pure function of seed and epoch.
+/// The permutation of an epoch, a pure function of seed and epoch.
 pub fn order(seed: u64, epoch: u64, len: usize) -> Vec<u32> {
     let len = u32::try_from(len).expect("a part holds fewer than 2³² images");
-    let mut rng = random::at(seed, Stream::Order, epoch, 0);
-    let mut order: Vec<u32> = (0..len).collect();
-    for last in (1..order.len()).rev() {
-        order.swap(last, random::below(&mut rng, last as u64 + 1) as usize);
-    }
-    order
+    random::permutation(&mut random::at(seed, Stream::Order, epoch, 0), len)
 }
 
 #[cfg(test)]

@@ -17,9 +17,12 @@ fn preprocess(size: usize) -> Preprocess {
         size,
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
+        randaugment: None,
+        jitter: None,
         color: Some(Color { hue: range, saturation: range, brightness: range }),
         pca_noise: Some(0.1),
         normalize: NORMALIZE,
+        erasing: None,
     }
 }
 

@@ -1,16 +1,19 @@
 //! Rules between keys. Each looks at what it needs and speaks only where all of that reads well.
 
-use crate::mistake::Complaint;
+use tricks::label_smoothing;
+
+use crate::mistake::{Complaint, Mistake};
 use crate::reader::{self, Reader};
 use crate::tree::{Node, Place, Value};
-use crate::types::{Span, Stem};
+use crate::types::{Recipe, Span, Stem};
 use crate::words::STEMS;
 
 /// The widest image the small stem is made for, pixels.
 const SMALL_STEM_SIZE: usize = 64;
 
 pub(crate) fn check(reader: &mut Reader<'_>) {
-    let rules = [validation_crop, small_stem, warmup_fits, decay_points];
+    let rules =
+        [validation_crop, small_stem, one_color, equal_parts, warmup_fits, one_decay, decay_points];
     for rule in rules {
         for (key, place, complaint) in rule(reader) {
             reader.complain(key, &place, complaint);
@@ -49,6 +52,53 @@ fn small_stem(reader: &Reader<'_>) -> Vec<Finding> {
             );
             let mend = r#"write stem = "imagenet", or lower preprocess.size"#;
             vec![(key, place.clone(), Complaint::new(message, mend))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn one_color(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "preprocess.jitter";
+    match reader.place(key) {
+        Some(place) if reader.has("preprocess.color") => {
+            let message = "it stands in the place of preprocess.color, which is on too";
+            vec![(key, place, Complaint::new(message, "leave one of them out"))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn equal_parts(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "train.accumulate";
+    let count = |key: &str| reader.quietly(key, |value| reader::count(key, value));
+    match (count(key), count("train.batch")) {
+        (Some((parts, place)), Some((batch, _))) if batch % parts != 0 => {
+            let message = format!("a batch of {batch} cannot be cut into {parts} equal parts");
+            let mend = format!("write a divisor of {batch}, or another train.batch");
+            vec![(key, place.clone(), Complaint::new(message, mend))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// One way of decay, neither none nor two. Where the table holds an unknown key, that is the mistake.
+fn one_decay(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "rate.decay";
+    let entries = reader.quietly(key, |value| match value {
+        Value::Table(table) => Ok(table.entries().len()),
+        other => Err(Complaint::expected("a table", &other.describe())),
+    });
+    let ways = ["rate.decay.step", "rate.decay.cosine", "rate.decay.exponential"];
+    let given: Vec<&str> = ways.into_iter().filter(|way| reader.has(way)).collect();
+    let choice = "step = { … }, cosine = {} or exponential = { … }";
+    match (entries, given.as_slice()) {
+        (Some((0, place)), _) => {
+            let complaint = Complaint::new("no way of decay is given", format!("add {choice}"));
+            vec![(key, place.clone(), complaint)]
+        }
+        (Some((_, place)), [first, second, ..]) => {
+            let message = format!("a rate decays in one way, and here are {first} and {second}");
+            vec![(key, place.clone(), Complaint::new(message, format!("keep one of {choice}")))]
         }
         _ => Vec::new(),
     }
@@ -99,6 +149,20 @@ fn decay_points(reader: &Reader<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What is wrong with a recipe for data of so many classes.
+pub fn check_classes(recipe: &Recipe, classes: usize) -> Vec<Mistake> {
+    let largest = label_smoothing::largest_epsilon(classes.max(1));
+    match recipe.target.smoothing {
+        Some(smoothing) if classes < 2 || smoothing.epsilon > largest => {
+            let epsilon = smoothing.epsilon;
+            let message = format!("{epsilon:?} is out of range for {classes} classes");
+            let mend = format!("epsilon is at most (K - 1)/K, here {largest:.4}");
+            vec![Complaint::new(message, mend).about(recipe, "target.smoothing.epsilon")]
+        }
+        _ => Vec::new(),
+    }
 }
 
 pub(crate) fn point_too_late(point: &str, run: &str) -> Complaint {

@@ -18,6 +18,7 @@ mod words;
 mod write;
 
 pub use builtin::builtin;
+pub use check::check_classes;
 pub use mistake::{Mistake, RecipeErrors, nearest};
 pub use parse::{parse, parse_with_edits};
 pub use schedule::Schedule;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::types::Recipe;
+
 /// One mistake. Printed as `file.toml:12: rate.warmup: unknown key 'durration'; did you mean 'duration'?`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mistake {
@@ -17,6 +19,14 @@ pub struct Mistake {
     pub key: String,
     pub message: String,
     pub mend: String,
+}
+
+impl Mistake {
+    /// A mistake that only the data show, about a key of the recipe; [`RecipeErrors::located`] finds its line.
+    pub fn with_data(recipe: &Recipe, key: &str, message: String, mend: &str) -> Mistake {
+        let source = format!("recipe '{}'", recipe.name);
+        Mistake { source, line: 0, column: 0, key: key.to_owned(), message, mend: mend.to_owned() }
+    }
 }
 
 impl fmt::Display for Mistake {
@@ -45,7 +55,7 @@ pub struct RecipeErrors {
 }
 
 impl RecipeErrors {
-    pub(crate) fn new(mut mistakes: Vec<Mistake>) -> Self {
+    pub fn new(mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         Self { mistakes }
     }
@@ -74,6 +84,10 @@ pub(crate) struct Complaint {
 impl Complaint {
     pub(crate) fn new(message: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { message: message.into(), mend: mend.into() }
+    }
+
+    pub(crate) fn about(self, recipe: &Recipe, key: &str) -> Mistake {
+        Mistake::with_data(recipe, key, self.message, &self.mend)
     }
 
     /// A value of another type than the key's.

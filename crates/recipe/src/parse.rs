@@ -2,12 +2,14 @@
 
 use crate::check;
 use crate::edit;
-use crate::mistake::{Complaint, RecipeErrors, did_you_mean};
+use crate::mistake::{Complaint, Mistake, RecipeErrors, did_you_mean};
 use crate::reader::{self, Reader, mistake, out_of_range};
 use crate::schema;
 use crate::tree::{self, Place, Value};
 use crate::types::*;
-use crate::words::{DECAY_ON, INITS, SOURCES, STEMS};
+use crate::words::{
+    DECAY_ON, INITS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS, WEIGHTINGS, Words,
+};
 
 /// The version of the format that this program reads and writes.
 pub(crate) const VERSION: u32 = 1;
@@ -48,14 +50,28 @@ pub fn parse_with_edits(
     }
 }
 
+impl RecipeErrors {
+    /// The same mistakes, those that only the data showed with the places of their keys in the recipe's text and edits.
+    pub fn located(self, text: &str, file: &str, edits: &[String]) -> RecipeErrors {
+        let Ok(mut root) = tree::document(text) else { return self };
+        // The recipe was read before, so each edit applies.
+        edits.iter().for_each(|edit| drop(edit::apply(&mut root, edit)));
+        let locate = |found: Mistake| match root.find(&found.key) {
+            Some(node) if found.line == 0 => {
+                let complaint = Complaint::new(found.message, found.mend);
+                mistake(file, &found.key, &node.place, complaint)
+            }
+            _ => found,
+        };
+        RecipeErrors::new(self.mistakes.into_iter().map(locate).collect())
+    }
+}
+
 // In each table every key is read before the first `?`, so that one mistake never hides another.
 
 fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
     let version = version(reader);
-    let name = reader.read("name", |value| match reader::text(value)? {
-        name if name.trim().is_empty() => Err(Complaint::new("is empty", "")),
-        name => Ok(name),
-    });
+    let name = reader.read("name", filled_text);
     let seed = reader.read("seed", |value| {
         reader::whole(value, &format!("seed is a whole number from 0 to {}", u64::MAX))
     });
@@ -66,6 +82,12 @@ fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
     let train = train(reader);
     let rate = rate(reader);
     let update = update(reader);
+    let target = target(reader);
+    let mixup = optional(reader, "mixup", mixup);
+    let cutmix =
+        optional(reader, "cutmix", |reader| Some(Cutmix { alpha: alpha(reader, "cutmix.alpha")? }));
+    let distillation = optional(reader, "distillation", distillation);
+    let average = optional(reader, "average", average);
     let checkpoint = checkpoint(reader);
     Some(Recipe {
         version: version?,
@@ -78,8 +100,20 @@ fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
         train: train?,
         rate: rate?,
         update: update?,
+        target: target?,
+        mixup: mixup?,
+        cutmix: cutmix?,
+        distillation: distillation?,
+        average: average?,
         checkpoint: checkpoint?,
     })
+}
+
+fn filled_text(value: &Value) -> Result<String, Complaint> {
+    match reader::text(value)? {
+        text if text.trim().is_empty() => Err(Complaint::new("is empty", "")),
+        text => Ok(text),
+    }
 }
 
 fn version(reader: &mut Reader<'_>) -> Option<u32> {
@@ -173,18 +207,24 @@ fn preprocess(reader: &mut Reader<'_>) -> Option<Preprocess> {
     let flip = optional(reader, "preprocess.flip", |reader| {
         reader.number("preprocess.flip", |p| (0.0..=1.0).contains(&p), "from 0 to 1")
     });
+    let randaugment = optional(reader, "preprocess.randaugment", randaugment);
+    let jitter = optional(reader, "preprocess.jitter", jitter);
     let color = optional(reader, "preprocess.color", color);
     let pca_noise = optional(reader, "preprocess.pca_noise", |reader| {
         reader.number("preprocess.pca_noise", |deviation| deviation >= 0.0, "at least 0")
     });
     let normalize = normalize(reader);
+    let erasing = optional(reader, "preprocess.erasing", erasing);
     Some(Preprocess {
         size: size?,
         crop: crop?,
         flip: flip?,
+        randaugment: randaugment?,
+        jitter: jitter?,
         color: color?,
         pca_noise: pca_noise?,
         normalize: normalize?,
+        erasing: erasing?,
     })
 }
 
@@ -204,6 +244,33 @@ fn color(reader: &mut Reader<'_>) -> Option<Color> {
     let saturation = coefficient("preprocess.color.saturation");
     let brightness = coefficient("preprocess.color.brightness");
     Some(Color { hue: hue?, saturation: saturation?, brightness: brightness? })
+}
+
+fn jitter(reader: &mut Reader<'_>) -> Option<Jitter> {
+    let mut coefficient = |key| reader.range(key, |low, _| low >= 0.0, "at least 0");
+    let brightness = coefficient("preprocess.jitter.brightness");
+    let contrast = coefficient("preprocess.jitter.contrast");
+    let saturation = coefficient("preprocess.jitter.saturation");
+    Some(Jitter { brightness: brightness?, contrast: contrast?, saturation: saturation? })
+}
+
+fn randaugment(reader: &mut Reader<'_>) -> Option<RandAugment> {
+    let operations = reader.count("preprocess.randaugment.operations");
+    let key = "preprocess.randaugment.magnitude";
+    let magnitude = reader.number(key, |m| (0.0..=10.0).contains(&m), "from 0 to 10");
+    Some(RandAugment { operations: operations?, magnitude: magnitude? })
+}
+
+fn erasing(reader: &mut Reader<'_>) -> Option<Erasing> {
+    let key = "preprocess.erasing.probability";
+    let probability = reader.number(key, |p| (0.0..=1.0).contains(&p), "from 0 to 1");
+    let area = reader.range(
+        "preprocess.erasing.area",
+        |low, high| low > 0.0 && high < 1.0,
+        "more than 0 and less than 1",
+    );
+    let aspect = reader.range("preprocess.erasing.aspect", |low, _| low > 0.0, "more than 0");
+    Some(Erasing { probability: probability?, area: area?, aspect: aspect? })
 }
 
 fn normalize(reader: &mut Reader<'_>) -> Option<Normalize> {
@@ -228,8 +295,15 @@ fn validation(reader: &mut Reader<'_>) -> Option<Validation> {
 fn train(reader: &mut Reader<'_>) -> Option<Train> {
     let duration = reader.span("train.duration");
     let batch = reader.count("train.batch");
+    let accumulate =
+        optional(reader, "train.accumulate", |reader| reader.count("train.accumulate"));
     let evaluate_every = reader.span("train.evaluate_every");
-    Some(Train { duration: duration?, batch: batch?, evaluate_every: evaluate_every? })
+    Some(Train {
+        duration: duration?,
+        batch: batch?,
+        accumulate: accumulate?,
+        evaluate_every: evaluate_every?,
+    })
 }
 
 fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
@@ -239,18 +313,45 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
         Some(LinearScaling { reference_batch })
     });
     let warmup = optional(reader, "rate.warmup", |reader| {
-        Some(Warmup { duration: reader.span("rate.warmup.duration")? })
+        let duration = reader.span("rate.warmup.duration");
+        let first = or_papers(reader, "rate.warmup.first", RAMP_ENDS);
+        Some(Warmup { duration: duration?, first: first? })
     });
-    let decay = step_decay(reader);
+    let decay = decay(reader);
     Some(Rate { base: base?, linear_scaling: linear_scaling?, warmup: warmup?, decay: decay? })
 }
 
+/// A word that may be left out, for what the paper does.
+fn or_papers<T: Copy + Default>(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    words: Words<T>,
+) -> Option<T> {
+    if reader.has(key) { reader.choice(key, words) } else { Some(T::default()) }
+}
+
+/// The one way of decay that is given; that it is one is a rule between keys. All that are given are read.
+fn decay(reader: &mut Reader<'_>) -> Option<Decay> {
+    let step = reader.has("rate.decay.step").then(|| step_decay(reader));
+    let cosine = reader.has("rate.decay.cosine").then(|| {
+        Some(Decay::Cosine { last: or_papers(reader, "rate.decay.cosine.last", RAMP_ENDS)? })
+    });
+    let exponential = reader.has("rate.decay.exponential").then(|| exponential_decay(reader));
+    step.or(cosine).or(exponential).flatten()
+}
+
+fn exponential_decay(reader: &mut Reader<'_>) -> Option<Decay> {
+    let factor = decay_factor(reader, "rate.decay.exponential.factor");
+    let every = reader.span("rate.decay.exponential.every");
+    Some(Decay::Exponential { factor: factor?, every: every? })
+}
+
+fn decay_factor(reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
+    reader.number(key, |factor| factor > 0.0 && factor < 1.0, "more than 0 and less than 1")
+}
+
 fn step_decay(reader: &mut Reader<'_>) -> Option<Decay> {
-    let factor = reader.number(
-        "rate.decay.step.factor",
-        |factor| factor > 0.0 && factor < 1.0,
-        "more than 0 and less than 1",
-    );
+    let factor = decay_factor(reader, "rate.decay.step.factor");
     let at = decay_points(reader);
     Some(Decay::Step { factor: factor?, at: at? })
 }
@@ -280,7 +381,50 @@ fn update(reader: &mut Reader<'_>) -> Option<Update> {
     );
     let decay = reader.number("update.decay", |decay| decay >= 0.0, "at least 0");
     let decay_on = reader.choice("update.decay_on", DECAY_ON);
-    Some(Update { momentum: momentum?, decay: decay?, decay_on: decay_on? })
+    let clip = optional(reader, "update.clip", |reader| {
+        reader.number("update.clip", |norm| norm > 0.0, "more than 0")
+    });
+    Some(Update { momentum: momentum?, decay: decay?, decay_on: decay_on?, clip: clip? })
+}
+
+fn target(reader: &mut Reader<'_>) -> Option<Target> {
+    let smoothing = optional(reader, "target.smoothing", |reader| {
+        // The upper end depends on the number of classes.
+        let epsilon = reader.number(
+            "target.smoothing.epsilon",
+            |epsilon| (0.0..1.0).contains(&epsilon),
+            "at least 0 and at most (K - 1)/K for K classes",
+        );
+        let over = reader.choice("target.smoothing.over", SPREADS);
+        Some(Smoothing { epsilon: epsilon?, over: over? })
+    });
+    Some(Target { smoothing: smoothing? })
+}
+
+fn mixup(reader: &mut Reader<'_>) -> Option<Mixup> {
+    let alpha = alpha(reader, "mixup.alpha");
+    let pairing = reader.choice("mixup.pairing", PAIRINGS);
+    Some(Mixup { alpha: alpha?, pairing: pairing? })
+}
+
+/// Of a Beta distribution.
+fn alpha(reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
+    reader.number(key, |alpha| alpha > 0.0, "more than 0")
+}
+
+fn distillation(reader: &mut Reader<'_>) -> Option<Distillation> {
+    let teacher = reader.read("distillation.teacher", filled_text);
+    let temperature =
+        reader.number("distillation.temperature", |temperature| temperature > 0.0, "more than 0");
+    let weighting = reader.choice("distillation.weighting", WEIGHTINGS);
+    Some(Distillation { teacher: teacher?, temperature: temperature?, weighting: weighting? })
+}
+
+fn average(reader: &mut Reader<'_>) -> Option<Average> {
+    let key = "average.decay";
+    let decay =
+        reader.number(key, |decay| decay > 0.0 && decay < 1.0, "more than 0 and less than 1");
+    Some(Average { decay: decay? })
 }
 
 fn checkpoint(reader: &mut Reader<'_>) -> Option<Checkpoint> {

@@ -53,6 +53,11 @@ impl<'a> Reader<'a> {
         self.root.find(key).is_some()
     }
 
+    /// Where the value at `key` stands.
+    pub(crate) fn place(&self, key: &str) -> Option<Place> {
+        self.root.find(key).map(|node| node.place.clone())
+    }
+
     pub(crate) fn number(
         &mut self,
         key: &'static str,

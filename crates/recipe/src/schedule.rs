@@ -1,12 +1,10 @@
 //! A recipe's spans and rate as plain numbers, once the length of an epoch is known.
 
-use tricks::{linear_scaling, step_decay, warmup};
+use tricks::{cosine_decay, exponential_decay, linear_scaling, step_decay, warmup};
 
 use crate::check::{point_too_late, warmup_too_long};
 use crate::mistake::{Complaint, Mistake, RecipeErrors};
-use crate::reader::mistake;
-use crate::tree::Place;
-use crate::types::{Decay, DecayOn, Interval, Recipe, Span};
+use crate::types::{Decay, DecayOn, Interval, RampEnd, Recipe, Span};
 
 /// What happens at each step: a pure function of the step's number, so that a resumed run needs nothing else.
 ///
@@ -15,11 +13,19 @@ use crate::types::{Decay, DecayOn, Interval, Recipe, Span};
 pub struct Schedule {
     initial_rate: f64,
     warmup_steps: u64,
-    decay_factor: f64,
-    decay_points: Vec<u64>,
+    first: RampEnd,
+    decay: Fall,
     total_steps: u64,
     evaluate_every: f64,
     checkpoint_every: Option<f64>,
+}
+
+/// A [`Decay`] in steps.
+#[derive(Clone, Debug, PartialEq)]
+enum Fall {
+    Step { factor: f64, points: Vec<u64> },
+    Cosine { last: RampEnd },
+    Exponential { factor: f64, period: f64 },
 }
 
 impl Schedule {
@@ -32,12 +38,21 @@ impl Schedule {
         }
         let steps = |span: Span| span.steps(steps_per_epoch);
         let rate = &recipe.rate;
-        let Decay::Step { factor, at } = &rate.decay;
+        let decay = match &rate.decay {
+            Decay::Step { factor, at } => Fall::Step {
+                factor: *factor,
+                points: at.iter().map(|&point| steps(point)).collect(),
+            },
+            Decay::Cosine { last } => Fall::Cosine { last: *last },
+            Decay::Exponential { factor, every } => {
+                Fall::Exponential { factor: *factor, period: period(*every, steps_per_epoch) }
+            }
+        };
         Ok(Self {
             initial_rate: initial_rate(recipe),
             warmup_steps: rate.warmup.map_or(0, |warmup| steps(warmup.duration)),
-            decay_factor: *factor,
-            decay_points: at.iter().map(|&point| steps(point)).collect(),
+            first: rate.warmup.map_or(RampEnd::default(), |warmup| warmup.first),
+            decay,
             total_steps: steps(recipe.train.duration),
             evaluate_every: period(recipe.train.evaluate_every, steps_per_epoch),
             checkpoint_every: match recipe.checkpoint.every {
@@ -64,9 +79,22 @@ impl Schedule {
 
     /// The learning rate of a step.
     pub fn rate(&self, step: u64) -> f64 {
-        self.initial_rate
-            * warmup::factor(step, self.warmup_steps)
-            * step_decay::factor(step, &self.decay_points, self.decay_factor)
+        let warmup = match self.first {
+            RampEnd::OneStep => warmup::factor(step, self.warmup_steps),
+            RampEnd::Zero => warmup::factor_from_zero(step, self.warmup_steps),
+        };
+        // Cosine decay counts without the warm-up (§5.1).
+        let t = step.saturating_sub(self.warmup_steps);
+        let total = self.total_steps - self.warmup_steps;
+        let decay = match &self.decay {
+            Fall::Step { factor, points } => step_decay::factor(step, points, *factor),
+            Fall::Cosine { last: RampEnd::OneStep } => cosine_decay::factor(t, total),
+            Fall::Cosine { last: RampEnd::Zero } => cosine_decay::factor_to_zero(t, total),
+            Fall::Exponential { factor, period } => {
+                exponential_decay::factor(step, *period, *factor)
+            }
+        };
+        self.initial_rate * warmup * decay
     }
 
     /// Whether validation follows this step; it always follows the last.
@@ -117,10 +145,8 @@ fn falls_due(step: u64, period: f64) -> bool {
 
 fn mistakes(recipe: &Recipe, steps_per_epoch: u64) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    let mut complain = |key: &str, complaint| {
-        let source = format!("recipe '{}'", recipe.name);
-        mistakes.push(mistake(&source, key, &Place::Nowhere, complaint));
-    };
+    let mut complain =
+        |key: &str, complaint: Complaint| mistakes.push(complaint.about(recipe, key));
     let batch = recipe.train.batch;
     if steps_per_epoch == 0 {
         let message = format!("there are fewer training images than one batch of {batch}");
@@ -144,10 +170,11 @@ fn mistakes(recipe: &Recipe, steps_per_epoch: u64) -> Vec<Mistake> {
         let complaint = warmup_too_long(&in_steps(warmup.duration), &in_steps(run));
         complain("rate.warmup.duration", complaint);
     }
-    let Decay::Step { at, .. } = &recipe.rate.decay;
-    for &point in at.iter().filter(|&&point| mixed(point)) {
-        if point.steps(steps_per_epoch) >= total {
-            complain("rate.decay.step.at", point_too_late(&in_steps(point), &in_steps(run)));
+    if let Decay::Step { at, .. } = &recipe.rate.decay {
+        for &point in at.iter().filter(|&&point| mixed(point)) {
+            if point.steps(steps_per_epoch) >= total {
+                complain("rate.decay.step.at", point_too_late(&in_steps(point), &in_steps(run)));
+            }
         }
     }
     mistakes

@@ -53,6 +53,13 @@ pub(crate) static KEYS: &[Key] = &[
     value("preprocess.crop.area", "[0.08, 1.0]"),
     value("preprocess.crop.aspect", "[0.75, 1.3333333333333333]"),
     optional("preprocess.flip", "0.5"),
+    optional_table("preprocess.randaugment"),
+    value("preprocess.randaugment.operations", "2"),
+    value("preprocess.randaugment.magnitude", "9.0"),
+    optional_table("preprocess.jitter"),
+    value("preprocess.jitter.brightness", "[0.6, 1.4]"),
+    value("preprocess.jitter.contrast", "[0.6, 1.4]"),
+    value("preprocess.jitter.saturation", "[0.6, 1.4]"),
     optional_table("preprocess.color"),
     value("preprocess.color.hue", "[0.6, 1.4]"),
     value("preprocess.color.saturation", "[0.6, 1.4]"),
@@ -61,12 +68,17 @@ pub(crate) static KEYS: &[Key] = &[
     table("preprocess.normalize"),
     value("preprocess.normalize.mean", "[123.68, 116.779, 103.939]"),
     value("preprocess.normalize.std", "[58.393, 57.12, 57.375]"),
+    optional_table("preprocess.erasing"),
+    value("preprocess.erasing.probability", "0.25"),
+    value("preprocess.erasing.area", "[0.02, 0.4]"),
+    value("preprocess.erasing.aspect", "[0.3, 3.3333333333333335]"),
     table("validation"),
     value("validation.resize", "256"),
     value("validation.crop", "224"),
     table("train"),
     value("train.duration", r#""120 epochs""#),
     value("train.batch", "256"),
+    optional("train.accumulate", "4"),
     value("train.evaluate_every", r#""1 epoch""#),
     table("rate"),
     value("rate.base", "0.1"),
@@ -74,14 +86,36 @@ pub(crate) static KEYS: &[Key] = &[
     value("rate.linear_scaling.reference_batch", "256"),
     optional_table("rate.warmup"),
     value("rate.warmup.duration", r#""5 epochs""#),
+    optional("rate.warmup.first", r#""zero""#),
     table("rate.decay"),
-    table("rate.decay.step"),
+    optional_table("rate.decay.step"),
     value("rate.decay.step.factor", "0.1"),
     value("rate.decay.step.at", r#"["30 epochs", "60 epochs", "90 epochs"]"#),
+    optional_table("rate.decay.cosine"),
+    optional("rate.decay.cosine.last", r#""zero""#),
+    optional_table("rate.decay.exponential"),
+    value("rate.decay.exponential.factor", "0.94"),
+    value("rate.decay.exponential.every", r#""2 epochs""#),
     table("update"),
     value("update.momentum", "0.9"),
     value("update.decay", "1e-4"),
     value("update.decay_on", r#""weights""#),
+    optional("update.clip", "1.0"),
+    optional_table("target"),
+    optional_table("target.smoothing"),
+    value("target.smoothing.epsilon", "0.1"),
+    value("target.smoothing.over", r#""others""#),
+    optional_table("mixup"),
+    value("mixup.alpha", "0.2"),
+    value("mixup.pairing", r#""permutation""#),
+    optional_table("cutmix"),
+    value("cutmix.alpha", "1.0"),
+    optional_table("distillation"),
+    value("distillation.teacher", r#""runs/teacher""#),
+    value("distillation.temperature", "20.0"),
+    value("distillation.weighting", r#""sum""#),
+    optional_table("average"),
+    value("average.decay", "0.9999"),
     table("checkpoint"),
     value("checkpoint.every", r#""5 minutes""#),
     value("checkpoint.keep", "2"),
@@ -112,8 +146,16 @@ impl Key {
         match self.example {
             Some(example) => format!("{name} = {example}"),
             None => {
-                let inner: Vec<String> = children(self.path).map(Key::example).collect();
-                format!("{name} = {{ {} }}", inner.join(", "))
+                let mut inner: Vec<String> =
+                    children(self.path).filter(|key| !key.optional).map(Key::example).collect();
+                if inner.is_empty() {
+                    // A choice of tables: the first of them would do.
+                    inner.extend(children(self.path).find(|key| key.is_table()).map(Key::example));
+                }
+                match inner.is_empty() {
+                    true => format!("{name} = {{}}"),
+                    false => format!("{name} = {{ {} }}", inner.join(", ")),
+                }
             }
         }
     }

@@ -20,6 +20,19 @@ pub struct Recipe {
     pub train: Train,
     pub rate: Rate,
     pub update: Update,
+    /// §5.2
+    #[serde(skip_serializing_if = "Target::is_plain")]
+    pub target: Target,
+    /// §5.4
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<Mixup>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix: Option<Cutmix>,
+    /// §5.3
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     pub checkpoint: Checkpoint,
 }
 
@@ -87,7 +100,7 @@ pub enum Source {
     FashionMnist,
 }
 
-/// `[preprocess]`: the six steps of §2.1; step 1, decoding, has no parameter.
+/// `[preprocess]`: the six steps of §2.1, where step 1, decoding, has no parameter; and what practitioners add to them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Preprocess {
     /// Side of the square a training image becomes, pixels.
@@ -97,12 +110,21 @@ pub struct Preprocess {
     /// Probability of a horizontal flip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flip: Option<f64>,
+    /// After step 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub randaugment: Option<RandAugment>,
+    /// In the place of step 4, as the authors' code does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Jitter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub color: Option<Color>,
     /// Standard deviation of the PCA noise coefficients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pca_noise: Option<f64>,
     pub normalize: Normalize,
+    /// After step 6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasing: Option<Erasing>,
 }
 
 /// Step 2: a random rectangle, as shares of the image's area and as width / height.
@@ -118,6 +140,30 @@ pub struct Color {
     pub hue: [f64; 2],
     pub saturation: [f64; 2],
     pub brightness: [f64; 2],
+}
+
+/// Step 4 of the authors' code: brightness, contrast and saturation in a random order, on 8-bit pixels, with coefficients
+/// from these ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Jitter {
+    pub brightness: [f64; 2],
+    pub contrast: [f64; 2],
+    pub saturation: [f64; 2],
+}
+
+/// RandAugment (Cubuk et al. 2019): so many operations an image, each of this magnitude, 0 to 10.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RandAugment {
+    pub operations: usize,
+    pub magnitude: f64,
+}
+
+/// Random erasing (Zhong et al. 2017): a rectangle, as shares of the image's area and as height / width.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Erasing {
+    pub probability: f64,
+    pub area: [f64; 2],
+    pub aspect: [f64; 2],
 }
 
 /// Step 6: per channel, in levels of 0..=255.
@@ -139,6 +185,9 @@ pub struct Validation {
 pub struct Train {
     pub duration: Span,
     pub batch: usize,
+    /// Into how many equal parts a batch is cut, whose gradients are averaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accumulate: Option<usize>,
     pub evaluate_every: Span,
 }
 
@@ -164,6 +213,19 @@ pub struct LinearScaling {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Warmup {
     pub duration: Span,
+    /// The first rate: η/m in the paper, 0 in the authors' code.
+    pub first: RampEnd,
+}
+
+/// How near to zero a rate begins or ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RampEnd {
+    /// One step from it: the paper's formulas. What a recipe means that does not say.
+    #[default]
+    OneStep,
+    /// Zero itself: the authors' code.
+    Zero,
 }
 
 /// How the rate falls after the warm-up.
@@ -172,6 +234,10 @@ pub struct Warmup {
 pub enum Decay {
     /// §2.1: multiplied by `factor` at each point, counted from the start of the run.
     Step { factor: f64, at: Vec<Span> },
+    /// §5.1: half a cosine, from the end of the warm-up to the end of the run.
+    Cosine { last: RampEnd },
+    /// §5.1: multiplied by `factor` once every so often, counted from the start of the run.
+    Exponential { factor: f64, every: Span },
 }
 
 /// `[update]`: Nesterov accelerated gradient (§2.1) with coupled weight decay.
@@ -180,6 +246,9 @@ pub struct Update {
     pub momentum: f64,
     pub decay: f64,
     pub decay_on: DecayOn,
+    /// The greatest norm of the gradient, over all parameters together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
 }
 
 /// What weight decay acts on.
@@ -190,6 +259,86 @@ pub enum DecayOn {
     Everything,
     /// §3.1 *no bias decay*: the weights of convolutions and linear layers only.
     Weights,
+}
+
+/// `[target]`: what the network should answer, as a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Target {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothing: Option<Smoothing>,
+}
+
+impl Target {
+    /// All on the true class.
+    pub fn is_plain(&self) -> bool {
+        self.smoothing.is_none()
+    }
+}
+
+/// §5.2 label smoothing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Smoothing {
+    pub epsilon: f64,
+    pub over: Spread,
+}
+
+/// Which classes share ε.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// The wrong ones, ε/(K − 1) each: the paper.
+    Others,
+    /// All, ε/K each: the authors' code.
+    All,
+}
+
+/// `[mixup]` §5.4: λ is drawn from Beta(α, α).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Mixup {
+    pub alpha: f64,
+    pub pairing: Pairing,
+}
+
+/// Which images are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pairing {
+    /// Each with its partner in a permutation of the batch; a λ for each pair.
+    Permutation,
+    /// The batch with itself in reverse order; a λ for all of it: the authors' code.
+    Reversed,
+}
+
+/// `[cutmix]` (Yun et al. 2019): λ is drawn from Beta(α, α). Beside mixup, a coin decides for each batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cutmix {
+    pub alpha: f64,
+}
+
+/// `[distillation]` §5.3.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Distillation {
+    /// A run folder or a model folder.
+    pub teacher: String,
+    /// T: 20 in the paper.
+    pub temperature: f64,
+    pub weighting: Weighting,
+}
+
+/// How the two terms of the loss add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// Eq. 6.
+    Sum,
+    /// Half of it: the authors' code, whose hard weight is 0.5.
+    Half,
+}
+
+/// `[average]`: the exponential moving average of the weights, which evaluation and the stored model take.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Average {
+    pub decay: f64,
 }
 
 /// `[checkpoint]`.

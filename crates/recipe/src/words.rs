@@ -1,6 +1,6 @@
 //! The words a recipe uses for the choices of [`crate::types`].
 
-use crate::types::{DecayOn, Init, Source, Stem};
+use crate::types::{DecayOn, Init, Pairing, RampEnd, Source, Spread, Stem, Weighting};
 
 /// A closed list of words and what each stands for.
 pub(crate) type Words<T> = &'static [(&'static str, T)];
@@ -18,6 +18,17 @@ pub(crate) const SOURCES: Words<Source> =
 
 pub(crate) const DECAY_ON: Words<DecayOn> =
     &[("everything", DecayOn::Everything), ("weights", DecayOn::Weights)];
+
+pub(crate) const RAMP_ENDS: Words<RampEnd> =
+    &[("one-step", RampEnd::OneStep), ("zero", RampEnd::Zero)];
+
+pub(crate) const SPREADS: Words<Spread> = &[("others", Spread::Others), ("all", Spread::All)];
+
+pub(crate) const PAIRINGS: Words<Pairing> =
+    &[("permutation", Pairing::Permutation), ("reversed", Pairing::Reversed)];
+
+pub(crate) const WEIGHTINGS: Words<Weighting> =
+    &[("sum", Weighting::Sum), ("half", Weighting::Half)];
 
 /// The word for a value.
 pub(crate) fn word<T: PartialEq>(words: Words<T>, value: &T) -> &'static str {
@@ -41,5 +52,9 @@ mod tests {
         check(INITS);
         check(SOURCES);
         check(DECAY_ON);
+        check(RAMP_ENDS);
+        check(SPREADS);
+        check(PAIRINGS);
+        check(WEIGHTINGS);
     }
 }

@@ -1,7 +1,9 @@
 //! A recipe as TOML, complete and in a stable order, and the difference of two.
 
 use crate::types::*;
-use crate::words::{DECAY_ON, INITS, SOURCES, STEMS, word};
+use crate::words::{
+    DECAY_ON, INITS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS, WEIGHTINGS, word,
+};
 
 /// A value as TOML writes it, or the entries of a table.
 enum Written {
@@ -34,6 +36,9 @@ fn inline(value: &Written) -> String {
     match value {
         Plain(value) => value.clone(),
         Table(entries) => {
+            if entries.is_empty() {
+                return "{}".to_owned();
+            }
             let entries = entries.iter().map(|(key, value)| format!("{key} = {}", inline(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
@@ -60,6 +65,7 @@ fn leaves(recipe: &Recipe) -> Vec<(String, String)> {
     fn walk(path: &str, value: Written, leaves: &mut Vec<(String, String)>) {
         match value {
             Plain(value) => leaves.push((path.to_owned(), value)),
+            Table(entries) if entries.is_empty() => leaves.push((path.to_owned(), "{}".to_owned())),
             Table(entries) => {
                 for (key, value) in entries {
                     walk(&crate::schema::join(path, key), value, leaves);
@@ -81,12 +87,24 @@ fn entries(recipe: &Recipe) -> Entries {
         data,
         preprocess: preprocess_table,
         validation,
-        train,
+        train: train_table,
         rate: rate_table,
-        update,
+        update: update_table,
+        target,
+        mixup,
+        cutmix,
+        distillation,
+        average,
         checkpoint,
     } = recipe;
-    vec![
+    let tricks = [
+        ("target", target.smoothing.map(smoothing)),
+        ("mixup", mixup.map(mixing)),
+        ("cutmix", cutmix.map(|Cutmix { alpha }| Table(vec![("alpha", number(alpha))]))),
+        ("distillation", distillation.as_ref().map(distilling)),
+        ("average", average.map(|Average { decay }| Table(vec![("decay", number(decay))]))),
+    ];
+    let mut entries = vec![
         ("version", Plain(version.to_string())),
         ("name", text(name)),
         ("seed", Plain(seed.to_string())),
@@ -106,31 +124,55 @@ fn entries(recipe: &Recipe) -> Entries {
                 ("crop", Plain(validation.crop.to_string())),
             ]),
         ),
-        (
-            "train",
-            Table(vec![
-                ("duration", text(train.duration)),
-                ("batch", Plain(train.batch.to_string())),
-                ("evaluate_every", text(train.evaluate_every)),
-            ]),
-        ),
+        ("train", train(train_table)),
         ("rate", rate(rate_table)),
-        (
-            "update",
-            Table(vec![
-                ("momentum", number(update.momentum)),
-                ("decay", number(update.decay)),
-                ("decay_on", text(word(DECAY_ON, &update.decay_on))),
-            ]),
-        ),
-        (
-            "checkpoint",
-            Table(vec![
-                ("every", text(checkpoint.every)),
-                ("keep", Plain(checkpoint.keep.to_string())),
-            ]),
-        ),
-    ]
+        ("update", update(update_table)),
+    ];
+    entries.extend(tricks.into_iter().filter_map(|(name, table)| Some((name, table?))));
+    let Checkpoint { every, keep } = checkpoint;
+    let checkpoint = vec![("every", text(every)), ("keep", Plain(keep.to_string()))];
+    entries.push(("checkpoint", Table(checkpoint)));
+    entries
+}
+
+fn train(train: &Train) -> Written {
+    let Train { duration, batch, accumulate, evaluate_every } = train;
+    let mut entries = vec![("duration", text(duration)), ("batch", Plain(batch.to_string()))];
+    if let Some(parts) = accumulate {
+        entries.push(("accumulate", Plain(parts.to_string())));
+    }
+    entries.push(("evaluate_every", text(evaluate_every)));
+    Table(entries)
+}
+
+fn update(update: &Update) -> Written {
+    let Update { momentum, decay, decay_on, clip } = update;
+    let mut entries = vec![
+        ("momentum", number(*momentum)),
+        ("decay", number(*decay)),
+        ("decay_on", text(word(DECAY_ON, decay_on))),
+    ];
+    if let Some(norm) = clip {
+        entries.push(("clip", number(*norm)));
+    }
+    Table(entries)
+}
+
+fn smoothing(Smoothing { epsilon, over }: Smoothing) -> Written {
+    let smoothing = vec![("epsilon", number(epsilon)), ("over", text(word(SPREADS, &over)))];
+    Table(vec![("smoothing", Table(smoothing))])
+}
+
+fn mixing(Mixup { alpha, pairing }: Mixup) -> Written {
+    Table(vec![("alpha", number(alpha)), ("pairing", text(word(PAIRINGS, &pairing)))])
+}
+
+fn distilling(Distillation { teacher, temperature, weighting }: &Distillation) -> Written {
+    Table(vec![
+        ("teacher", text(teacher)),
+        ("temperature", number(*temperature)),
+        ("weighting", text(word(WEIGHTINGS, weighting))),
+    ])
 }
 
 fn network(network: &Network) -> Written {
@@ -153,13 +195,27 @@ fn network(network: &Network) -> Written {
 }
 
 fn preprocess(preprocess: &Preprocess) -> Written {
-    let Preprocess { size, crop, flip, color, pca_noise, normalize } = preprocess;
+    let Preprocess { size, crop, flip, randaugment, jitter, color, pca_noise, normalize, erasing } =
+        preprocess;
     let mut entries = vec![("size", Plain(size.to_string()))];
     if let Some(Crop { area, aspect }) = crop {
         entries.push(("crop", Table(vec![("area", numbers(area)), ("aspect", numbers(aspect))])));
     }
     if let Some(flip) = flip {
         entries.push(("flip", number(*flip)));
+    }
+    if let Some(RandAugment { operations, magnitude }) = randaugment {
+        let randaugment =
+            vec![("operations", Plain(operations.to_string())), ("magnitude", number(*magnitude))];
+        entries.push(("randaugment", Table(randaugment)));
+    }
+    if let Some(Jitter { brightness, contrast, saturation }) = jitter {
+        let jitter = vec![
+            ("brightness", numbers(brightness)),
+            ("contrast", numbers(contrast)),
+            ("saturation", numbers(saturation)),
+        ];
+        entries.push(("jitter", Table(jitter)));
     }
     if let Some(Color { hue, saturation, brightness }) = color {
         let color = vec![
@@ -174,6 +230,14 @@ fn preprocess(preprocess: &Preprocess) -> Written {
     }
     let Normalize { mean, std } = normalize;
     entries.push(("normalize", Table(vec![("mean", numbers(mean)), ("std", numbers(std))])));
+    if let Some(Erasing { probability, area, aspect }) = erasing {
+        let erasing = vec![
+            ("probability", number(*probability)),
+            ("area", numbers(area)),
+            ("aspect", numbers(aspect)),
+        ];
+        entries.push(("erasing", Table(erasing)));
+    }
     Table(entries)
 }
 
@@ -184,14 +248,31 @@ fn rate(rate: &Rate) -> Written {
         let scaling = vec![("reference_batch", Plain(reference_batch.to_string()))];
         entries.push(("linear_scaling", Table(scaling)));
     }
-    if let Some(Warmup { duration }) = warmup {
-        entries.push(("warmup", Table(vec![("duration", text(duration))])));
+    if let Some(Warmup { duration, first }) = warmup {
+        let mut warmup = vec![("duration", text(duration))];
+        warmup.extend(but_papers("first", *first));
+        entries.push(("warmup", Table(warmup)));
     }
-    let Decay::Step { factor, at } = decay;
-    let points = at.iter().map(|point| inline(&text(point))).collect::<Vec<_>>().join(", ");
-    let step = vec![("factor", number(*factor)), ("at", Plain(format!("[{points}]")))];
-    entries.push(("decay", Table(vec![("step", Table(step))])));
+    let decay = match decay {
+        Decay::Step { factor, at } => {
+            let points = at.iter().map(|point| inline(&text(point))).collect::<Vec<_>>().join(", ");
+            let step = vec![("factor", number(*factor)), ("at", Plain(format!("[{points}]")))];
+            ("step", Table(step))
+        }
+        Decay::Cosine { last } => {
+            ("cosine", Table(but_papers("last", *last).into_iter().collect()))
+        }
+        Decay::Exponential { factor, every } => {
+            ("exponential", Table(vec![("factor", number(*factor)), ("every", text(every))]))
+        }
+    };
+    entries.push(("decay", Table(vec![decay])));
     Table(entries)
+}
+
+/// Left out where it is what the paper does.
+fn but_papers(key: &'static str, end: RampEnd) -> Option<(&'static str, Written)> {
+    (end != RampEnd::default()).then(|| (key, text(word(RAMP_ENDS, &end))))
 }
 
 /// Text in quotes, escaped as TOML asks.

@@ -10,8 +10,8 @@
 //!
 //! Seam: schedule, a factor on the rate. Recipe key: `rate.warmup`.
 //!
-//! The paper counts batches from 1 and this program counts steps from 0, so the first step trains at η/m (not at
-//! 0, as the authors' code does) and step m − 1 is the first at η.
+//! The paper counts batches from 1 and this program counts steps from 0, so the first step trains at η/m and step
+//! m − 1 is the first at η. The authors' code starts at 0; see [`factor_from_zero`], and `first = "zero"` in a recipe.
 //!
 //! On by default in `efficient` (5 epochs), `quickstart` and the `resnet18d-*` recipes (1 epoch); off in
 //! `baseline`. Table 4.
@@ -21,9 +21,14 @@ pub fn factor(step: u64, warmup_steps: u64) -> f64 {
     if step < warmup_steps { (step + 1) as f64 / warmup_steps as f64 } else { 1.0 }
 }
 
+/// The same, rising from 0 as in the authors' code: step m is the first at η.
+pub fn factor_from_zero(step: u64, warmup_steps: u64) -> f64 {
+    if step < warmup_steps { step as f64 / warmup_steps as f64 } else { 1.0 }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::factor;
+    use super::{factor, factor_from_zero};
 
     #[test]
     fn batch_i_of_m_trains_at_i_over_m() {
@@ -41,6 +46,24 @@ mod tests {
         for (step, warmup_steps, expected) in cases {
             assert_eq!(factor(step, warmup_steps), expected, "step {step} of {warmup_steps}");
         }
+    }
+
+    /// Iteration 49 of the authors' log: 0.4 · 49/6255, printed as 0.003133.
+    #[test]
+    fn the_authors_start_at_zero() {
+        let cases = [
+            (0, 4, 0.0),
+            (1, 4, 0.25),
+            (3, 4, 0.75),
+            (4, 4, 1.0),
+            (0, 0, 1.0),
+            (49, 6255, 0.007_833_733),
+        ];
+        for (step, warmup_steps, expected) in cases {
+            let found = factor_from_zero(step, warmup_steps);
+            assert!((found - expected).abs() < 1e-9, "step {step} of {warmup_steps}: {found}");
+        }
+        assert_eq!(format!("{:.6}", 0.4 * factor_from_zero(49, 6255)), "0.003133");
     }
 
     #[test]

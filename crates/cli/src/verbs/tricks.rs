@@ -1,4 +1,4 @@
-//! `trickbag tricks`: what the paper's tricks are and where they act.
+//! `trickbag tricks`: what each trick is and where it acts.
 
 use anyhow::Result;
 use serde_json::json;

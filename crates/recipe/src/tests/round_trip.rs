@@ -41,6 +41,17 @@ fn the_table_of_tricks_tells_where_each_is_on() {
                 recipe.network.model.ends_with(['c', 'd']) && recipe.network.stem == Stem::Imagenet
             }
             "ResNet-D" => recipe.network.model.ends_with('d'),
+            "cosine learning rate decay" => matches!(recipe.rate.decay, Decay::Cosine { .. }),
+            "exponential decay" => matches!(recipe.rate.decay, Decay::Exponential { .. }),
+            "label smoothing" => recipe.target.smoothing.is_some(),
+            "knowledge distillation" => recipe.distillation.is_some(),
+            "mixup" => recipe.mixup.is_some(),
+            "CutMix" => recipe.cutmix.is_some(),
+            "RandAugment" => recipe.preprocess.randaugment.is_some(),
+            "random erasing" => recipe.preprocess.erasing.is_some(),
+            "gradient accumulation" => recipe.train.accumulate.is_some(),
+            "gradient clipping" => recipe.update.clip.is_some(),
+            "exponential moving average" => recipe.average.is_some(),
             other => panic!("say here how a recipe has {other} on"),
         };
         let on: Vec<&str> =
@@ -84,6 +95,7 @@ fn json_has_the_same_words() {
     assert_eq!(json["checkpoint"]["every"], "10 minutes");
     assert_eq!(json["network"]["stem"], "imagenet");
     assert_eq!(json["rate"]["decay"]["step"]["at"][1], "60 epochs");
+    assert!(json.get("target").is_none() && json.get("mixup").is_none());
 }
 
 fn positive() -> impl Strategy<Value = f64> {
@@ -113,6 +125,9 @@ fn interval() -> impl Strategy<Value = Interval> {
 prop_compose! {
     fn preprocess()(
         size in 1..64usize,
+        randaugment in proptest::option::of((1..20usize, 0.0..=10.0f64)),
+        erasing in proptest::option::of((0.0..=1.0f64, range(1e-6, 0.99), range(1e-6, 10.0))),
+        jitter in any::<bool>(),
         crop in proptest::option::of((range(1e-6, 1.0), range(1e-6, 10.0))),
         flip in proptest::option::of(0.0..=1.0f64),
         color in proptest::option::of((range(0.0, 2.0), range(0.0, 2.0), range(0.0, 2.0))),
@@ -120,13 +135,26 @@ prop_compose! {
         mean in [-1e3..1e3f64, -1e3..1e3f64, -1e3..1e3f64],
         std in [positive(), positive(), positive()],
     ) -> Preprocess {
+        let color = color.map(|(hue, saturation, brightness)| Color { hue, saturation, brightness });
+        let Color { hue, saturation, brightness } = color.unwrap_or(Color {
+            hue: [0.5, 1.5],
+            saturation: [0.25, 2.0],
+            brightness: [1.0, 1.0],
+        });
+        let colored = color.filter(|_| !jitter);
+        let jitter = jitter.then_some(Jitter { brightness, contrast: hue, saturation });
         Preprocess {
             size,
             crop: crop.map(|(area, aspect)| Crop { area, aspect }),
             flip,
-            color: color.map(|(hue, saturation, brightness)| Color { hue, saturation, brightness }),
+            randaugment: randaugment
+                .map(|(operations, magnitude)| RandAugment { operations, magnitude }),
+            jitter,
+            color: colored,
             pca_noise,
             normalize: Normalize { mean, std },
+            erasing: erasing
+                .map(|(probability, area, aspect)| Erasing { probability, area, aspect }),
         }
     }
 }
@@ -138,6 +166,9 @@ prop_compose! {
         share in proptest::option::of(0.01..1.0f64),
         factor in 1e-6..0.999f64,
         points in proptest::collection::btree_set(1..1000u64, 0..5),
+        zero in any::<bool>(),
+        way in 0..3usize,
+        every in span(),
     ) -> Rate {
         let part = |share: f64| match run {
             Span::Epochs(epochs) => Span::Epochs(epochs * share),
@@ -148,11 +179,16 @@ prop_compose! {
             Span::Epochs(_) => Span::Steps(point),
             Span::Steps(_) => Span::Epochs(point as f64 / 7.0),
         };
+        let end = if zero { RampEnd::Zero } else { RampEnd::OneStep };
         Rate {
             base,
             linear_scaling: reference_batch.map(|reference_batch| LinearScaling { reference_batch }),
-            warmup: share.map(|share| Warmup { duration: part(share) }),
-            decay: Decay::Step { factor, at: points.into_iter().map(point).collect() },
+            warmup: share.map(|share| Warmup { duration: part(share), first: end }),
+            decay: match way {
+                0 => Decay::Step { factor, at: points.into_iter().map(point).collect() },
+                1 => Decay::Cosine { last: end },
+                _ => Decay::Exponential { factor, every },
+            },
         }
     }
 }
@@ -164,6 +200,38 @@ prop_compose! {
         half in 1..99usize,
     ) -> Shape {
         Shape { blocks, channels, stem_channels: 2 * half }
+    }
+}
+
+/// What may stand between `[update]` and `[checkpoint]`.
+type Refinements =
+    (Target, Option<Mixup>, Option<Cutmix>, Option<Distillation>, Option<Average>, Option<f64>);
+
+prop_compose! {
+    fn refinements()(
+        smoothing in proptest::option::of((0.0..1.0f64, any::<bool>())),
+        mixup in proptest::option::of((positive(), any::<bool>())),
+        cutmix in proptest::option::of(positive()),
+        distillation in proptest::option::of(("[a-z\"\\\\/ ]{0,9}x", positive(), any::<bool>())),
+        average in proptest::option::of(1e-6..0.999_999f64),
+        clip in proptest::option::of(positive()),
+    ) -> Refinements {
+        let smoothing = smoothing.map(|(epsilon, all)| Smoothing {
+            epsilon,
+            over: if all { Spread::All } else { Spread::Others },
+        });
+        let mixup = mixup.map(|(alpha, reversed)| Mixup {
+            alpha,
+            pairing: if reversed { Pairing::Reversed } else { Pairing::Permutation },
+        });
+        let distillation = distillation.map(|(teacher, temperature, half)| Distillation {
+            teacher,
+            temperature,
+            weighting: if half { Weighting::Half } else { Weighting::Sum },
+        });
+        let cutmix = cutmix.map(|alpha| Cutmix { alpha });
+        let average = average.map(|decay| Average { decay });
+        (Target { smoothing }, mixup, cutmix, distillation, average, clip)
     }
 }
 
@@ -180,7 +248,8 @@ prop_compose! {
         preprocess in preprocess(),
         rate in rate(run),
         (crop, margin) in (1..999usize, 0..999usize),
-        (batch, keep) in (1..9999usize, 1..99usize),
+        (part, parts, keep) in (1..999usize, proptest::option::of(1..9usize), 1..99usize),
+        (target, mixup, cutmix, distillation, average, clip) in refinements(),
         (evaluate_every, every) in (span(), interval()),
         (momentum, decay) in (0.0..0.999f64, 0.0..1.0f64),
         decay_on in proptest::sample::select(vec![DecayOn::Everything, DecayOn::Weights]),
@@ -194,9 +263,19 @@ prop_compose! {
             data: Data { source, split },
             preprocess,
             validation: Validation { resize: crop + margin, crop },
-            train: Train { duration: run, batch, evaluate_every },
+            train: Train {
+                duration: run,
+                batch: part * parts.unwrap_or(1),
+                accumulate: parts,
+                evaluate_every,
+            },
             rate,
-            update: Update { momentum, decay, decay_on },
+            update: Update { momentum, decay, decay_on, clip },
+            target,
+            mixup,
+            cutmix,
+            distillation,
+            average,
             checkpoint: Checkpoint { every, keep },
         }
     }

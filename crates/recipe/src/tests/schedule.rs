@@ -1,7 +1,7 @@
 //! The rate and the events of a run, step by step.
 
-use super::{read, read_with};
-use crate::{DecayOn, Schedule, Span};
+use super::{models, read, read_with};
+use crate::{DecayOn, Schedule, Span, check_classes, parse_with_edits};
 use tricks::Role;
 
 fn close(found: f64, expected: f64) -> bool {
@@ -41,6 +41,38 @@ fn the_efficient_recipe_warms_up_to_the_scaled_rate() {
         (30 * 1251, 0.04),
     ];
     for (step, expected) in cases {
+        assert!(close(schedule.rate(step), expected), "step {step}: {}", schedule.rate(step));
+    }
+}
+
+/// §5.1: T leaves the warm-up out.
+#[test]
+fn the_cosine_falls_from_the_end_of_the_warm_up_to_the_end_of_the_run() {
+    // 5 epochs of 10 steps warm up, 115 follow.
+    let with = |edits: &[&str]| Schedule::new(&read_with("efficient", edits).unwrap(), 10).unwrap();
+    let papers = with(&["rate.decay={ cosine = {} }"]);
+    let authors = with(&["rate.decay={ cosine = { last = \"zero\" } }", "rate.warmup.first=zero"]);
+    let cases = [
+        (0, 0.4 / 50.0, 0.0),
+        (25, 0.4 * 26.0 / 50.0, 0.2),
+        (49, 0.4, 0.4 * 49.0 / 50.0),
+        (50, 0.4, 0.4),
+        (625, 0.2, 0.199_726_580_36),
+        (1199, 7.462_7e-7, 0.0),
+    ];
+    for (step, paper, author) in cases {
+        let (a, b) = (papers.rate(step), authors.rate(step));
+        assert!((a - paper).abs() < 1e-9, "step {step}: {a}");
+        assert!((b - author).abs() < 1e-9, "step {step}, the authors': {b}");
+    }
+    assert_eq!((authors.rate(0), authors.rate(1199)), (0.0, 0.0));
+}
+
+#[test]
+fn the_exponential_falls_every_two_epochs() {
+    let edits = ["rate.decay={ exponential = { factor = 0.94, every = \"2 epochs\" } }"];
+    let schedule = Schedule::new(&read_with("baseline", &edits).unwrap(), 100).unwrap();
+    for (step, expected) in [(0, 0.1), (199, 0.1), (200, 0.094), (399, 0.094), (400, 0.088_36)] {
         assert!(close(schedule.rate(step), expected), "step {step}: {}", schedule.rate(step));
     }
 }
@@ -105,6 +137,37 @@ fn what_only_the_length_of_an_epoch_shows_is_refused() {
         let expected: Vec<&str> = expected.lines().map(str::trim).collect();
         assert_eq!(errors.lines().collect::<Vec<_>>(), expected);
     }
+}
+
+#[test]
+fn what_only_the_number_of_classes_shows_is_refused() {
+    let edits = ["target.smoothing={ epsilon = 0.95, over = \"others\" }"];
+    let recipe = read_with("baseline", &edits).unwrap();
+    assert_eq!(check_classes(&recipe, 20), []);
+    let mistakes: Vec<String> =
+        check_classes(&recipe, 10).iter().map(ToString::to_string).collect();
+    let expected = "recipe 'baseline': target.smoothing.epsilon: 0.95 is out of range for 10 classes; epsilon is at most (K - 1)/K, here 0.9000";
+    assert_eq!(mistakes, [expected]);
+}
+
+/// The recipe no longer knows its lines; its text does.
+#[test]
+fn what_only_the_data_show_finds_its_line() {
+    let text = crate::builtin("efficient").unwrap();
+    let edits = ["train.duration=100 steps".to_owned()];
+    let recipe = parse_with_edits(text, "e.toml", &edits, &models()).unwrap();
+    let errors =
+        Schedule::new(&recipe, 25).unwrap_err().located(text, "e.toml", &edits).to_string();
+    let line = |word: &str| text.lines().position(|line| line.starts_with(word)).unwrap() + 1;
+    let (warmup, points) = (line("warmup"), line("decay = { step"));
+    let starts = [
+        format!("e.toml:{warmup}: rate.warmup.duration: a warm-up of 5 epochs (125 steps)"),
+        format!("e.toml:{points}: rate.decay.step.at: the rate cannot fall at 30 epochs"),
+    ];
+    for (error, start) in errors.lines().zip(&starts) {
+        assert!(error.starts_with(start), "{error}");
+    }
+    assert_eq!(errors.lines().count(), 4, "{errors}");
 }
 
 #[test]
