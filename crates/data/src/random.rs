@@ -24,6 +24,8 @@ pub enum Stream {
     Dropout = 6,
     /// CutMix: partners, λ and boxes; index: the step.
     Cutmix = 7,
+    /// Mixup or CutMix, where both are on; index: the step.
+    Coin = 8,
 }
 
 /// The generator at a position. Its key is the four numbers, little-endian.

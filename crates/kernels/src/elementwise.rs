@@ -1,4 +1,4 @@
-//! Element-wise operations: a + b, a += b, max(x, 0), min(x, ceiling) and their gradients.
+//! Element-wise operations: a + b, a += b, a y + b x, max(x, 0), min(x, ceiling) and their gradients; and Σ x².
 
 use crate::check;
 use crate::isa::Isa;
@@ -39,6 +39,43 @@ pub fn add_assign(a: &mut [f32], b: &[f32]) {
             }
         });
     });
+}
+
+/// `y = a y + b x`.
+#[track_caller]
+pub fn blend(a: f32, y: &mut [f32], b: f32, x: &[f32]) {
+    check::length("blend", "x", x.len(), y.len());
+    let isa = Isa::current();
+    parallel::chunks(y, ELEMENTS, |index, part| {
+        let x = &x[index * ELEMENTS..][..part.len()];
+        isa.run(|| {
+            for (y, &x) in part.iter_mut().zip(x) {
+                *y = a * *y + b * x;
+            }
+        });
+    });
+}
+
+/// Σ x², in 64 bits.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    let isa = Isa::current();
+    let mut partials = vec![0.0; x.len().div_ceil(ELEMENTS)];
+    parallel::chunks(&mut partials, 1, |index, partial| {
+        let x = &x[index * ELEMENTS..x.len().min((index + 1) * ELEMENTS)];
+        // Eight sums side by side: one alone would wait for each addition.
+        let (eights, rest) = x.as_chunks::<8>();
+        let mut sums = [0.0f64; 8];
+        isa.run(|| {
+            for x in eights {
+                for (sum, &x) in sums.iter_mut().zip(x) {
+                    *sum += f64::from(x) * f64::from(x);
+                }
+            }
+        });
+        let rest = rest.iter().map(|&x| f64::from(x) * f64::from(x));
+        partial[0] = sums.into_iter().chain(rest).sum();
+    });
+    partials.iter().sum()
 }
 
 /// `y = max(x, 0)`; what is not a number stays so.

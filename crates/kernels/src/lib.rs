@@ -52,7 +52,9 @@ pub use conv2d::{
     conv2d_weight_grad,
 };
 pub use dropout::{Dropout, dropout};
-pub use elementwise::{add, add_assign, at_most, at_most_backward, relu, relu_backward};
+pub use elementwise::{
+    add, add_assign, at_most, at_most_backward, blend, relu, relu_backward, sum_of_squares,
+};
 pub use excite::{Excite, ExciteGradients, ExciteSaved, excite_backward, excite_forward};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};

@@ -3,6 +3,7 @@
 //! Only this crate names Burn's backends. Above it a tensor is `Tensor<D>` and train or evaluate is an argument.
 
 mod folded;
+mod gradients;
 mod init;
 mod layer;
 mod nag;
@@ -12,6 +13,7 @@ mod statistics;
 
 pub use burn::tensor::{Device, Tensor, TensorData};
 pub use folded::Folded;
+pub use gradients::Gradients;
 pub use init::Init;
 pub use kernels::{Activation, Conv2d, Nag};
 pub use layer::{

@@ -5,6 +5,7 @@
 //! hand-written backward, and the function that layers call.
 
 mod batch_norm;
+mod blend;
 mod concat;
 mod conv2d;
 mod conv2d_bias;
@@ -20,6 +21,7 @@ mod tests;
 mod unary;
 
 pub use batch_norm::{Affine, batch_norm_eval, batch_norm_train};
+pub(crate) use blend::{blend, sum_of_squares};
 pub use concat::concat;
 pub use conv2d::{ConvOptions, conv2d};
 pub use conv2d_bias::conv2d_bias;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use tricks::Role;
 
+use crate::ops::blend;
+
 /// What a layer declares of a parameter before it has a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
@@ -73,6 +75,17 @@ impl Parameters {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
         self.list.iter_mut()
+    }
+
+    /// Moves every value towards another's: `keep` of it stays.
+    #[track_caller]
+    pub fn average(&mut self, keep: f32, other: &Parameters) {
+        assert_eq!(self.list.len(), other.list.len(), "average: parameters of two networks");
+        for (own, other) in self.list.iter_mut().zip(&other.list) {
+            let hole = Tensor::empty([0], &own.value.device());
+            let value = std::mem::replace(&mut own.value, hole);
+            own.value = blend(keep, value, 1.0 - keep, &other.value);
+        }
     }
 
     /// How many learnable numbers there are.

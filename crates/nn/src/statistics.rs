@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::ops::blend;
+
 /// Weight of the new value in a running statistic (PyTorch's `momentum`, which the authors' 0.9 is the rest of).
 const NEW: f32 = 0.1;
 
@@ -43,6 +45,16 @@ impl Statistics {
     /// By name, in the names' order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Tensor<1>; 2])> {
         self.table.iter().map(|(name, statistics)| (name.as_str(), statistics))
+    }
+
+    /// Moves every statistic towards another's: `keep` of it stays.
+    #[track_caller]
+    pub fn average(&mut self, keep: f32, other: &Statistics) {
+        for (name, [mean, variance]) in &mut self.table {
+            let [other_mean, other_variance] = other.get(name);
+            *mean = blend(keep, mean.clone(), 1.0 - keep, &other_mean);
+            *variance = blend(keep, variance.clone(), 1.0 - keep, &other_variance);
+        }
     }
 
     /// Moves a tenth of the way to the statistics of a batch of `rows` values per channel. The running variance is

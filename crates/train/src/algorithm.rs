@@ -1,5 +1,7 @@
 //! Algorithm 1: train a neural network with mini-batch stochastic gradient descent.
 
+use nn::Gradients;
+
 use crate::error::TrainError;
 use crate::run::Run;
 use crate::signal;
@@ -21,20 +23,21 @@ pub fn train<T: Task>(
     run: &mut Run,
 ) -> Result<Ending, TrainError> {
     while state.step < run.schedule().total_steps() {
-        let batch = task.batch()?; // X, y ← preprocess(b random images)
-        let leaves = state.model.parameters.tracked();
-        let loss = task.loss(&mut state.model, &leaves, batch); // z ← forward(net, X); ℓ ← loss(z, y)
-        let loss_value = run.finite(loss.clone().into_scalar(), state.step)?;
-        let gradients = leaves.gradients(loss); // grad ← backward(ℓ)
+        let batch = task.batch()?; // X, y ← preprocess(b random images), in equal parts
+        let mut gradients = Gradients::default();
+        for part in batch {
+            let leaves = state.model.parameters.tracked();
+            let loss = task.loss(&mut state.model, &leaves, part); // z ← forward(net, X); ℓ ← loss(z, y)
+            gradients.add(leaves, loss); // grad ← backward(ℓ)
+        }
+        let loss = run.finite(gradients.loss(), state.step)?;
         let rate = run.schedule().rate(state.step);
-        let hyper = |role| run.nag(role, rate);
-        state.velocity.update(&mut state.model.parameters, gradients, hyper); // update(net, grad)
-        let evaluate = run.schedule().evaluate_at(state.step);
-        state.step += 1;
+        state.update(run.clipped(gradients), |role| run.nag(role, rate)); // update(net, grad)
+        let evaluate = run.schedule().evaluate_at(state.step - 1);
 
-        run.record_step(state, loss_value, rate, task.waited())?;
+        run.record_step(state, loss, rate, task.waited())?;
         if evaluate {
-            let evaluation = task.evaluate(&mut state.model)?;
+            let evaluation = task.evaluate(state.evaluated())?;
             run.record_evaluation(state, evaluation)?;
         }
         let stop = signal::stop_requested();

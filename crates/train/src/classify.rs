@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use data::{Batch, Dataset, Stream, TrainLoader, ValidationLoader, random};
+use data::{Batch, Dataset, TrainLoader, ValidationLoader};
 use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
-use recipe::{Normalize, Validation};
+use recipe::{Normalize, Recipe, Validation};
 use zoo::Model;
 
 use crate::error::TrainError;
+use crate::examples::{self, Examples, Position};
 use crate::plan::Plan;
 use crate::task::{Evaluation, Task};
+use crate::teacher::Teacher;
 
 /// Images of a validation batch, whatever the recipe's: the same model then gives the same bits in `train` and `eval`.
 const VALIDATION_BATCH: usize = 50;
@@ -20,14 +22,14 @@ const AUXILIARY_SHARE: f32 = 0.4;
 
 /// The classification of a plan's images.
 pub struct Classify {
+    recipe: Recipe,
     dataset: Arc<Dataset>,
-    validation: Validation,
-    normalize: Normalize,
+    steps_per_epoch: u64,
+    /// The step of the next batch.
+    step: u64,
+    teacher: Option<Teacher>,
     loader: TrainLoader,
     loader_threads: usize,
-    seed: u64,
-    /// Of the next batch.
-    step: u64,
 }
 
 impl Classify {
@@ -41,34 +43,39 @@ impl Classify {
             step,
             loader_threads,
         )?;
+        let teacher = plan.recipe.distillation.as_ref();
         Ok(Classify {
+            recipe: plan.recipe.clone(),
             dataset: plan.dataset.clone(),
-            validation: plan.recipe.validation,
-            normalize: plan.recipe.preprocess.normalize,
+            steps_per_epoch: plan.steps_per_epoch,
+            step,
+            teacher: teacher.map(|recipe| Teacher::load(recipe, &nn::cpu())).transpose()?,
             loader,
             loader_threads,
-            seed: plan.recipe.seed,
-            step,
         })
     }
 }
 
 impl Task for Classify {
-    type Batch = Batch;
+    type Part = Examples;
 
-    fn batch(&mut self) -> Result<Batch, TrainError> {
+    fn batch(&mut self) -> Result<Vec<Examples>, TrainError> {
+        let batch = self.loader.next()?;
+        let position = Position { epoch: self.step / self.steps_per_epoch, step: self.step };
         self.step += 1;
-        Ok(self.loader.next()?)
+        Ok(examples::examples(&self.recipe, self.dataset.classes.len(), position, batch))
     }
 
-    fn loss(&self, model: &mut Model, leaves: &Leaves, batch: Batch) -> Tensor<1> {
-        let target = one_hot(&batch.labels, model.network.classes());
-        let p = Tensor::from_data(target, &model.device);
-        let x = Tensor::from_data(images(batch), &model.device);
-        let noise = random::bits(&mut data::at(self.seed, Stream::Dropout, 0, self.step - 1));
-        let mut pass = Pass { mode: Mode::Train, leaves, statistics: &mut model.statistics, noise };
-        let (z, auxiliary) = model.network.forward_both(&mut pass, x);
-        let loss = cross_entropy(z, p.clone());
+    fn loss(&self, model: &mut Model, leaves: &Leaves, part: Examples) -> Tensor<1> {
+        let p = Tensor::from_data(part.targets, &model.device);
+        let x: Tensor<4> = Tensor::from_data(part.images, &model.device);
+        let (statistics, noise) = (&mut model.statistics, part.noise);
+        let mut pass = Pass { mode: Mode::Train, leaves, statistics, noise };
+        let (z, auxiliary) = model.network.forward_both(&mut pass, x.clone());
+        let loss = match &self.teacher {
+            Some(teacher) => teacher.loss(z, p.clone(), x),
+            None => cross_entropy(z, p.clone()),
+        };
         match auxiliary {
             Some(z) => loss + cross_entropy(z, p) * AUXILIARY_SHARE,
             None => loss,
@@ -76,7 +83,8 @@ impl Task for Classify {
     }
 
     fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError> {
-        evaluate(model, &self.dataset, self.validation, self.normalize, self.loader_threads)
+        let (validation, normalize) = (self.recipe.validation, self.recipe.preprocess.normalize);
+        evaluate(model, &self.dataset, validation, normalize, self.loader_threads)
     }
 
     fn waited(&self) -> Duration {
@@ -122,15 +130,6 @@ fn images(batch: Batch) -> TensorData {
     let n = batch.labels.len();
     let side = (batch.images.len() / (3 * n)).isqrt();
     TensorData::new(batch.images, [n, side, side, 3])
-}
-
-/// The distributions `[n, classes]` that put everything on the true class.
-fn one_hot(labels: &[u32], classes: usize) -> TensorData {
-    let mut target = vec![0.0f32; labels.len() * classes];
-    for (row, &label) in target.chunks_exact_mut(classes).zip(labels) {
-        row[label as usize] = 1.0;
-    }
-    TensorData::new(target, [labels.len(), classes])
 }
 
 /// Logits by image.

@@ -6,6 +6,7 @@ pub mod classify;
 mod clock;
 pub mod durable;
 mod error;
+mod examples;
 pub mod log;
 pub mod model_folder;
 pub mod plan;
@@ -14,6 +15,7 @@ pub mod run;
 pub mod signal;
 pub mod state;
 mod task;
+mod teacher;
 
 pub use algorithm::{Ending, train};
 pub use error::TrainError;

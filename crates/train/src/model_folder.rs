@@ -61,6 +61,37 @@ impl Card {
     }
 }
 
+impl Card {
+    /// How these classes differ from the model's, by name where the model knows names.
+    pub fn difference(&self, classes: &[String]) -> Option<String> {
+        let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));
+        let same = match anonymous {
+            true => self.classes.len() == classes.len(),
+            false => self.classes == classes,
+        };
+        if same {
+            return None;
+        }
+        let only = |ours: &[String], theirs: &[String]| {
+            let extra: Vec<&str> =
+                ours.iter().filter(|name| !theirs.contains(name)).map(String::as_str).collect();
+            if extra.is_empty() { "none".to_owned() } else { extra.join(", ") }
+        };
+        Some(format!(
+            "the data's {} classes are not the model's {}; only in the data: {}; only in the model: {}",
+            classes.len(),
+            self.classes.len(),
+            only(classes, &self.classes),
+            only(&self.classes, classes),
+        ))
+    }
+}
+
+/// The name of a class that has none.
+fn unnamed(class: usize) -> String {
+    format!("class {class}")
+}
+
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 const COUNTER: &str = "num_batches_tracked";
@@ -156,12 +187,17 @@ fn config(network: &Network, card: &Card) -> Value {
     })
 }
 
+/// What a model folder tells, or a run folder that holds one: the network's name and the card.
+pub fn read_card(path: &Path) -> Result<(String, Card), TrainError> {
+    let file = locate(path)?.join(CONFIG);
+    let config = read_config(&file)?;
+    parse_config(&config).map_err(|problem| TrainError::ModelFolder { path: file, problem })
+}
+
 /// Opens a model folder, or a run folder that holds one.
 pub fn read(path: &Path, device: &Device) -> Result<(Model, Card), TrainError> {
     let folder = locate(path)?;
-    let config = read_config(&folder.join(CONFIG))?;
-    let (name, card) = parse_config(&config)
-        .map_err(|problem| TrainError::ModelFolder { path: folder.join(CONFIG), problem })?;
+    let (name, card) = read_card(&folder)?;
     let network = zoo::network(&name, &card.options)?;
     let file = folder.join(WEIGHTS);
     let broken = |problem| TrainError::ModelFolder { path: file.clone(), problem };
@@ -218,11 +254,7 @@ fn parse_config(config: &Value) -> Result<(String, Card), String> {
     let names = config["label_names"].as_array().cloned().unwrap_or_default();
     let names: Vec<String> = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let card = Card {
-        classes: if names.len() == classes {
-            names
-        } else {
-            (0..classes).map(|class| format!("class {class}")).collect()
-        },
+        classes: if names.len() == classes { names } else { (0..classes).map(unnamed).collect() },
         validation: parse_validation(config)?,
         normalize: Normalize { mean: three("mean", 255.0)?, std: three("std", 255.0)? },
         options: parse_options(own, classes)?,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use data::{Dataset, TrainLoader};
 use nn::Part;
-use recipe::{Recipe, Schedule, Source};
+use recipe::{Recipe, RecipeErrors, Schedule, Source};
 use zoo::{Network, Options, Shape, StemSize};
 
 use crate::error::TrainError;
+use crate::teacher;
 
 /// A run to be.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Plan {
         if dataset.validation.is_empty() {
             return Err(TrainError::NothingToValidate { dataset: dataset.name.clone() });
         }
-        let schedule = Schedule::new(&recipe, steps_per_epoch)?;
+        let schedule = schedule(&recipe, &dataset, steps_per_epoch)?;
         check_batch_norms(&network, &recipe)?;
         Ok(Plan { recipe, dataset, network, schedule, steps_per_epoch })
     }
@@ -48,9 +49,33 @@ impl Plan {
     /// lay between 0.8 (ResNet-50-D, 224 px) and 1.5 times it (ResNet-18-D, 128 px, with validation).
     pub fn memory_estimate(&self) -> u64 {
         let cost = zoo::cost(&self.network, self.recipe.preprocess.size);
-        let images = self.recipe.train.batch as u64;
+        let images = images_at_once(&self.recipe) as u64;
         let input = (self.recipe.preprocess.size as u64).pow(2) * 3;
         4 * (images * (cost.activations * 7 / 2 + 3 * input) + 3 * cost.parameters)
+    }
+}
+
+/// The images of a pass through the network.
+fn images_at_once(recipe: &Recipe) -> usize {
+    recipe.train.batch / recipe.train.accumulate.unwrap_or(1)
+}
+
+/// The schedule, or every mistake of the recipe that only the data show.
+fn schedule(
+    recipe: &Recipe,
+    dataset: &Dataset,
+    steps_per_epoch: u64,
+) -> Result<Schedule, RecipeErrors> {
+    let mut mistakes = recipe::check_classes(recipe, dataset.classes.len());
+    mistakes.extend(teacher::check(recipe, &dataset.classes));
+    let schedule = Schedule::new(recipe, steps_per_epoch);
+    match schedule {
+        Ok(schedule) if mistakes.is_empty() => Ok(schedule),
+        Ok(_) => Err(RecipeErrors::new(mistakes)),
+        Err(errors) => {
+            mistakes.extend(errors.mistakes);
+            Err(RecipeErrors::new(mistakes))
+        }
     }
 }
 
@@ -79,7 +104,7 @@ fn options(recipe: &Recipe, classes: usize) -> Options {
 }
 
 fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), TrainError> {
-    let (batch, size) = (recipe.train.batch, recipe.preprocess.size);
+    let (batch, size) = (images_at_once(recipe), recipe.preprocess.size);
     let (mut lonely, mut at) = (None, [size, size, 3]);
     for layer in network.layers() {
         at = layer.walk(at, &mut |part, input| {

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nn::{Device, Nag};
+use nn::{Device, Gradients, Nag, Tensor};
 use recipe::{Interval, Recipe, Schedule};
-use tricks::Role;
+use tricks::{Role, gradient_clipping};
 
 use crate::checkpoint::{self, Best, Checkpoint, RunFacts};
 use crate::clock::Clock;
@@ -79,7 +79,8 @@ impl Run {
             Some(checkpoint) => {
                 check_facts(&folder, &plan, &checkpoint.facts, &mut notes)?;
                 let worked = Duration::from_secs_f64(checkpoint.facts.work_seconds);
-                (State::restored(plan.network.clone(), checkpoint, start.device)?, worked)
+                let network = plan.network.clone();
+                (State::restored(&plan.recipe, network, checkpoint, start.device)?, worked)
             }
             None => {
                 (State::initial(&plan.recipe, plan.network.clone(), start.device), Duration::ZERO)
@@ -130,6 +131,13 @@ impl Run {
         let update = &self.plan.recipe.update;
         let decay = if update.decay_on.acts_on(role) { update.decay } else { 0.0 };
         Nag { rate: rate as f32, momentum: update.momentum as f32, decay: decay as f32 }
+    }
+
+    /// The gradient of a batch, no longer than the recipe wants it.
+    pub fn clipped(&self, gradients: Gradients) -> Vec<Tensor<1>> {
+        let factor = |limit| gradient_clipping::factor(gradients.norm(), limit);
+        let factor = self.plan.recipe.update.clip.map_or(1.0, factor);
+        gradients.scaled(factor)
     }
 
     /// The loss of a step, unless it is NaN or infinite: the parameters are then lost, and the run with them, but
@@ -250,10 +258,10 @@ impl Run {
     }
 
     /// Writes `model/` from the last state.
-    pub fn finish(&mut self, state: &State) -> Result<(), TrainError> {
+    pub fn finish(&mut self, state: &mut State) -> Result<(), TrainError> {
         self.progress.finish();
         let card = Card::of_run(&self.plan, state.step);
-        model_folder::write(&self.folder.join("model"), &state.model, &card)
+        model_folder::write(&self.folder.join("model"), state.evaluated(), &card)
     }
 
     /// Puts the progress away: the run will go on another time.

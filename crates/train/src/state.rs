@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use data::Stream;
-use nn::{Device, Init, Velocity};
+use nn::{Device, Init, Nag, Tensor, Velocity};
 use recipe::Recipe;
+use tricks::{Role, weight_average};
 use zoo::{FileTensors, Model, Network, from_file_layout, to_file_tensor};
 
 use crate::checkpoint::{Best, Checkpoint};
@@ -17,9 +18,21 @@ pub struct State {
     pub step: u64,
     pub model: Model,
     pub velocity: Velocity,
+    /// The average of the models so far, where the recipe wants one.
+    pub average: Option<Average>,
     /// The best validation accuracy so far.
     pub best: Option<Best>,
 }
+
+/// An exponential moving average of models.
+#[derive(Debug)]
+pub struct Average {
+    decay: f64,
+    model: Model,
+}
+
+/// In a checkpoint an average stands beside its tensor under this prefix.
+const AVERAGE: &str = "average:";
 
 /// In a checkpoint a velocity stands beside its parameter under this prefix.
 const VELOCITY: &str = "velocity:";
@@ -35,7 +48,28 @@ impl State {
         let rng = |index| data::at(recipe.seed, Stream::Init, 0, index as u64);
         let model = Model::initialized(network, init, recipe.network.last_gamma, device, rng);
         let velocity = Velocity::zeros(&model.parameters, device);
-        State { step: 0, model, velocity, best: None }
+        let average =
+            |average: recipe::Average| Average { decay: average.decay, model: model.copy() };
+        let average = recipe.average.map(average);
+        State { step: 0, model, velocity, average, best: None }
+    }
+
+    /// update(net, grad): a step further.
+    pub fn update(&mut self, gradients: Vec<Tensor<1>>, hyper: impl Fn(Role) -> Nag) {
+        self.velocity.update(&mut self.model.parameters, gradients, hyper);
+        self.step += 1;
+        if let Some(Average { decay, model }) = &mut self.average {
+            let keep = weight_average::decay(self.step, *decay);
+            model.average(keep as f32, &self.model);
+        }
+    }
+
+    /// The model that evaluation measures and `model/` keeps: the average, where there is one.
+    pub fn evaluated(&mut self) -> &mut Model {
+        match &mut self.average {
+            Some(average) => &mut average.model,
+            None => &mut self.model,
+        }
     }
 
     /// The tensors of a checkpoint.
@@ -45,19 +79,26 @@ impl State {
             let name = format!("{VELOCITY}{}", parameter.spec.name);
             tensors.insert(name, to_file_tensor(&parameter.spec, velocity));
         }
+        if let Some(average) = &self.average {
+            let named = |(name, tensor)| (format!("{AVERAGE}{name}"), tensor);
+            tensors.extend(average.model.tensors().into_iter().map(named));
+        }
         tensors
     }
 
-    /// The state that a checkpoint of this network holds.
+    /// The state that a checkpoint of this recipe and network holds.
     pub fn restored(
+        recipe: &Recipe,
         network: Network,
         checkpoint: Checkpoint,
         device: &Device,
     ) -> Result<State, TrainError> {
-        let (velocities, model): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        let (velocities, models): (BTreeMap<_, _>, BTreeMap<_, _>) =
             checkpoint.tensors.into_iter().partition(|(name, _)| name.starts_with(VELOCITY));
+        let (averages, model): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            models.into_iter().partition(|(name, _)| name.starts_with(AVERAGE));
         let mismatch = |source| TrainError::CheckpointOfAnother { step: checkpoint.step, source };
-        let model = Model::from_tensors(network, model, device).map_err(mismatch)?;
+        let model = Model::from_tensors(network.clone(), model, device).map_err(mismatch)?;
         let mut values = Vec::new();
         for parameter in model.parameters.iter() {
             let spec = &parameter.spec;
@@ -69,7 +110,17 @@ impl State {
             };
             values.push(from_file_layout(spec, tensor.values.clone()));
         }
+        let average = match recipe.average {
+            Some(recipe::Average { decay }) => {
+                let named =
+                    |(name, tensor): (String, _)| (name[AVERAGE.len()..].to_owned(), tensor);
+                let tensors = averages.into_iter().map(named).collect();
+                let model = Model::from_tensors(network, tensors, device).map_err(mismatch)?;
+                Some(Average { decay, model })
+            }
+            None => None,
+        };
         let velocity = Velocity::new(values, device);
-        Ok(State { step: checkpoint.step, model, velocity, best: checkpoint.facts.best })
+        Ok(State { step: checkpoint.step, model, velocity, average, best: checkpoint.facts.best })
     }
 }

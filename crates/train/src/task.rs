@@ -9,13 +9,14 @@ use crate::error::TrainError;
 
 /// Classification, detection and segmentation differ in these and in nothing else.
 pub trait Task {
-    type Batch;
+    /// What one pass through the network takes.
+    type Part;
 
-    /// The batch of the next step.
-    fn batch(&mut self) -> Result<Self::Batch, TrainError>;
+    /// The batch of the next step, in equal parts: one, unless the recipe accumulates gradients.
+    fn batch(&mut self) -> Result<Vec<Self::Part>, TrainError>;
 
-    /// The loss `[1]` of a batch in train mode, which also moves the running statistics.
-    fn loss(&self, model: &mut Model, leaves: &Leaves, batch: Self::Batch) -> Tensor<1>;
+    /// The mean loss `[1]` of a part in train mode, which also moves the running statistics.
+    fn loss(&self, model: &mut Model, leaves: &Leaves, part: Self::Part) -> Tensor<1>;
 
     /// The measure of a model over the validation images, each counted once.
     fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError>;

@@ -130,6 +130,18 @@ impl Model {
         tensors
     }
 
+    /// The same numbers in memory of their own.
+    pub fn copy(&self) -> Model {
+        let copied = Model::from_tensors(self.network.clone(), self.tensors(), &self.device);
+        copied.expect("a model's own tensors fit it")
+    }
+
+    /// Moves every parameter and every statistic towards another's: `keep` of it stays.
+    pub fn average(&mut self, keep: f32, other: &Model) {
+        self.parameters.average(keep, &other.parameters);
+        self.statistics.average(keep, &other.statistics);
+    }
+
     /// The model for inference: every batch norm folded into its convolution.
     pub fn folded(&self) -> Folded {
         Folded::new(&self.network.conv_bns(), self.parameters.constant(), &self.statistics)

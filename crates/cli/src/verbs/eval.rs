@@ -15,7 +15,9 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     super::use_threads(args.threads.compute());
     let (mut model, card) = model_folder::read(&args.model, &nn::cpu())?;
     let dataset = Arc::new(open(args, &card)?);
-    check_classes(&dataset, &card)?;
+    if let Some(difference) = card.difference(&dataset.classes) {
+        anyhow::bail!("{}: {difference}", dataset.name);
+    }
     let (validation, normalize) = (card.validation, card.normalize);
     let result = evaluate(&mut model, &dataset, validation, normalize, args.threads.loader())?;
     if args.json {
@@ -43,30 +45,4 @@ fn open(args: &Eval, card: &Card) -> Result<Dataset> {
             Err(Usage(usage.to_owned()).into())
         }
     }
-}
-
-/// The model's classes have to be the data's, by name where the model knows names.
-fn check_classes(dataset: &Dataset, card: &Card) -> Result<()> {
-    let anonymous = card.classes.iter().enumerate().all(|(i, name)| *name == format!("class {i}"));
-    let same = if anonymous {
-        dataset.classes.len() == card.classes.len()
-    } else {
-        dataset.classes == card.classes
-    };
-    if same {
-        return Ok(());
-    }
-    let only = |ours: &[String], theirs: &[String]| {
-        let extra: Vec<&str> =
-            ours.iter().filter(|name| !theirs.contains(name)).map(String::as_str).collect();
-        if extra.is_empty() { "none".to_owned() } else { extra.join(", ") }
-    };
-    anyhow::bail!(
-        "{}: its {} classes are not the model's {}; only in the data: {}; only in the model: {}",
-        dataset.name,
-        dataset.classes.len(),
-        card.classes.len(),
-        only(&dataset.classes, &card.classes),
-        only(&card.classes, &dataset.classes),
-    )
 }

@@ -9,7 +9,7 @@ use recipe::{Recipe, builtin};
 use serde_json::json;
 use train::classify::Classify;
 use train::run::{self, Run, Start};
-use train::{Ending, Evaluation, Plan, State, Task, signal};
+use train::{Ending, Evaluation, Plan, State, Task, TrainError, signal};
 
 use crate::args::Train;
 use crate::output::{self, Usage, grouped};
@@ -17,9 +17,12 @@ use crate::verbs::recipes;
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute());
-    let recipe = resolve(args)?;
+    let Resolved { recipe, text, file } = resolve(args)?;
     let folder = folder(args, &recipe.name);
-    let plan = Plan::new(recipe, args.data.as_deref())?;
+    let plan = Plan::new(recipe, args.data.as_deref()).map_err(|error| match error {
+        TrainError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
+        other => other,
+    })?;
     if args.dry_run {
         return dry_run::print(&plan, args.json);
     }
@@ -48,10 +51,10 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         }
         Ending::Finished => {
             run.save(&state)?;
-            run.finish(&state)?;
+            run.finish(&mut state)?;
             let evaluation = match run.last_evaluation() {
                 Some(evaluation) => evaluation,
-                None => task.evaluate(&mut state.model)?,
+                None => task.evaluate(state.evaluated())?,
             };
             report(args, &run, &state, evaluation);
         }
@@ -59,28 +62,40 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     Ok(())
 }
 
+/// A recipe, and the text it was read from.
+struct Resolved {
+    recipe: Recipe,
+    text: String,
+    file: String,
+}
+
 /// The recipe of the command line, or of the run to resume where none is given.
-fn resolve(args: &Train) -> Result<Recipe> {
-    let models = zoo::names();
+fn resolve(args: &Train) -> Result<Resolved> {
+    let (text, file) = source(args)?;
+    let recipe = recipe::parse_with_edits(&text, &file, &args.edits, &zoo::names())?;
+    Ok(Resolved { recipe, text, file })
+}
+
+/// The text of the recipe, and what mistakes call it.
+fn source(args: &Train) -> Result<(String, String)> {
     if args.resume && args.recipe.is_none() {
         let folder = args.out.clone().unwrap_or_else(|| newest("quickstart"));
-        let text = run::recipe_of(&folder)
-            .ok_or_else(|| train::TrainError::NoRun { folder: folder.clone() })?;
+        let text =
+            run::recipe_of(&folder).ok_or_else(|| TrainError::NoRun { folder: folder.clone() })?;
         let file = folder.join("recipe.toml").display().to_string();
-        return Ok(recipe::parse_with_edits(&text, &file, &args.edits, &models)?);
+        return Ok((text, file));
     }
     let name = args.recipe.as_deref().unwrap_or("quickstart");
     let path = Path::new(name);
-    let (text, file) = match builtin(name) {
-        Some(text) => (text.to_owned(), name.to_owned()),
+    match builtin(name) {
+        Some(text) => Ok((text.to_owned(), name.to_owned())),
         None if path.is_file() => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Usage(format!("{name}: cannot be read: {error}")))?;
-            (text, name.to_owned())
+            Ok((text, name.to_owned()))
         }
-        None => return Err(recipes::unknown(name).into()),
-    };
-    Ok(recipe::parse_with_edits(&text, &file, &args.edits, &models)?)
+        None => Err(recipes::unknown(name).into()),
+    }
 }
 
 /// The run folder: as given, else the first free one of the recipe's name, or the newest one to resume.

@@ -3,7 +3,7 @@
 use super::{Random, assert_results, wide};
 use crate::{
     Bilinear, Nag, add, add_assign, at_most, at_most_backward, bilinear_backward, bilinear_forward,
-    nag, relu, relu_backward, textbook,
+    blend, nag, relu, relu_backward, sum_of_squares, textbook,
 };
 
 #[test]
@@ -11,7 +11,7 @@ fn element_wise() {
     let mut random = Random::new(10);
     for length in [0, 1, 7, 1000, 40_000] {
         let (a, b) = (random.numbers(length), random.numbers(length));
-        let mut expected = vec![vec![0.0; length]; 6];
+        let mut expected = vec![vec![0.0; length]; 7];
         let (wide_a, wide_b) = (wide(&a), wide(&b));
         textbook::add(&wide_a, &wide_b, &mut expected[0]);
         expected[1].copy_from_slice(&wide_a);
@@ -20,8 +20,10 @@ fn element_wise() {
         textbook::relu_backward(&wide_a, &wide_b, &mut expected[3]);
         textbook::at_most(0.25, &wide_a, &mut expected[4]);
         textbook::at_most_backward(0.25, &wide_a, &wide_b, &mut expected[5]);
+        expected[6].copy_from_slice(&wide_a);
+        textbook::blend(0.75, &mut expected[6], -2.0, &wide_b);
         let run = || {
-            let mut found = vec![vec![f32::NAN; length]; 6];
+            let mut found = vec![vec![f32::NAN; length]; 7];
             add(&a, &b, &mut found[0]);
             found[1].copy_from_slice(&a);
             add_assign(&mut found[1], &b);
@@ -29,9 +31,24 @@ fn element_wise() {
             relu_backward(&a, &b, &mut found[3]);
             at_most(0.25, &a, &mut found[4]);
             at_most_backward(0.25, &a, &b, &mut found[5]);
+            found[6].copy_from_slice(&a);
+            blend(0.75, &mut found[6], -2.0, &b);
             found
         };
         assert_results(&format!("length {length}"), run, &expected, 1e-7);
+    }
+}
+
+#[test]
+fn sums_of_squares() {
+    assert_eq!(sum_of_squares(&[3.0, -4.0]), 25.0);
+    let mut random = Random::new(13);
+    for length in [0, 1, 9, 1000, 16_384, 40_000] {
+        let x = random.numbers(length);
+        let expected = textbook::sum_of_squares(&wide(&x));
+        // As a result of one number, so that the number of threads is tried too.
+        let run = || vec![vec![sum_of_squares(&x) as f32]];
+        assert_results(&format!("length {length}"), run, &[vec![expected]], 1e-6);
     }
 }
 

@@ -17,6 +17,22 @@ pub fn add_assign<T: Real>(a: &mut [T], b: &[T]) {
     }
 }
 
+/// The twin of [`crate::blend`].
+pub fn blend<T: Real>(a: T, y: &mut [T], b: T, x: &[T]) {
+    for (at, y) in y.iter_mut().enumerate() {
+        *y = a * *y + b * x[at];
+    }
+}
+
+/// The twin of [`crate::sum_of_squares`].
+pub fn sum_of_squares<T: Real>(x: &[T]) -> T {
+    let mut sum = zero();
+    for &x in x {
+        sum += x * x;
+    }
+    sum
+}
+
 /// The twin of [`crate::relu`].
 pub fn relu<T: Real>(x: &[T], y: &mut [T]) {
     for (at, y) in y.iter_mut().enumerate() {

@@ -17,7 +17,8 @@ pub use batch_norm::{
 pub use concat::{concat, split};
 pub use conv2d::{conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad};
 pub use elementwise::{
-    add, add_assign, at_most, at_most_backward, dropout, nag, relu, relu_backward,
+    add, add_assign, at_most, at_most_backward, blend, dropout, nag, relu, relu_backward,
+    sum_of_squares,
 };
 pub use excite::{excite_backward, excite_forward};
 pub use linear::{linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};

@@ -1,5 +1,6 @@
 //! Every operation against its default body, its textbook twin, finite differences and PyTorch.
 
+mod blend;
 mod composed;
 mod gradients;
 mod nag;
