@@ -1,13 +1,18 @@
 //! §2.1, "we perform the following steps one-by-one": from an image to the numbers the network sees.
 //!
-//! 1 decode · 2 crop and resize · 3 flip · 4 colour · 5 PCA noise · 6 normalise. Each step that draws does so from
-//! one generator, in this order, whether or not a later step is on; a step that is off draws nothing.
+//! 1 decode · 2 crop and resize · 3 flip · 4 colour · 5 PCA noise · 6 normalise. RandAugment and the authors' jitter act on
+//! the 8-bit image between 3 and 4, random erasing after 6. Each step that draws does so from one generator, in this
+//! order, whether or not a later step is on; a step that is off draws nothing.
 
 pub mod color;
 pub mod crop;
+pub mod erasing;
 pub mod flip;
+pub mod jitter;
 pub mod normalize;
+pub mod operations;
 pub mod pca_noise;
+pub mod randaugment;
 
 use std::time::Instant;
 
@@ -18,6 +23,7 @@ use crate::image::RgbImage;
 use crate::resize::{Plan, Region, Resizer, View};
 use crate::times::{Times, lap};
 use normalize::Affine;
+use operations::Operation;
 
 /// Memory that a thread uses again for every image.
 #[derive(Debug, Default)]
@@ -29,10 +35,15 @@ pub(crate) struct Scratch {
 }
 
 /// What steps 2 to 6 do to one image: known from its size alone, so before it is decoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
     plan: Plan,
+    /// What happens to the 8-bit image after step 3, in this order.
+    operations: Vec<Operation>,
+    /// The mean pixel, which they bring in from outside.
+    fill: [u8; 3],
     affine: Affine,
+    erased: Option<Region>,
 }
 
 impl Sample {
@@ -49,13 +60,16 @@ impl Sample {
             None => crop::centered([1.0, 1.0], width, height),
         };
         let mirrored = p.flip.is_some_and(|probability| flip::draw(probability, rng));
+        let operations = operations(p, rng);
         let color = p.color.as_ref();
         let color = color.map_or(color::IDENTITY, |color| color::matrix(color::draw(color, rng)));
         let pca =
             p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
+        let erased = p.erasing.as_ref().and_then(|by| erasing::draw(by, p.size, rng));
         let window = Region { left: 0, top: 0, width: p.size, height: p.size };
         let plan = Plan { region, size: [p.size, p.size], window, mirrored };
-        Sample { plan, affine: Affine::new(color, pca, &p.normalize) }
+        let fill = p.normalize.mean.map(|mean| mean.round() as u8);
+        Sample { plan, operations, fill, affine: Affine::new(color, pca, &p.normalize), erased }
     }
 
     /// Validation, which draws nothing.
@@ -63,7 +77,8 @@ impl Sample {
         let (size, window) = validation_geometry(v, width, height);
         let region = Region { left: 0, top: 0, width, height };
         let plan = Plan { region, size, window, mirrored: false };
-        Sample { plan, affine: Affine::normalize(n) }
+        let (operations, fill, erased) = (Vec::new(), [0; 3], None);
+        Sample { plan, operations, fill, affine: Affine::normalize(n), erased }
     }
 
     /// The pixels that the sample is made of.
@@ -79,10 +94,31 @@ impl Sample {
         let mut start = Instant::now();
         resizer.run(image, &self.plan, resized);
         lap(&mut start, &mut times.resize);
+        if !self.operations.is_empty() {
+            let pixels = std::mem::take(resized);
+            let mut image = RgbImage { width, height, pixels };
+            self.operations.iter().for_each(|operation| operation.apply(&mut image, self.fill));
+            *resized = image.pixels;
+        }
         self.affine.write(resized, width, row, out);
+        if let Some(region) = self.erased {
+            erasing::erase(region, width, out);
+        }
         lap(&mut start, &mut times.color);
         times.images += 1;
     }
+}
+
+/// What happens to the 8-bit image after step 3, in this order.
+fn operations(p: &Preprocess, rng: &mut impl RngCore) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    if let Some(by) = &p.randaugment {
+        operations.extend(randaugment::draw(by, p.size, rng));
+    }
+    if let Some(by) = &p.jitter {
+        operations.extend(jitter::draw(by, rng));
+    }
+    operations
 }
 
 /// Steps 2 to 6 on a decoded image; `out` is size × size × 3, rows of RGB pixels.
@@ -116,7 +152,7 @@ mod tests {
     use super::*;
     use crate::random::{Stream, at};
     use crate::resize::resize_region;
-    use recipe::{Color, Crop};
+    use recipe::{Color, Crop, Erasing, Jitter, RandAugment};
 
     const PAPER: Normalize =
         Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] };
@@ -223,6 +259,41 @@ mod tests {
         let mut mirrored = run(&flipped);
         mirrored.chunks_exact_mut(16).for_each(<[_]>::reverse);
         assert_eq!(run(&plain), mirrored);
+    }
+
+    /// Magnitude 0 leaves the histogram operations, which have no strength; erasing fills with the mean pixel.
+    #[test]
+    fn what_practitioners_add_acts_in_its_place() {
+        let image = noise(40, 30);
+        let run = |p: &Preprocess, index| {
+            let mut out = vec![0.0; 16 * 16 * 3];
+            train_sample(p, &image, &mut at(0, Stream::Augment, 0, index), &mut out);
+            out
+        };
+        let plain =
+            Preprocess { crop: None, flip: None, color: None, pca_noise: None, ..paper(16) };
+        let range = [0.6, 1.4];
+        let more = [
+            Preprocess {
+                randaugment: Some(RandAugment { operations: 2, magnitude: 9.0 }),
+                ..plain.clone()
+            },
+            Preprocess {
+                jitter: Some(Jitter { brightness: range, contrast: range, saturation: range }),
+                ..plain.clone()
+            },
+        ];
+        for p in &more {
+            let changed = (0..20).filter(|&index| run(p, index) != run(&plain, index)).count();
+            assert!(changed > 15, "{changed} of 20 by {p:?}");
+            assert_eq!(run(p, 3), run(p, 3));
+        }
+        let erasing = Erasing { probability: 1.0, area: [0.3, 0.3], aspect: [1.0, 1.0] };
+        let erased = run(&Preprocess { erasing: Some(erasing), ..plain.clone() }, 0);
+        let whole = run(&plain, 0);
+        let zeros = erased.iter().filter(|&&value| value == 0.0).count();
+        assert_eq!(zeros, 9 * 9 * 3);
+        assert!(erased.iter().zip(&whole).all(|(a, b)| a == b || *a == 0.0));
     }
 
     #[test]

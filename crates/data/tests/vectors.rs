@@ -1,5 +1,6 @@
 //! Against what Pillow and torchvision made of the same images; written by `refs/data_vectors.py`.
 
+use data::augment::operations::Operation;
 use data::resize::{Region, resize_region};
 use data::{RgbImage, decode, resize, validation_sample};
 use recipe::{Normalize, Validation};
@@ -98,6 +99,43 @@ fn decoding_gives_pillows_pixels() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// RandAugment's 14 operations, by Pillow 13; written by `refs/augment_vectors.py`.
+#[test]
+fn operations_give_pillows_bits() {
+    let mut vectors = Reader(include_bytes!("../testdata/operations.bin"));
+    let mut cases = 0;
+    while !vectors.0.is_empty() {
+        let kind = vectors.number();
+        let strength = f64::from_le_bytes(vectors.bytes(8).try_into().unwrap());
+        let [width, height] = vectors.numbers();
+        let mut image = vectors.image(width, height);
+        let expected = vectors.image(width, height);
+        let operation = match kind {
+            0 => Operation::Identity,
+            1 => Operation::AutoContrast,
+            2 => Operation::Equalize,
+            3 => Operation::Rotate(strength),
+            4 => Operation::Solarize(strength as u16),
+            5 => Operation::Posterize(strength as u32),
+            6 => Operation::Color(strength as f32),
+            7 => Operation::Contrast(strength as f32),
+            8 => Operation::Brightness(strength as f32),
+            9 => Operation::Sharpness(strength as f32),
+            10 => Operation::ShearX(strength),
+            11 => Operation::ShearY(strength),
+            12 => Operation::TranslateX(strength as i64),
+            13 => Operation::TranslateY(strength as i64),
+            other => panic!("kind {other}"),
+        };
+        operation.apply(&mut image, [124, 117, 104]);
+        let wrong = image.pixels.iter().zip(&expected.pixels).filter(|(a, b)| a != b).count();
+        let worst = worst(&image.pixels, &expected.pixels);
+        assert_eq!(wrong, 0, "{operation:?} of {width}×{height}: {wrong} differ, by up to {worst}");
+        cases += 1;
+    }
+    assert_eq!(cases, 3 * 29);
 }
 
 #[test]
