@@ -276,6 +276,46 @@ mod tests {
         assert!(counts.iter().all(|count| (70..=130).contains(count)), "{counts:?}");
     }
 
+    /// In evaluation batch norms see no batch, and the mean of the parts is the whole.
+    #[test]
+    fn parts_have_the_whole_batchs_gradient() {
+        let shape = zoo::Shape { blocks: [1; 4], channels: [4, 4, 8, 8], stem_channels: 4 };
+        let options = zoo::Options { shape: Some(shape), ..zoo::Options::plain(CLASSES) };
+        let network = zoo::network("resnet18d", &options).expect("a known name");
+        let rng = |index| at(1, Stream::Init, 0, index as u64);
+        let mut model = zoo::Model::initialized(network, nn::Init::Xavier, 1.0, &nn::cpu(), rng);
+        let mut gradient = |edits: &[&str]| {
+            let mut gradients = nn::Gradients::default();
+            let position = Position { epoch: 0, step: 1 };
+            let mut images = batch(8);
+            images.images.iter_mut().zip(0..).for_each(|(x, i)| *x += (i % 7) as f32 / 7.0);
+            for part in examples(&recipe(edits), CLASSES, position, images) {
+                let leaves = model.parameters.tracked();
+                let statistics = &mut model.statistics;
+                let mut pass = nn::Pass { mode: nn::Mode::Eval, leaves: &leaves, statistics };
+                let x = nn::Tensor::from_data(part.images, &nn::cpu());
+                let p = nn::Tensor::from_data(part.targets, &nn::cpu());
+                let loss = nn::cross_entropy(model.network.forward(&mut pass, x), p);
+                gradients.add(leaves, loss);
+            }
+            let loss = gradients.loss();
+            let values = gradients.scaled(1.0).iter().flat_map(zoo::values).collect::<Vec<f32>>();
+            (loss, values)
+        };
+        let (loss, whole) = gradient(&["train.batch=8"]);
+        let largest = whole.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        for parts in ["train.accumulate=2", "train.accumulate=8"] {
+            let (found_loss, found) = gradient(&["train.batch=8", parts]);
+            assert!((found_loss - loss).abs() < 1e-5 * loss, "{parts}: {found_loss}, not {loss}");
+            for (found, expected) in found.iter().zip(&whole) {
+                assert!(
+                    (found - expected).abs() < 1e-5 * largest,
+                    "{parts}: {found}, not {expected}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_batch_is_a_function_of_seed_and_step_and_its_parts_make_the_whole() {
         let all = [MIXUP, CUTMIX, SMOOTHING, "train.batch=8"];

@@ -124,3 +124,85 @@ impl State {
         Ok(State { step: checkpoint.step, model, velocity, average, best: checkpoint.facts.best })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::RunFacts;
+
+    fn recipe(edits: &[&str]) -> Recipe {
+        let edits: Vec<String> = edits.iter().map(ToString::to_string).collect();
+        let text = recipe::builtin("quickstart").expect("a built-in recipe");
+        recipe::parse_with_edits(text, "quickstart", &edits, &zoo::names())
+            .unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn network() -> Network {
+        let shape = zoo::Shape { blocks: [1; 4], channels: [4, 4, 8, 8], stem_channels: 4 };
+        let options = zoo::Options { shape: Some(shape), ..zoo::Options::plain(3) };
+        zoo::network("resnet18d", &options).expect("a known name")
+    }
+
+    /// Three updates by gradients of ones at rate 1: each takes 1 from every parameter.
+    fn updated(recipe: &Recipe) -> State {
+        let mut state = State::initial(recipe, network(), &nn::cpu());
+        for _ in 0..3 {
+            let gradients =
+                state.model.parameters.iter().map(|p| Tensor::ones([p.spec.len()], &nn::cpu()));
+            let gradients = gradients.collect();
+            state.update(gradients, |_| Nag { rate: 1.0, momentum: 0.0, decay: 0.0 });
+        }
+        state
+    }
+
+    fn checkpoint(state: &State) -> Checkpoint {
+        let facts = RunFacts {
+            recipe: String::new(),
+            instruction_set: String::new(),
+            best: None,
+            work_seconds: 0.0,
+            images: 0,
+            classes: Vec::new(),
+        };
+        Checkpoint { step: state.step, facts, tensors: state.tensors() }
+    }
+
+    /// θ₀ − θ̄ after 1, 2, 3 updates: (1 − d₁), then d (…) + (1 − d) t.
+    #[test]
+    fn the_average_follows_the_weights_and_is_what_is_evaluated() {
+        let mut state = updated(&recipe(&["average.decay=0.5"]));
+        assert_eq!(state.step, 3);
+        let keep = [2.0 / 11.0, 3.0 / 12.0, 4.0 / 13.0];
+        let behind = keep
+            .iter()
+            .zip(1..)
+            .fold(0.0, |average, (d, t)| d * average + (1.0 - d) * f64::from(t));
+        let value = |model: &Model| f64::from(model.tensors()["fc.bias"].values[0]);
+        assert_eq!(value(&state.model), -3.0);
+        assert!((value(state.evaluated()) + behind).abs() < 1e-6);
+
+        let mut plain = updated(&recipe(&[]));
+        assert!(plain.average.is_none());
+        assert_eq!(value(plain.evaluated()), -3.0);
+    }
+
+    #[test]
+    fn a_checkpoint_brings_everything_back() {
+        for edits in [&["average.decay=0.5"][..], &[]] {
+            let recipe = recipe(edits);
+            let state = updated(&recipe);
+            let restored = State::restored(&recipe, network(), checkpoint(&state), &nn::cpu());
+            let restored = restored.expect("its own checkpoint");
+            assert_eq!(restored.step, state.step);
+            assert!(restored.tensors() == state.tensors(), "{edits:?}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_without_the_average_is_of_another_run() {
+        let state = updated(&recipe(&[]));
+        let recipe = recipe(&["average.decay=0.5"]);
+        let restored = State::restored(&recipe, network(), checkpoint(&state), &nn::cpu());
+        assert!(matches!(restored, Err(TrainError::CheckpointOfAnother { step: 3, .. })));
+    }
+}

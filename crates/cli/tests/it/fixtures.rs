@@ -61,6 +61,41 @@ every = "3 steps"
 keep = 2
 "#;
 
+/// What the tiny recipe becomes with every trick on.
+const EVERYTHING: &[(&str, &str)] = &[
+    ("name = \"tiny\"", "name = \"everything\""),
+    ("flip = 0.5\n", "flip = 0.5\nrandaugment = { operations = 2, magnitude = 5.0 }\n"),
+    (
+        "[validation]",
+        "erasing = { probability = 0.5, area = [0.02, 0.4], aspect = [0.3, 3.3] }\n\n[validation]",
+    ),
+    ("batch = 8\n", "batch = 8\naccumulate = 2\n"),
+    ("step = { factor = 0.1, at = [\"6 epochs\"] }", "cosine = {}"),
+    ("decay_on = \"weights\"\n", "decay_on = \"weights\"\nclip = 2.0\n"),
+    (
+        "[checkpoint]",
+        r#"[target]
+smoothing = { epsilon = 0.1, over = "others" }
+
+[mixup]
+alpha = 0.2
+pairing = "permutation"
+
+[cutmix]
+alpha = 1.0
+
+[distillation]
+teacher = "teacher"
+temperature = 2.0
+weighting = "sum"
+
+[average]
+decay = 0.9
+
+[checkpoint]"#,
+    ),
+];
+
 pub(crate) const CLASSES: [&str; 3] = ["blue", "green", "red"];
 
 impl Sandbox {
@@ -82,6 +117,19 @@ impl Sandbox {
     /// The tiny recipe as a file.
     pub(crate) fn recipe(&self) -> PathBuf {
         self.write("tiny.toml", RECIPE)
+    }
+
+    /// The tiny recipe with every trick on, and its teacher, a run of the tiny recipe.
+    pub(crate) fn everything(&self) -> PathBuf {
+        let (recipe, data) = (self.recipe(), self.colors());
+        let mut arguments = vec!["train", recipe.to_str().unwrap(), "--data"];
+        arguments.extend([data.to_str().unwrap(), "--out", "teacher"]);
+        self.succeed(&arguments);
+        let text = EVERYTHING.iter().fold(RECIPE.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "the tiny recipe has no {from}");
+            text.replacen(from, to, 1)
+        });
+        self.write("everything.toml", text)
     }
 
     /// 54 noisy images of three colors: 42 to train on, 12 for validation after a split.

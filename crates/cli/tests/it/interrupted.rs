@@ -1,14 +1,32 @@
 //! A run that is killed and resumed is the run that never was.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::fixtures::Sandbox;
 
+struct Case {
+    sandbox: Sandbox,
+    recipe: PathBuf,
+}
+
+impl Case {
+    fn tiny() -> Case {
+        let sandbox = Sandbox::new();
+        Case { recipe: sandbox.recipe(), sandbox }
+    }
+
+    /// Every trick on.
+    fn everything() -> Case {
+        let sandbox = Sandbox::new();
+        Case { recipe: sandbox.everything(), sandbox }
+    }
+}
+
 /// The run of the tests here: long enough to be killed ten times.
-fn arguments(sandbox: &Sandbox, out: &str) -> Vec<String> {
-    let (recipe, data) = (sandbox.recipe(), sandbox.colors());
+fn arguments(case: &Case, out: &str) -> Vec<String> {
+    let (recipe, data) = (&case.recipe, case.sandbox.colors());
     let arguments = [
         "train",
         recipe.to_str().unwrap(),
@@ -22,18 +40,18 @@ fn arguments(sandbox: &Sandbox, out: &str) -> Vec<String> {
     arguments.map(str::to_owned).to_vec()
 }
 
-fn start(sandbox: &Sandbox, out: &str, resume: bool) -> Child {
-    let mut arguments = arguments(sandbox, out);
+fn start(case: &Case, out: &str, resume: bool) -> Child {
+    let mut arguments = arguments(case, out);
     if resume {
         arguments.push("--resume".to_owned());
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut command = sandbox.command(&arguments);
+    let mut command = case.sandbox.command(&arguments);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command runs")
 }
 
-fn finish(sandbox: &Sandbox, out: &str, resume: bool) {
-    let status = start(sandbox, out, resume).wait().unwrap();
+fn finish(case: &Case, out: &str, resume: bool) {
+    let status = start(case, out, resume).wait().unwrap();
     assert!(status.success(), "{out}");
 }
 
@@ -50,13 +68,13 @@ fn wait_for(child: &mut Child, folder: &Path, steps: u64) {
     }
 }
 
-fn model(sandbox: &Sandbox, out: &str) -> Vec<u8> {
-    fs::read(sandbox.path(out).join("model/model.safetensors")).unwrap()
+fn model(case: &Case, out: &str) -> Vec<u8> {
+    fs::read(case.sandbox.path(out).join("model/model.safetensors")).unwrap()
 }
 
 /// metrics.jsonl without what depends on the clock.
-fn metrics(sandbox: &Sandbox, out: &str) -> Vec<serde_json::Value> {
-    let text = fs::read_to_string(sandbox.path(out).join("metrics.jsonl")).unwrap();
+fn metrics(case: &Case, out: &str) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(case.sandbox.path(out).join("metrics.jsonl")).unwrap();
     text.lines()
         .map(|line| {
             let mut row: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -71,13 +89,22 @@ fn metrics(sandbox: &Sandbox, out: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn killed_at_ten_moments_a_run_ends_in_the_same_bytes() {
-    let sandbox = Sandbox::new();
-    finish(&sandbox, "whole", false);
-    let folder = sandbox.path("killed");
+    kill_ten_times(&Case::tiny());
+}
+
+/// Mixing is a function of the step, the average of the weights is in the checkpoint, and the teacher is read again.
+#[test]
+fn so_does_a_run_with_every_trick_on() {
+    kill_ten_times(&Case::everything());
+}
+
+fn kill_ten_times(case: &Case) {
+    finish(case, "whole", false);
+    let folder = case.sandbox.path("killed");
     // Moments that no checkpoint knows of: a step, and then some instructions more.
     let mut random = 0x9E37_79B9_7F4A_7C15u64;
     for kill in 0..10u64 {
-        let mut child = start(&sandbox, "killed", folder.join("recipe.toml").exists());
+        let mut child = start(case, "killed", folder.join("recipe.toml").exists());
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(kill + 1);
         wait_for(&mut child, &folder, kill * 11 + random % 7);
         (0..random >> 48).for_each(|spin| {
@@ -88,20 +115,20 @@ fn killed_at_ten_moments_a_run_ends_in_the_same_bytes() {
     }
     let killed = logged(&folder);
     assert!(killed < 120, "every kill came before the end: {killed} of 120 steps");
-    finish(&sandbox, "killed", true);
-    assert!(model(&sandbox, "whole") == model(&sandbox, "killed"), "the models differ");
-    assert_eq!(metrics(&sandbox, "whole"), metrics(&sandbox, "killed"));
+    finish(case, "killed", true);
+    assert!(model(case, "whole") == model(case, "killed"), "the models differ");
+    assert_eq!(metrics(case, "whole"), metrics(case, "killed"));
 }
 
 #[test]
 fn a_run_that_is_told_to_stop_saves_and_says_how_to_go_on() {
-    let sandbox = Sandbox::new();
-    finish(&sandbox, "whole", false);
-    let arguments = arguments(&sandbox, "stopped");
+    let case = Case::tiny();
+    finish(&case, "whole", false);
+    let arguments = arguments(&case, "stopped");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut command = sandbox.command(&arguments);
+    let mut command = case.sandbox.command(&arguments);
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let folder = sandbox.path("stopped");
+    let folder = case.sandbox.path("stopped");
     wait_for(&mut child, &folder, 10);
     let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -116,31 +143,31 @@ fn a_run_that_is_told_to_stop_saves_and_says_how_to_go_on() {
     let last = last.max().unwrap().into_string().unwrap();
     assert_eq!(last, format!("step-{:08}.safetensors", logged(&folder)));
 
-    finish(&sandbox, "stopped", true);
-    assert!(model(&sandbox, "whole") == model(&sandbox, "stopped"), "the models differ");
+    finish(&case, "stopped", true);
+    assert!(model(&case, "whole") == model(&case, "stopped"), "the models differ");
 }
 
 #[test]
 fn resuming_a_finished_run_changes_nothing() {
-    let sandbox = Sandbox::new();
-    finish(&sandbox, "run", false);
-    let before = (model(&sandbox, "run"), metrics(&sandbox, "run"));
-    finish(&sandbox, "run", true);
-    assert!(before == (model(&sandbox, "run"), metrics(&sandbox, "run")));
+    let case = Case::tiny();
+    finish(&case, "run", false);
+    let before = (model(&case, "run"), metrics(&case, "run"));
+    finish(&case, "run", true);
+    assert!(before == (model(&case, "run"), metrics(&case, "run")));
 }
 
 #[test]
 fn a_run_without_a_checkpoint_starts_again_at_zero() {
-    let sandbox = Sandbox::new();
-    finish(&sandbox, "whole", false);
-    let mut child = start(&sandbox, "early", false);
-    let recipe = sandbox.path("early/recipe.toml");
+    let case = Case::tiny();
+    finish(&case, "whole", false);
+    let mut child = start(&case, "early", false);
+    let recipe = case.sandbox.path("early/recipe.toml");
     while !recipe.exists() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let _ = fs::remove_dir_all(sandbox.path("early/checkpoints"));
-    finish(&sandbox, "early", true);
-    assert!(model(&sandbox, "whole") == model(&sandbox, "early"), "the models differ");
+    let _ = fs::remove_dir_all(case.sandbox.path("early/checkpoints"));
+    finish(&case, "early", true);
+    assert!(model(&case, "whole") == model(&case, "early"), "the models differ");
 }

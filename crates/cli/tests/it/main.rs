@@ -1,8 +1,10 @@
 //! The command as a person uses it, on images that the tests make.
 
 mod fixtures;
+mod golden;
 mod interrupted;
 mod listings;
 mod refusals;
 mod runs;
 mod tidy;
+mod tricks;
