@@ -34,6 +34,10 @@ pub(crate) enum Verb {
     Doctor(Doctor),
     /// Time training steps, inference or single layers on random inputs
     Bench(Bench),
+    /// Write one page about a run, or about several beside each other
+    Report(Report),
+    /// Write the paper's figures as SVG
+    Figures(Figures),
     /// Print shell completions
     Completions { shell: Shell },
 }
@@ -46,8 +50,9 @@ Examples:
   trickbag train --resume --out runs/resnet18d-128 --data imagenette.tar     go on where it stopped, bit for bit
   trickbag train baseline --data imagenet --set train.batch=128 --set rate.base=0.05 --dry-run
 
-A run folder holds recipe.toml (resolved), metrics.jsonl, metrics.csv, TensorBoard events, checkpoints/ and, at
-the end, model/, which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).")]
+A run folder holds recipe.toml (resolved), metrics.jsonl, metrics.csv, TensorBoard events, checkpoints/,
+predictions.jsonl and mistakes/ of its best evaluation or, in the end, its last, and then report.html and model/,
+which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).")]
 pub(crate) struct Train {
     /// A built-in recipe (see `trickbag recipes`) or a TOML file
     pub(crate) recipe: Option<String>,
@@ -157,6 +162,47 @@ pub(crate) struct Doctor {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag report runs/quickstart                      writes runs/quickstart/report.html
+  trickbag report runs/step runs/cosine -o both.html   curves overlaid, results and recipes side by side
+
+The page holds everything itself and asks for nothing on the network. A run that is still training has a report,
+too: what is not there yet is said in the page. Predictions and mistakes come with the best and the last evaluation.")]
+pub(crate) struct Report {
+    /// Run folders, as `trickbag train` writes them
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page to write [default: DIR/report.html for one run, report.html for several]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Figures 1, 2, 3a and 4a need nothing; 3b and 4b are drawn from runs:
+  trickbag figures                                     figure1, figure2, figure3a and figure4a in docs/figures
+  trickbag figures --curves runs/step runs/cosine      figure3b too: their validation accuracy
+  trickbag figures --gaps runs/plain runs/smoothed     figure4b too: how far their largest logit stands out
+
+Each SVG is readable on white and on dark: it follows the reader's color scheme.")]
+pub(crate) struct Figures {
+    /// The folder to write to
+    #[arg(short, long, value_name = "DIR", default_value = "docs/figures")]
+    pub(crate) out: PathBuf,
+    /// Numbers of classes K in figure 4a
+    #[arg(long, value_name = "K", num_args = 1.., default_values_t = [1000, 100, 10],
+        value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) classes: Vec<u32>,
+    /// Runs of figure 3b, such as one with step decay and one with cosine decay
+    #[arg(long, value_name = "RUN", num_args = 1..)]
+    pub(crate) curves: Vec<PathBuf>,
+    /// Runs of figure 4b, such as one without and one with label smoothing
+    #[arg(long, value_name = "RUN", num_args = 1..)]
+    pub(crate) gaps: Vec<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

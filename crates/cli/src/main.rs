@@ -35,6 +35,8 @@ fn run(args: Args) -> Result<()> {
         Verb::Tricks(args) => verbs::tricks::run(&args),
         Verb::Doctor(args) => verbs::doctor::run(&args),
         Verb::Bench(args) => verbs::bench::run(&args),
+        Verb::Report(args) => verbs::report::run(&args),
+        Verb::Figures(args) => verbs::figures::run(&args),
         Verb::Completions { shell } => verbs::completions(shell),
     }
 }

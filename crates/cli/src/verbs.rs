@@ -3,9 +3,11 @@
 pub(crate) mod bench;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod figures;
 pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod recipes;
+pub(crate) mod report;
 pub(crate) mod train;
 pub(crate) mod trial;
 pub(crate) mod tricks;

@@ -18,6 +18,7 @@ pub mod random;
 pub mod resize;
 pub mod sampler;
 mod split;
+mod thumbnail;
 mod times;
 mod workers;
 
@@ -29,4 +30,5 @@ pub use loader::{Batch, TrainLoader, ValidationLoader};
 pub use random::{Stream, at};
 pub use resize::resize;
 pub use sampler::order;
+pub use thumbnail::thumbnail;
 pub use times::Times;

@@ -11,6 +11,7 @@ use zoo::Model;
 use crate::error::TrainError;
 use crate::examples::{self, Examples, Position};
 use crate::plan::Plan;
+use crate::predictions::Prediction;
 use crate::task::{Evaluation, Task};
 use crate::teacher::Teacher;
 
@@ -104,6 +105,7 @@ pub fn evaluate(
     let mut loader =
         ValidationLoader::new(dataset.clone(), validation, normalize, batch, loader_threads)?;
     let (mut loss, mut first, mut five, mut count) = (0.0, 0u64, 0u64, 0u64);
+    let mut predictions = Vec::with_capacity(dataset.validation.len());
     while let Some(batch) = loader.next()? {
         let labels = batch.labels.clone();
         let x = Tensor::from_data(images(batch), &model.device);
@@ -113,6 +115,7 @@ pub fn evaluate(
             first += u64::from(rank < 1);
             five += u64::from(rank < 5);
             loss += negative_log_likelihood(z, label as usize);
+            predictions.push(Prediction::of(z, label));
         }
         count += labels.len() as u64;
     }
@@ -122,6 +125,7 @@ pub fn evaluate(
         top1: percent(first),
         top5: percent(five),
         images: count,
+        predictions,
     })
 }
 

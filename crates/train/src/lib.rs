@@ -10,6 +10,7 @@ mod examples;
 pub mod log;
 pub mod model_folder;
 pub mod plan;
+pub mod predictions;
 pub mod progress;
 pub mod run;
 pub mod signal;

@@ -1,7 +1,7 @@
 //! A run folder: begun once, resumed at the very step, never overwritten.
 //!
 //! It holds `recipe.toml` (resolved), `run.json` (where it ran), `metrics.jsonl`, `metrics.csv`, TensorBoard events,
-//! `checkpoints/`, and at the end `model/`.
+//! `checkpoints/`, `predictions.jsonl` and `mistakes/` of the best or the last evaluation, and at the end `model/`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::error::TrainError;
 use crate::log::{EvaluationRow, RunLog, TrainRow};
 use crate::model_folder::{self, Card};
 use crate::plan::Plan;
+use crate::predictions;
 use crate::progress::Progress;
 use crate::state::State;
 use crate::task::Evaluation;
@@ -117,8 +118,8 @@ impl Run {
     }
 
     /// The latest evaluation of this session.
-    pub fn last_evaluation(&self) -> Option<Evaluation> {
-        self.last
+    pub fn last_evaluation(&self) -> Option<&Evaluation> {
+        self.last.as_ref()
     }
 
     /// Work of the whole run so far.
@@ -193,29 +194,34 @@ impl Run {
             rate,
             images_per_second,
             wait_share,
-            self.last.map(|last| last.top1),
+            self.last.as_ref().map(|last| last.top1),
         );
         self.logged = Logged { step: state.step, worked, waited };
         Ok(())
     }
 
-    /// Logs an evaluation and remembers the best.
+    /// Logs an evaluation, remembers the best, and keeps what the best and the last one said of each image.
     pub fn record_evaluation(
         &mut self,
         state: &mut State,
         evaluation: Evaluation,
     ) -> Result<(), TrainError> {
-        let Evaluation { loss, top1, top5, images } = evaluation;
+        let Evaluation { loss, top1, top5, images, .. } = evaluation;
         let worked = self.clock.worked();
         let (step, epoch, seconds) = (state.step, self.epoch(state.step), worked.as_secs_f64());
         self.log.evaluation(&EvaluationRow { step, epoch, loss, top1, top5, images, seconds })?;
         self.progress.note(&format!(
             "epoch {epoch:.2}: top-1 {top1:.2} %, top-5 {top5:.2} %, loss {loss:.4} on {images} images"
         ));
-        self.last = Some(evaluation);
         if state.best.is_none_or(|best| best.top1 < top1) {
             state.best = Some(Best { step, top1 });
         }
+        if state.best.is_some_and(|best| best.step == step) || step == self.schedule().total_steps()
+        {
+            let (images, predictions) = (&self.plan.dataset.validation, &evaluation.predictions);
+            predictions::write(&self.folder, step, images, predictions)?;
+        }
+        self.last = Some(evaluation);
         // Evaluation is not part of the next steps' images per second.
         self.logged.worked = worked;
         Ok(())

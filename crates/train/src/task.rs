@@ -6,6 +6,7 @@ use nn::{Leaves, Tensor};
 use zoo::Model;
 
 use crate::error::TrainError;
+use crate::predictions::Prediction;
 
 /// Classification, detection and segmentation differ in these and in nothing else.
 pub trait Task {
@@ -26,11 +27,13 @@ pub trait Task {
 }
 
 /// How well a model does on validation images.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub loss: f64,
     /// Percent.
     pub top1: f64,
     pub top5: f64,
     pub images: u64,
+    /// Of each image, in the order of the dataset.
+    pub predictions: Vec<Prediction>,
 }

@@ -13,7 +13,7 @@ use train::{Ending, Evaluation, Plan, State, Task, TrainError, signal};
 
 use crate::args::Train;
 use crate::output::{self, Usage, grouped};
-use crate::verbs::recipes;
+use crate::verbs::{recipes, report};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute());
@@ -53,10 +53,11 @@ pub(crate) fn run(args: &Train) -> Result<()> {
             run.save(&state)?;
             run.finish(&mut state)?;
             let evaluation = match run.last_evaluation() {
-                Some(evaluation) => evaluation,
+                Some(evaluation) => evaluation.clone(),
                 None => task.evaluate(state.evaluated())?,
             };
-            report(args, &run, &state, evaluation);
+            let page = report::write(&[run.folder()], &run.folder().join("report.html"))?;
+            summarize(args, &run, &state, &evaluation, &page);
         }
     }
     Ok(())
@@ -172,14 +173,15 @@ fn introduce(run: &Run, state: &State) {
     }
 }
 
-fn report(args: &Train, run: &Run, state: &State, evaluation: Evaluation) {
-    let Evaluation { loss, top1, top5, images } = evaluation;
+fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, page: &Path) {
+    let Evaluation { loss, top1, top5, images, .. } = evaluation;
     let seconds = run.worked().as_secs_f64();
     let model = run.folder().join("model");
     if args.json {
         output::json(&json!({
             "run": run.folder().display().to_string(),
             "model": model.display().to_string(),
+            "report": page.display().to_string(),
             "steps": state.step,
             "top1": top1,
             "top5": top5,
@@ -196,4 +198,5 @@ fn report(args: &Train, run: &Run, state: &State, evaluation: Evaluation) {
         output::duration(seconds),
     ));
     output::print(&format!("model: {}", model.display()));
+    output::print(&format!("report: {}", page.display()));
 }

@@ -1,0 +1,89 @@
+//! The report: one page of HTML with everything in it, of one run or of several beside each other.
+
+mod curves;
+mod predictions;
+mod summary;
+
+use crate::chart;
+use crate::run::Run;
+use crate::text::escape;
+
+/// A page never becomes larger than this, bytes.
+pub const LIMIT: usize = 5_000_000;
+
+/// What the page begins with; without a source of anything but itself, a browser cannot even ask the network.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+const STYLE: &str = include_str!("../assets/page.css");
+const SCRIPT: &str = include_str!("../assets/page.js");
+
+/// The page of these runs. Where it would pass [`LIMIT`], the details of the last runs are left out, with a note.
+///
+/// # Panics
+/// Without a run.
+pub fn page(runs: &[Run]) -> String {
+    assert!(!runs.is_empty(), "a report is about at least one run");
+    let title = match runs {
+        [run] => run.name.clone(),
+        runs => format!("{} runs", runs.len()),
+    };
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
+         <title>{} · trickbag</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n",
+        escape(&title),
+        chart::STYLE
+    );
+    page += &summary::header(runs, &title);
+    page += &summary::results(runs);
+    page += &curves::section(runs);
+    let end = format!(
+        "<footer>Written by trickbag from the files of the run folder.</footer>\n</main>\n\
+         <div id=\"tip\" hidden=\"hidden\"></div>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    );
+    let mut left_out = Vec::new();
+    for run in runs {
+        let details = details(run, runs.len() > 1);
+        // The note about what is left out has to find room, too.
+        if page.len() + details.len() + end.len() + 100_000 <= LIMIT {
+            page += &details;
+        } else {
+            left_out.push(run.name.as_str());
+        }
+    }
+    if !left_out.is_empty() {
+        page += &too_large(&left_out);
+    }
+    page + &end
+}
+
+/// What concerns one run alone; folded up where there are several.
+fn details(run: &Run, folded: bool) -> String {
+    let content =
+        [predictions::sections(run), summary::recipe(run), summary::environment(run)].concat();
+    match folded {
+        false => content,
+        true => format!(
+            "<details class=\"run\"><summary>{}</summary>\n{content}</details>\n",
+            escape(&run.name)
+        ),
+    }
+}
+
+fn too_large(names: &[&str]) -> String {
+    let some: Vec<String> = names.iter().take(20).map(|name| escape(name)).collect();
+    let more = if names.len() > some.len() { ", …" } else { "" };
+    format!(
+        "<p class=\"note\">To keep this page small, the predictions of {} runs are left out ({}{more}): \
+         <code>trickbag report</code> and one folder shows them.</p>\n",
+        names.len(),
+        some.join(", ")
+    )
+}
+
+/// A part of the page under a heading.
+fn section(heading: &str, content: &str) -> String {
+    format!("<section>\n<h2>{}</h2>\n{content}</section>\n", escape(heading))
+}

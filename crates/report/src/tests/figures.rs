@@ -1,0 +1,133 @@
+use crate::architecture::{Block, Network, Stage, figure_1, figure_2};
+use crate::chart::{Axis, Chart, Line, Series};
+use crate::figures::{figure_3a, figure_3b, figure_4a, figure_4b};
+use crate::tests::page::Folder;
+
+/// The texts of an SVG, which has to be well-formed XML and to ask for nothing outside itself.
+#[track_caller]
+fn texts(svg: &str) -> Vec<String> {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
+    assert!(document.root_element().has_tag_name(("http://www.w3.org/2000/svg", "svg")));
+    assert!(!svg.replace("http://www.w3.org/2000/svg", "").contains("http"), "{svg}");
+    let texts = document
+        .descendants()
+        .filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "text")));
+    texts.map(|node| node.text().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_chart_is_the_same_bytes_as_ever() {
+    let chart = Chart {
+        title: "A < B & \"C\"".into(),
+        x: Axis::new("epoch", &[0.0]),
+        y: Axis::new("loss", &[]),
+        series: vec![
+            Series {
+                name: "<one>".into(),
+                line: Line::Dotted,
+                points: vec![(1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (4.0, 0.5)],
+                ..Series::default()
+            },
+            Series { name: "none".into(), color: 8, ..Series::default() },
+        ],
+        legend: true,
+        ..Chart::default()
+    };
+    let inline = chart.inline([440.0, 270.0]);
+    assert_eq!(inline, include_str!("chart.svg"));
+    assert!(texts(&chart.file()).contains(&"<one>".to_owned()));
+    // The line breaks where there is no number, and the palette's second round is dashed.
+    assert_eq!(inline.matches('M').count(), 2 + 1, "two pieces of a line and the axes");
+    assert!(inline.contains("line c1 dashed"));
+}
+
+#[test]
+fn figure_3a_holds_both_schedules() {
+    let svg = figure_3a();
+    assert_eq!(svg, figure_3a());
+    let texts = texts(&svg);
+    for expected in ["cosine", "step decay", "epoch", "0.4", "120"] {
+        assert!(texts.iter().any(|text| text == expected), "{expected}: {texts:?}");
+    }
+}
+
+#[test]
+fn figure_4a_is_of_any_number_of_classes() {
+    let svg = figure_4a(&[1000, 7]);
+    let texts = texts(&svg);
+    for expected in ["K = 1,000", "K = 7", "ε = 0.1, K = 1,000: 9.10", "ε"] {
+        assert!(texts.iter().any(|text| text == expected), "{expected}: {texts:?}");
+    }
+}
+
+#[test]
+fn figures_of_runs_are_of_their_rows() {
+    let runs = [Folder::of_a_run("step").read(), Folder::of_a_run("cosine").read()];
+    let curves = texts(&figure_3b(&runs));
+    let gaps = texts(&figure_4b(&runs));
+    for name in ["step", "cosine"] {
+        assert!(curves.iter().any(|text| text == name), "{curves:?}");
+        let full = format!("{name} (mean 3.5, 6 images)");
+        assert!(gaps.contains(&full), "{gaps:?}");
+    }
+}
+
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn network(name: &str, stem: &[&str], path_a: &[&str], path_b: &[&str]) -> Network {
+    let first = Block { path_a: words(path_a), path_b: words(path_b) };
+    let next = Block { path_a: words(&["3×3, 8", "3×3, 8"]), path_b: Vec::new() };
+    Network {
+        name: name.into(),
+        input: "224×224×3".into(),
+        stem: words(stem),
+        stem_output: "56×56×8".into(),
+        stages: vec![Stage {
+            name: "Stage 1".into(),
+            blocks: vec![first, next.clone(), next],
+            output: "28×28×8".into(),
+        }],
+        output: words(&["global average pool", "linear, 10"]),
+    }
+}
+
+#[test]
+fn figure_1_shows_every_step_once() {
+    let svg =
+        figure_1(&network("net & co", &["7×7, 8, s=2"], &["1×1, 4", "3×3, 4, s=2"], &["1×1, 8"]));
+    let texts = texts(&svg);
+    for expected in [
+        "net & co",
+        "224×224×3",
+        "7×7, 8, s=2",
+        "1×1, 4",
+        "3×3, 4, s=2",
+        "1×1, 8",
+        "identity",
+        "blocks 2 to 3",
+        "28×28×8",
+        "linear, 10",
+    ] {
+        let count = texts.iter().filter(|text| *text == expected).count();
+        assert_eq!(count, 1, "{expected}: {texts:?}");
+    }
+}
+
+#[test]
+fn figure_2_frames_what_changed_and_nothing_else() {
+    let original = network("original", &["7×7, 8"], &["1×1, 4, s=2", "3×3, 4"], &["1×1, 8, s=2"]);
+    let b = network("B", &["7×7, 8"], &["1×1, 4", "3×3, 4, s=2"], &["1×1, 8, s=2"]);
+    let c = network(
+        "C",
+        &["3×3, 4", "3×3, 8", "max pool"],
+        &["1×1, 4", "3×3, 4, s=2"],
+        &["1×1, 8, s=2"],
+    );
+    let svg = figure_2(&[original, b, c]);
+    let texts = texts(&svg);
+    let count = |wanted: &str| texts.iter().filter(|text| *text == wanted).count();
+    assert_eq!((count("downsampling block"), count("input stem")), (1, 1));
+    assert_eq!(svg.matches("box changed").count(), 2 + 3);
+}
