@@ -88,15 +88,15 @@ pub fn figure_2(networks: &[Network]) -> String {
         if let (Some(old), Some(new)) = (first(old), first(new))
             && old != new
         {
-            row("downsampling block", &|y| block(DETAIL, y, &new, Some(&old)));
+            row("downsampling block", &|y| block(DETAIL, y, "", &new, Some(&old)));
         }
     }
     body += &format!(
         "<text class=\"soft\" x=\"{MARGIN}\" y=\"{}\">In color: what differs from the network before it. \
          s is the stride where it is not 1.</text>\n",
-        top - 8.0
+        top + 4.0
     );
-    document([right.max(520.0) + MARGIN, top + 12.0], "Tweaks of ResNet", |_| body.clone())
+    document([right.max(520.0) + MARGIN, top + 24.0], "Tweaks of ResNet", |_| body.clone())
 }
 
 fn title(text: &str) -> String {
@@ -131,23 +131,19 @@ fn stage_row(stage: &Stage, top: f64) -> (String, f64) {
     let count = stage.blocks.len();
     for (index, each) in stage.blocks.iter().take(2).enumerate() {
         let caption = match (index, count) {
-            (0, _) => "block 1".to_owned(),
-            (_, 2) => "block 2".to_owned(),
-            _ => format!("blocks 2 to {count}"),
+            (0, _) => "block 1: ".to_owned(),
+            (_, 2) => "block 2: ".to_owned(),
+            _ => format!("blocks 2 to {count}: "),
         };
-        let (drawn, end) = block(x, top + 24.0, each, None);
-        svg += &format!(
-            "<text class=\"soft\" x=\"{}\" y=\"{}\">{caption}</text>\n{drawn}",
-            rounded(x, 2),
-            top - 2.0
-        );
+        let (drawn, end) = block(x, top + 24.0, &caption, each, None);
+        svg += &drawn;
         x = end + 20.0;
     }
     (svg, x - 20.0)
 }
 
-/// Path A above path B, forked and summed. `old` is the block whose steps are not new.
-fn block(x: f64, y: f64, block: &Block, old: Option<&Block>) -> (String, f64) {
+/// Path A, behind the caption, above path B, forked and summed. `old` is the block whose steps are not new.
+fn block(x: f64, y: f64, caption: &str, block: &Block, old: Option<&Block>) -> (String, f64) {
     let old_steps = |pick: fn(&Block) -> &Vec<String>| old.map(pick).cloned();
     let old_a = old_steps(|block| &block.path_a).unwrap_or_default();
     let old_b = old_steps(|block| &block.path_b).unwrap_or_default();
@@ -173,7 +169,7 @@ fn block(x: f64, y: f64, block: &Block, old: Option<&Block>) -> (String, f64) {
     svg += &format!(
         "<path class=\"tip\" d=\"M{sum} {tip}l-4 7h8z\"/><circle class=\"box\" cx=\"{sum}\" cy=\"{y}\" r=\"9\"/>\
          <path class=\"wire\" d=\"M{} {y}h10M{sum} {}v10\"/>\
-         <text class=\"soft\" x=\"{}\" y=\"{}\">path A</text><text class=\"soft\" x=\"{}\" y=\"{}\">{label}</text>\n",
+         <text class=\"soft\" x=\"{}\" y=\"{}\">{caption}path A</text><text class=\"soft\" x=\"{}\" y=\"{}\">{label}</text>\n",
         sum - 5.0,
         y - 5.0,
         fork + 4.0,

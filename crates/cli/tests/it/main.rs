@@ -5,6 +5,7 @@ mod golden;
 mod interrupted;
 mod listings;
 mod refusals;
+mod reports;
 mod runs;
 mod tidy;
 mod tricks;

@@ -106,7 +106,7 @@ fn figure_1_shows_every_step_once() {
         "3×3, 4, s=2",
         "1×1, 8",
         "identity",
-        "blocks 2 to 3",
+        "blocks 2 to 3: path A",
         "28×28×8",
         "linear, 10",
     ] {
