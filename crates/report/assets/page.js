@@ -45,7 +45,9 @@
       cursor.style.visibility = "visible";
       tip.replaceChildren(entry(chart.dataset.axis + " " + show(x)));
       for (const { line, index } of all) {
-        const text = lines.length === 1 && !line.name ? show(line.y[index]) : line.name + " " + show(line.y[index]);
+        // A curve of fewer points, or one that ended earlier, tells where its value is from.
+        const elsewhere = line.x[index] === x ? "" : " at " + show(line.x[index]);
+        const text = line.name + " " + show(line.y[index]) + elsewhere;
         tip.append(entry(text, getComputedStyle(line.path).color));
       }
       tip.hidden = false;

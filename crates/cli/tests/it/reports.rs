@@ -24,7 +24,7 @@ fn a_run_keeps_its_predictions_and_ends_with_a_page() {
     train(&sandbox, "run", &[]);
     let metrics = text(&sandbox, "run/metrics.jsonl");
     let rows = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let last = rows.filter(|row| row["kind"] == "evaluation").last().unwrap();
+    let last = rows.rev().find(|row| row["kind"] == "evaluation").unwrap();
     let predictions: Vec<serde_json::Value> = text(&sandbox, "run/predictions.jsonl")
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
