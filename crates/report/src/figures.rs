@@ -2,7 +2,8 @@
 
 use std::f64::consts::PI;
 
-use tricks::{step_decay, warmup};
+use tricks::label_smoothing::{largest_epsilon, optimal_gap};
+use tricks::{cosine_decay, step_decay, warmup};
 
 use crate::chart::{Axis, Chart, Line, Series};
 use crate::run::Run;
@@ -57,14 +58,9 @@ fn step_rate(step: u64) -> f64 {
 
 fn cosine_rate(step: u64) -> f64 {
     let warmup_steps = WARMUP_EPOCHS * STEPS_PER_EPOCH;
-    let after = step.saturating_sub(warmup_steps) as f64;
-    let progress = after / (EPOCHS * STEPS_PER_EPOCH - warmup_steps) as f64;
-    INITIAL_RATE * warmup::factor(step, warmup_steps) * cosine(progress)
-}
-
-/// Equation 1: ½ (1 + cos(π t/T)) at t/T = `progress`.
-fn cosine(progress: f64) -> f64 {
-    0.5 * (1.0 + (PI * progress).cos())
+    let (after, total) =
+        (step.saturating_sub(warmup_steps), EPOCHS * STEPS_PER_EPOCH - warmup_steps);
+    INITIAL_RATE * warmup::factor(step, warmup_steps) * cosine_decay::factor(after, total)
 }
 
 /// Figure 3b: top-1 accuracy on validation images over the epochs of each run.
@@ -86,21 +82,15 @@ pub fn figure_3b(runs: &[Run]) -> String {
     .file()
 }
 
-/// Equation 5: log((K−1)(1−ε)/ε), by how much the optimal logit of the true class stands above the others'. It is
-/// infinite at ε = 0 and falls to zero at ε = (K−1)/K.
-pub fn theoretical_gap(classes: usize, epsilon: f64) -> f64 {
-    ((classes as f64 - 1.0) * (1.0 - epsilon) / epsilon).ln()
-}
-
 /// Figure 4a: the theoretical gap as ε moves, for each number of classes.
 pub fn figure_4a(classes: &[usize]) -> String {
     let mut series = Vec::new();
     for (color, &k) in classes.iter().enumerate() {
-        let end = (k as f64 - 1.0) / k as f64;
+        let end = largest_epsilon(k);
         // Close together where the curve is steep, at both ends.
         let epsilon = |index: usize| end * 0.5 * (1.0 - (PI * index as f64 / 400.0).cos());
         let mut points: Vec<(f64, f64)> =
-            (1..400).map(epsilon).map(|epsilon| (epsilon, theoretical_gap(k, epsilon))).collect();
+            (1..400).map(epsilon).map(|epsilon| (epsilon, optimal_gap(epsilon, k))).collect();
         points.retain(|&(epsilon, _)| epsilon >= 1e-3);
         points.push((end, 0.0));
         let line = Line::Solid;
@@ -108,7 +98,7 @@ pub fn figure_4a(classes: &[usize]) -> String {
     }
     let at = 0.1;
     let mark = classes.first().map(|&k| {
-        let gap = theoretical_gap(k, at);
+        let gap = optimal_gap(at, k);
         (at, format!("ε = {at}, K = {}: {gap:.2}", grouped(k as u64)))
     });
     Chart {
@@ -177,27 +167,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gap_is_that_of_equation_5() {
-        for (classes, epsilon, gap) in [
-            (1000, 0.1, 9.103_979_355_984_773),
-            (1000, 0.5, 6.906_754_778_648_554),
-            (1000, 0.01, 11.501_874_628_783_144),
-            (100, 0.1, 6.792_344_427_470_809),
-            (10, 0.1, 4.394_449_154_672_438),
-            (2, 0.25, 1.098_612_288_668_109_8),
-        ] {
-            let found = theoretical_gap(classes, epsilon);
-            assert!((found - gap).abs() < 1e-12, "K = {classes}, ε = {epsilon}: {found}");
-        }
-        assert_eq!(theoretical_gap(1000, 0.0), f64::INFINITY);
-        for classes in [2usize, 10, 1000] {
-            let end = (classes as f64 - 1.0) / classes as f64;
-            assert!(theoretical_gap(classes, end).abs() < 1e-12, "K = {classes}");
-            assert!(theoretical_gap(classes, end - 0.01) > 0.0, "K = {classes}");
-        }
-    }
-
-    #[test]
     fn the_rates_are_the_papers() {
         let at = |epoch: f64| (epoch * STEPS_PER_EPOCH as f64).round() as u64;
         for (epoch, step, cosine) in [
@@ -213,8 +182,27 @@ mod tests {
             assert!((found.0 - step).abs() < 1e-4, "epoch {epoch}: step {found:?}");
             assert!((found.1 - cosine).abs() < 1e-4, "epoch {epoch}: cosine {found:?}");
         }
-        assert_eq!((cosine(0.0), cosine(1.0)), (1.0, 0.0));
-        assert!((cosine(0.25) - 0.853_553_390_593_273_8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_gap_is_that_of_equation_5() {
+        for (classes, epsilon, gap) in [
+            (1000, 0.1, 9.103_979_355_984_773),
+            (1000, 0.5, 6.906_754_778_648_554),
+            (1000, 0.01, 11.501_874_628_783_144),
+            (100, 0.1, 6.792_344_427_470_809),
+            (10, 0.1, 4.394_449_154_672_438),
+            (2, 0.25, 1.098_612_288_668_109_8),
+        ] {
+            let found = optimal_gap(epsilon, classes);
+            assert!((found - gap).abs() < 1e-12, "K = {classes}, ε = {epsilon}: {found}");
+        }
+        assert_eq!(optimal_gap(0.0, 1000), f64::INFINITY);
+        for classes in [2usize, 10, 1000] {
+            let end = (classes as f64 - 1.0) / classes as f64;
+            assert!(optimal_gap(end, classes).abs() < 1e-12, "K = {classes}");
+            assert!(optimal_gap(end - 0.01, classes) > 0.0, "K = {classes}");
+        }
     }
 
     #[test]
