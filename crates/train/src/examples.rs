@@ -292,7 +292,8 @@ mod tests {
             for part in examples(&recipe(edits), CLASSES, position, images) {
                 let leaves = model.parameters.tracked();
                 let statistics = &mut model.statistics;
-                let mut pass = nn::Pass { mode: nn::Mode::Eval, leaves: &leaves, statistics };
+                let mut pass =
+                    nn::Pass { mode: nn::Mode::Eval, leaves: &leaves, statistics, noise: 0 };
                 let x = nn::Tensor::from_data(part.images, &nn::cpu());
                 let p = nn::Tensor::from_data(part.targets, &nn::cpu());
                 let loss = nn::cross_entropy(model.network.forward(&mut pass, x), p);
