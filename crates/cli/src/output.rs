@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+pub(crate) use report::{duration, grouped};
+
 /// A command line that cannot be meant; exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
@@ -50,35 +52,12 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// 1234567 as 1,234,567.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Bytes in the unit that leaves few digits.
 pub(crate) fn bytes(count: u64) -> String {
     match count as f64 {
         count if count >= 1e9 => format!("{:.2} GB", count / 1e9),
         count if count >= 1e6 => format!("{:.1} MB", count / 1e6),
         count => format!("{:.1} kB", count / 1e3),
-    }
-}
-
-/// Seconds as a person says them.
-pub(crate) fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s if s < 129_600.0 => format!("{:.1} h", s / 3600.0),
-        s => format!("{:.1} days", s / 86_400.0),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::pack::{ByColumns, ByRows, Matrix, Operand};
 use crate::parallel;
 use crate::scratch::{self, Slot};
 use forward::forward_by;
-pub use inference::{Epilogue, PreparedWeights, conv2d_inference};
+pub use inference::{Epilogue, PreparedWeights, conv2d_finished, conv2d_inference};
 use patches::{Patches, TurnedWeights};
 use winograd::Method;
 

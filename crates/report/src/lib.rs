@@ -15,6 +15,7 @@ mod text;
 pub use page::{LIMIT, page};
 pub use prediction::Prediction;
 pub use run::{EvaluationRow, ReportError, Run, TrainRow};
+pub use text::{duration, grouped};
 
 #[cfg(test)]
 mod tests;

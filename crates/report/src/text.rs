@@ -44,7 +44,7 @@ pub(crate) fn percent(value: f64) -> String {
 }
 
 /// 1234567 as 1,234,567.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -57,7 +57,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// Seconds as a person says them.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() => "–".to_owned(),
         s if s < 90.0 => format!("{s:.0} s"),

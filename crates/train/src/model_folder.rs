@@ -59,9 +59,7 @@ impl Card {
             recipe: recipe.name.clone(),
         }
     }
-}
 
-impl Card {
     /// How these classes differ from the model's, by name where the model knows names.
     pub fn difference(&self, classes: &[String]) -> Option<String> {
         let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));
@@ -189,7 +187,11 @@ fn config(network: &Network, card: &Card) -> Value {
 
 /// What a model folder tells, or a run folder that holds one: the network's name and the card.
 pub fn read_card(path: &Path) -> Result<(String, Card), TrainError> {
-    let file = locate(path)?.join(CONFIG);
+    card_in(&locate(path)?)
+}
+
+fn card_in(folder: &Path) -> Result<(String, Card), TrainError> {
+    let file = folder.join(CONFIG);
     let config = read_config(&file)?;
     parse_config(&config).map_err(|problem| TrainError::ModelFolder { path: file, problem })
 }
@@ -197,7 +199,7 @@ pub fn read_card(path: &Path) -> Result<(String, Card), TrainError> {
 /// Opens a model folder, or a run folder that holds one.
 pub fn read(path: &Path, device: &Device) -> Result<(Model, Card), TrainError> {
     let folder = locate(path)?;
-    let (name, card) = read_card(&folder)?;
+    let (name, card) = card_in(&folder)?;
     let network = zoo::network(&name, &card.options)?;
     let file = folder.join(WEIGHTS);
     let broken = |problem| TrainError::ModelFolder { path: file.clone(), problem };

@@ -1,5 +1,8 @@
 //! §2.1 step 4 as the authors' code does it: brightness, contrast and saturation, each by a coefficient from its range,
 //! in a random order, on 8-bit pixels that are kept to 0..=255 after each.
+//!
+//! Deviation: each cuts off the fraction, as Pillow does, where the authors' library rounds; the flip comes before, not
+//! last; and PCA noise, which follows, is added to floats.
 
 use rand_chacha::rand_core::RngCore;
 use recipe::Jitter;

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use super::Conv2d;
-use super::forward::Forward;
+use super::forward::{Forward, forward_by};
 use super::winograd::{self, Method};
 use crate::batch_norm::Activation;
 use crate::check;
@@ -59,12 +59,31 @@ pub fn conv2d_inference(
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
-    d.check("conv2d_inference", x.len(), w.len(), y.len());
-    let Epilogue { bias, residual, activation } = epilogue;
-    check::length("conv2d_inference", "bias", bias.len(), d.c_out);
-    let found = residual.map_or(y.len(), <[f32]>::len);
-    check::length("conv2d_inference", "residual", found, y.len());
-    let finish = Finish { bias, residual, floor: floor(activation) };
+    let finish = finish("conv2d_inference", d, [x, w], epilogue, y);
     let forward = Forward::new(d, winograd::prepared_method);
     forward.run(x, prepared.form(&forward, w), Some(finish), y);
+}
+
+/// [`conv2d_inference`] by weights that are used once: their form is scratch.
+#[track_caller]
+pub fn conv2d_finished(d: &Conv2d, x: &[f32], w: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
+    let finish = finish("conv2d_finished", d, [x, w], epilogue, y);
+    forward_by(d, winograd::prepared_method, x, w, Some(finish), y);
+}
+
+/// What follows the product, once every length is checked.
+#[track_caller]
+fn finish<'a>(
+    operation: &str,
+    d: &Conv2d,
+    [x, w]: [&[f32]; 2],
+    epilogue: Epilogue<'a>,
+    y: &[f32],
+) -> Finish<'a> {
+    d.check(operation, x.len(), w.len(), y.len());
+    let Epilogue { bias, residual, activation } = epilogue;
+    check::length(operation, "bias", bias.len(), d.c_out);
+    let found = residual.map_or(y.len(), <[f32]>::len);
+    check::length(operation, "residual", found, y.len());
+    Finish { bias, residual, floor: floor(activation) }
 }

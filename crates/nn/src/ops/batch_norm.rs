@@ -34,7 +34,7 @@ pub fn batch_norm_train(
         x.into_dispatch(),
         affine.gamma.into_dispatch(),
         affine.beta.into_dispatch(),
-        Residual::from(residual),
+        Optional::from(residual),
         dims,
     );
     let statistic = |tensor| Tensor::<1>::from_dispatch(tensor).without_autodiff();
@@ -57,7 +57,7 @@ pub fn batch_norm_eval(
         affine.beta.into_dispatch(),
         mean.into_dispatch(),
         variance.into_dispatch(),
-        Residual::from(residual),
+        Optional::from(residual),
         dims,
     ))
 }
@@ -78,16 +78,16 @@ fn dims(
     BatchNorm { rows: n * height * width, channels, epsilon: affine.epsilon, activation }
 }
 
-/// What path B brings to the add at the end of a block.
+/// A tensor that may be missing, as the extension's macro can carry it.
 #[derive(ExtensionType)]
-pub(super) enum Residual<B: Backend> {
-    None,
-    Add(FloatTensor<B>),
+pub(super) enum Optional<B: Backend> {
+    Absent,
+    Present(FloatTensor<B>),
 }
 
-impl From<Option<Tensor<4>>> for Residual<Dispatch> {
+impl From<Option<Tensor<4>>> for Optional<Dispatch> {
     fn from(residual: Option<Tensor<4>>) -> Self {
-        residual.map_or(Residual::None, |tensor| Residual::Add(tensor.into_dispatch()))
+        residual.map_or(Optional::Absent, |tensor| Optional::Present(tensor.into_dispatch()))
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) struct Saved<B: Backend> {
     pub x: FloatTensor<B>,
     /// Forward's output where ReLU followed an add, whose sign is then the mask; else x tells it.
     #[extension_type]
-    pub y: Residual<B>,
+    pub y: Optional<B>,
     pub gamma: FloatTensor<B>,
     pub beta: FloatTensor<B>,
     pub mean: FloatTensor<B>,
@@ -108,8 +108,8 @@ impl<B: Backend> Clone for Saved<B> {
     fn clone(&self) -> Self {
         let Saved { x, y, gamma, beta, mean, variance } = self;
         let y = match y {
-            Residual::None => Residual::None,
-            Residual::Add(y) => Residual::Add(y.clone()),
+            Optional::Absent => Optional::Absent,
+            Optional::Present(y) => Optional::Present(y.clone()),
         };
         let [x, gamma, beta, mean, variance] =
             [x, gamma, beta, mean, variance].map(|tensor: &FloatTensor<B>| tensor.clone());
@@ -130,7 +130,7 @@ pub(super) enum Statistics {
     Running,
 }
 
-type Gradient<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Residual<B>);
+type Gradient<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Optional<B>);
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(super) trait BatchNormOp: Backend {
@@ -139,7 +139,7 @@ pub(super) trait BatchNormOp: Backend {
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        #[extension_type] residual: Residual<Self>,
+        #[extension_type] residual: Optional<Self>,
         dims: BatchNorm,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         composed_train::<Self>(x, gamma, beta, residual, dims)
@@ -151,7 +151,7 @@ pub(super) trait BatchNormOp: Backend {
         beta: FloatTensor<Self>,
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
-        #[extension_type] residual: Residual<Self>,
+        #[extension_type] residual: Optional<Self>,
         dims: BatchNorm,
     ) -> FloatTensor<Self> {
         composed_eval::<Self>(x, [gamma, beta, mean, variance], residual, dims)
@@ -164,7 +164,7 @@ pub(super) trait BatchNormOp: Backend {
         statistics: Statistics,
         add: bool,
         dims: BatchNorm,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Residual<Self>) {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Optional<Self>) {
         composed_backward::<Self>(saved, dy, statistics, add, dims)
     }
 }
@@ -177,7 +177,7 @@ impl BatchNormOp for Flex {
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         dims: BatchNorm,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
@@ -202,7 +202,7 @@ impl BatchNormOp for Flex {
         beta: FloatTensor<Self>,
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         dims: BatchNorm,
     ) -> FloatTensor<Self> {
         let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
@@ -257,19 +257,19 @@ impl BatchNormOp for Flex {
         let (dx, dresidual) = if add {
             let mut dx = None;
             let dresidual = filled(&shape, |dresidual| dx = Some(backward(Some(dresidual))));
-            (dx.expect("filled calls its closure"), Residual::Add(dresidual))
+            (dx.expect("filled calls its closure"), Optional::Present(dresidual))
         } else {
-            (backward(None), Residual::None)
+            (backward(None), Optional::Absent)
         };
         (dx, vector(dgamma), vector(dbeta), dresidual)
     }
 }
 
-impl Residual<Flex> {
+impl Optional<Flex> {
     pub(super) fn contiguous(self) -> Option<FloatTensor<Flex>> {
         match self {
-            Residual::None => None,
-            Residual::Add(tensor) => Some(contiguous(tensor)),
+            Optional::Absent => None,
+            Optional::Present(tensor) => Some(contiguous(tensor)),
         }
     }
 }
@@ -296,7 +296,7 @@ impl<B: Backend + BatchNormOp> Backward<B, 4> for BatchNormBackward {
                 grads.register::<B>(node.id, gradient);
             }
         }
-        if let (Some(node), Residual::Add(gradient)) = (residual_node, dresidual) {
+        if let (Some(node), Optional::Present(gradient)) = (residual_node, dresidual) {
             grads.register::<B>(node.id, gradient);
         }
     }
@@ -307,14 +307,14 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         dims: BatchNorm,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [x.node(), gamma.node(), beta.node(), residual.node(&gamma)];
         let prepared = BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful();
         let [x, gamma, beta] = [x, gamma, beta].map(FloatTensor::<Self>::into_primitive);
         let residual = residual.into_inner();
-        let added = matches!(residual, Residual::Add(_));
+        let added = matches!(residual, Optional::Present(_));
         let (y, mean, variance) =
             B::batch_norm_train_op(x.clone(), gamma.clone(), beta.clone(), residual, dims);
         let statistics = (Self::from_inner(mean.clone()), Self::from_inner(variance.clone()));
@@ -335,7 +335,7 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
         beta: FloatTensor<Self>,
         mean: FloatTensor<Self>,
         variance: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         dims: BatchNorm,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), gamma.node(), beta.node(), residual.node(&gamma)];
@@ -343,7 +343,7 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
         let [x, gamma, beta, mean, variance] =
             [x, gamma, beta, mean, variance].map(FloatTensor::<Self>::into_primitive);
         let residual = residual.into_inner();
-        let added = matches!(residual, Residual::Add(_));
+        let added = matches!(residual, Optional::Present(_));
         let y = B::batch_norm_eval_op(
             x.clone(),
             gamma.clone(),
@@ -365,29 +365,29 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
 }
 
 /// The output if backward needs it for ReLU's mask.
-fn mask<B: Backend>(y: &FloatTensor<B>, added: bool, dims: BatchNorm) -> Residual<B> {
+fn mask<B: Backend>(y: &FloatTensor<B>, added: bool, dims: BatchNorm) -> Optional<B> {
     match dims.activation {
-        Activation::Relu if added => Residual::Add(y.clone()),
-        _ => Residual::None,
+        Activation::Relu if added => Optional::Present(y.clone()),
+        _ => Optional::Absent,
     }
 }
 
-impl<B: Backend, C: CheckpointStrategy> Residual<Autodiff<B, C>> {
+impl<B: Backend, C: CheckpointStrategy> Optional<Autodiff<B, C>> {
     /// The residual's place in the graph; without one, an untracked constant made of `stand_in`.
     fn node(
         &self,
         stand_in: &FloatTensor<Autodiff<B, C>>,
     ) -> burn::backend::autodiff::ops::NodeGuard {
         match self {
-            Residual::None => Autodiff::<B, C>::from_inner(stand_in.primitive().clone()).node(),
-            Residual::Add(tensor) => tensor.node(),
+            Optional::Absent => Autodiff::<B, C>::from_inner(stand_in.primitive().clone()).node(),
+            Optional::Present(tensor) => tensor.node(),
         }
     }
 
-    fn into_inner(self) -> Residual<B> {
+    fn into_inner(self) -> Optional<B> {
         match self {
-            Residual::None => Residual::None,
-            Residual::Add(tensor) => Residual::Add(tensor.into_primitive()),
+            Optional::Absent => Optional::Absent,
+            Optional::Present(tensor) => Optional::Present(tensor.into_primitive()),
         }
     }
 }
@@ -396,7 +396,7 @@ pub(super) fn composed_train<B: Backend>(
     x: FloatTensor<B>,
     gamma: FloatTensor<B>,
     beta: FloatTensor<B>,
-    residual: Residual<B>,
+    residual: Optional<B>,
     dims: BatchNorm,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let rows = B::float_reshape(x.clone(), [dims.rows, dims.channels].into());
@@ -412,7 +412,7 @@ pub(super) fn composed_train<B: Backend>(
 pub(super) fn composed_eval<B: Backend>(
     x: FloatTensor<B>,
     [gamma, beta, mean, variance]: [FloatTensor<B>; 4],
-    residual: Residual<B>,
+    residual: Optional<B>,
     dims: BatchNorm,
 ) -> FloatTensor<B> {
     let shape = x.shape();
@@ -422,8 +422,8 @@ pub(super) fn composed_eval<B: Backend>(
     let y = B::float_mul(B::float_sub(x, row(mean)), scale);
     let y = B::float_reshape(B::float_add(y, row(beta)), shape);
     let y = match residual {
-        Residual::None => y,
-        Residual::Add(residual) => B::float_add(y, residual),
+        Optional::Absent => y,
+        Optional::Present(residual) => B::float_add(y, residual),
     };
     match dims.activation {
         Activation::Identity => y,
@@ -443,15 +443,15 @@ pub(super) fn composed_backward<B: Backend>(
     let row = |tensor| B::float_reshape(tensor, [1, dims.channels].into());
     let dz = match (dims.activation, saved.y) {
         (Activation::Identity, _) => dy,
-        (Activation::Relu, Residual::Add(y)) => B::relu_backward(y, dy),
-        (Activation::Relu, Residual::None) => {
+        (Activation::Relu, Optional::Present(y)) => B::relu_backward(y, dy),
+        (Activation::Relu, Optional::Absent) => {
             let (gamma, beta) = (saved.gamma.clone(), saved.beta);
             let given = [gamma, beta, saved.mean.clone(), saved.variance.clone()];
-            let y = composed_eval::<B>(saved.x.clone(), given, Residual::None, dims);
+            let y = composed_eval::<B>(saved.x.clone(), given, Optional::Absent, dims);
             B::relu_backward(y, dy)
         }
     };
-    let dresidual = if add { Residual::Add(dz.clone()) } else { Residual::None };
+    let dresidual = if add { Optional::Present(dz.clone()) } else { Optional::Absent };
     let dz = rows(dz);
     let inverse = inverse_deviation::<B>(row(saved.variance), dims);
     let normalized = B::float_mul(B::float_sub(rows(saved.x), row(saved.mean)), inverse.clone());

@@ -6,7 +6,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use kernels::{Activation, Conv2d, Epilogue, Linear, PreparedWeights};
+use kernels::{Activation, Conv2d, Epilogue, Linear};
 
 use super::conv2d::{Conv2dOp, ConvOptions, composed_conv2d, y_shape};
 use super::flex::{contiguous, filled, floats};
@@ -74,9 +74,7 @@ impl Conv2dBiasOp for Flex {
         let [x, w, b] = [x, w, b].map(contiguous);
         filled(&y_shape(&dims), |y| {
             let epilogue = Epilogue { bias: floats(&b), residual: None, activation };
-            // The weights move from step to step: nothing is kept of them.
-            let prepared = PreparedWeights::default();
-            kernels::conv2d_inference(&dims, floats(&x), (floats(&w), &prepared), epilogue, y);
+            kernels::conv2d_finished(&dims, floats(&x), floats(&w), epilogue, y);
         })
     }
 

@@ -7,7 +7,7 @@ use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 use kernels::{Activation, Conv2d, Epilogue, PreparedWeights};
 
-use super::batch_norm::Residual;
+use super::batch_norm::Optional;
 use super::conv2d::{ConvOptions, composed_conv2d, y_shape};
 use super::flex::{contiguous, filled, floats};
 
@@ -41,7 +41,7 @@ pub fn conv2d_inference(
         x.into_dispatch(),
         w.into_dispatch(),
         b.into_dispatch(),
-        Residual::from(residual),
+        Optional::from(residual),
         activation,
         dims,
         prepared,
@@ -54,7 +54,7 @@ pub(super) trait InferenceOp: Backend {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         b: FloatTensor<Self>,
-        #[extension_type] residual: Residual<Self>,
+        #[extension_type] residual: Optional<Self>,
         activation: Activation,
         dims: Conv2d,
         _prepared: Arc<PreparedWeights>,
@@ -71,7 +71,7 @@ impl InferenceOp for Flex {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         b: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         activation: Activation,
         dims: Conv2d,
         prepared: Arc<PreparedWeights>,
@@ -89,7 +89,7 @@ impl InferenceOp for Flex {
 pub(super) fn composed_inference<B: Backend>(
     x: FloatTensor<B>,
     (w, b): (FloatTensor<B>, FloatTensor<B>),
-    residual: Residual<B>,
+    residual: Optional<B>,
     activation: Activation,
     dims: Conv2d,
 ) -> FloatTensor<B> {
@@ -97,8 +97,8 @@ pub(super) fn composed_inference<B: Backend>(
     let y = composed_conv2d::<B>(x, w, dims);
     let y = B::float_add(y, B::float_reshape(b, [1, 1, 1, channels].into()));
     let y = match residual {
-        Residual::None => y,
-        Residual::Add(residual) => B::float_add(y, residual),
+        Optional::Absent => y,
+        Optional::Present(residual) => B::float_add(y, residual),
     };
     match activation {
         Activation::Identity => y,

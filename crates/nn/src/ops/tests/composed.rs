@@ -8,7 +8,7 @@ use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, Nag, Pool2d};
 
 use super::{ACTIVATIONS, Random, assert_close, conv_shapes, pool_shapes, wide};
 use crate::ops::batch_norm::{
-    BatchNormOp, Residual, Saved, Statistics, composed_backward, composed_eval, composed_train,
+    BatchNormOp, Optional, Saved, Statistics, composed_backward, composed_eval, composed_train,
 };
 use crate::ops::conv2d::{
     Conv2dOp, composed_conv2d, composed_conv2d_input_grad, composed_conv2d_weight_grad,
@@ -120,8 +120,8 @@ impl Norm {
         }
     }
 
-    fn residual(&self) -> Residual<Flex> {
-        self.residual.clone().map_or(Residual::None, Residual::Add)
+    fn residual(&self) -> Optional<Flex> {
+        self.residual.clone().map_or(Optional::Absent, Optional::Present)
     }
 
     /// Forward by both; y, mean and variance of the kernels.
@@ -169,7 +169,7 @@ impl Norm {
         // Two rows leave differences of nearly equal numbers.
         let tolerance = if self.dims.rows < 3 { 1e-3 } else { TOLERANCE };
         let [y, mean, variance] = self.forward(statistics, tolerance);
-        let y = self.residual.as_ref().map_or(Residual::None, |_| Residual::Add(y));
+        let y = self.residual.as_ref().map_or(Optional::Absent, |_| Optional::Present(y));
         let (gamma, beta) = (self.gamma.clone(), self.beta.clone());
         let saved = Saved { x: self.x.clone(), y, gamma, beta, mean, variance };
         let dy = random.tensor(&self.shape);
@@ -182,10 +182,10 @@ impl Norm {
         assert_same(&what("dγ"), found.1, expected.1, tolerance);
         assert_same(&what("dβ"), found.2, expected.2, tolerance);
         match (found.3, expected.3) {
-            (Residual::Add(found), Residual::Add(expected)) if add => {
+            (Optional::Present(found), Optional::Present(expected)) if add => {
                 assert_same(&what("dresidual"), found, expected, 0.0);
             }
-            (Residual::None, Residual::None) if !add => {}
+            (Optional::Absent, Optional::Absent) if !add => {}
             _ => panic!("{}", what("a residual's gradient where none is, or none")),
         }
     }
