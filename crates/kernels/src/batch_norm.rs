@@ -2,9 +2,9 @@
 //! y = act(γ (x − μ) / √(σ² + ε) + β [+ residual]), fused with the ReLU and the residual sum that
 //! follow it.
 //!
-//! σ² is the biased variance. It is summed in chunks of rows, each around its own first row and
-//! then around its own mean, and the chunks are merged in `f64` (Chan, Golub and LeVeque 1983), so
-//! that it is accurate when |μ| is far greater than σ.
+//! σ² is the biased variance. It is summed in chunks of rows, each around its own first row, or its
+//! own mean where that row lies far out, and the chunks are merged in `f64` (Chan, Golub and LeVeque
+//! 1983), so that it is accurate when |μ| is far greater than σ.
 
 use crate::check;
 use crate::isa::{Isa, vectorised};
@@ -72,7 +72,10 @@ pub struct BatchNormGradients<'a, T = f32> {
 }
 
 /// Channels merged by one task.
-const MERGED: usize = 64;
+pub(crate) const MERGED: usize = 64;
+/// By how much n·(μ − x₀)² may exceed n·σ² before the squares are summed again: so many times
+/// rounding's error is what one look may cost.
+const FAR: f32 = 16.0;
 
 impl BatchNorm {
     /// Rows of a chunk: about 64 Ki elements, which stay in a second-level cache between the two
@@ -81,7 +84,7 @@ impl BatchNorm {
         (64 * 1024 / self.channels.max(1)).clamp(8, 1024)
     }
 
-    fn chunk(&self) -> usize {
+    pub(crate) fn chunk(&self) -> usize {
         self.chunk_rows() * self.channels
     }
 
@@ -91,11 +94,11 @@ impl BatchNorm {
 
     /// The width at which loops run: whole rows, several where they are short, so that the loop
     /// over channels is long enough to be worth entering.
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.channels * (512 / self.channels.max(1)).max(1)
     }
 
-    fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.rows * self.channels
     }
 
@@ -139,6 +142,18 @@ pub fn batch_norm_train(
     check_forward(d, "batch_norm_train", x, &affine, residual, y);
     d.check("batch_norm_train", [], [("mean", mean.len()), ("variance", variance.len())]);
     let isa = Isa::current();
+    moments_of(isa, d, x, mean, variance);
+    normalise(isa, d, x, affine, Statistics { mean, variance }, (residual, y));
+}
+
+/// The moments of `x`, zeros if there is none.
+pub(crate) fn moments_of(
+    isa: Isa,
+    d: &BatchNorm,
+    x: &[f32],
+    mean: &mut [f32],
+    variance: &mut [f32],
+) {
     if d.length() == 0 {
         mean.fill(0.0);
         variance.fill(0.0);
@@ -148,7 +163,7 @@ pub fn batch_norm_train(
     scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
         parallel::chunks(partials, pair, |index, sums| {
             let part = &x[index * d.chunk()..((index + 1) * d.chunk()).min(x.len())];
-            scratch::with(Slot::Left, 2 * d.width(), |space| {
+            scratch::with(Slot::Left, 3 * d.width(), |space| {
                 chunk_moments(isa, part, sums, space);
             });
         });
@@ -157,7 +172,6 @@ pub fn batch_norm_train(
             merge_moments(isa, d, x, partials, index * MERGED, mean, variance);
         });
     });
-    normalise(isa, d, x, affine, Statistics { mean, variance }, (residual, y));
 }
 
 /// Normalises by given statistics, such as the running ones.
@@ -194,19 +208,45 @@ fn check_forward(
 
 vectorised! {
     /// The chunk's moments about its first row: in `sums`, first the mean of x − x₀, then the sum of
-    /// squares about that mean.
+    /// squares about that mean. Both come of one look, unless x₀ lies so far out that the squares
+    /// about it say little of those about the mean.
     fn chunk_moments(x: &[f32], sums: &mut [f32], space: &mut [f32]) {
         let channels = sums.len() / 2;
         let (means, squares) = sums.split_at_mut(channels);
-        let width = space.len() / 2;
+        let width = space.len() / 3;
         let (origins, totals) = space.split_at_mut(width);
+        let (totals, total_squares) = totals.split_at_mut(width);
         repeat(&x[..channels], origins);
         totals.fill(0.0);
-        for_four_rows(x, totals, |k, x| x - origins[k]);
+        total_squares.fill(0.0);
+        let mut groups = x.chunks_exact(4 * width);
+        for group in &mut groups {
+            let rows = quarters(group, width);
+            for k in 0..width {
+                let [a, b, c, e] = rows.map(|row| row[k] - origins[k]);
+                totals[k] += (a + b) + (c + e);
+                total_squares[k] += (a * a + b * b) + (c * c + e * e);
+            }
+        }
+        for row in groups.remainder().chunks(width) {
+            for (k, &x) in row.iter().enumerate() {
+                let x = x - origins[k];
+                totals[k] += x;
+                total_squares[k] += x * x;
+            }
+        }
         fold(totals, means);
-        let share = 1.0 / (x.len() / channels) as f32;
-        for mean in &mut *means {
-            *mean *= share;
+        fold(total_squares, squares);
+        let rows = (x.len() / channels) as f32;
+        let mut far = false;
+        for (mean, square) in means.iter_mut().zip(&mut *squares) {
+            *mean *= 1.0 / rows;
+            let shift = *mean * *mean * rows;
+            *square -= shift;
+            far |= shift > FAR * *square;
+        }
+        if !far {
+            return;
         }
         for copy in origins.chunks_exact_mut(channels) {
             for (origin, mean) in copy.iter_mut().zip(&*means) {
@@ -247,7 +287,7 @@ fn repeat(values: &[f32], wide: &mut [f32]) {
 }
 
 /// Adds up what [`repeat`] spread.
-fn fold(wide: &[f32], values: &mut [f32]) {
+pub(crate) fn fold(wide: &[f32], values: &mut [f32]) {
     values.fill(0.0);
     for copy in wide.chunks_exact(values.len()) {
         for (value, copy) in values.iter_mut().zip(copy) {
@@ -336,7 +376,7 @@ fn normalise(
 }
 
 /// μ, γ/σ and β in `wide`, a width of each: y = (x − μ) γ/σ + β.
-fn spread_factors<'a>(
+pub(crate) fn spread_factors<'a>(
     d: &BatchNorm,
     affine: Affine<'_>,
     statistics: Statistics<'_>,
@@ -370,7 +410,7 @@ fn streamed(isa: Isa, width: usize, to: &mut [f32], body: impl Fn(usize, &mut [f
 
 vectorised! {
     /// `factors` are the means, the scales and the betas, a width of each.
-    fn normalise_chunk(
+    pub(crate) fn normalise_chunk(
         x: &[f32],
         factors: [&[f32]; 3],
         residual: Option<&[f32]>,
@@ -452,24 +492,39 @@ fn backward(
         let forward = spread_factors(d, affine, statistics, forward);
         let sums = (&mut *dgamma, &mut *dbeta);
         let dresidual = backward_sums(isa, d, (x, mask, dy), forward, sums, dresidual);
-        let (shifts, slopes) = factors.split_at_mut(width);
-        for (k, dgamma) in dgamma.iter_mut().enumerate() {
-            let inverse = d.inverse_deviation(statistics.variance[k]);
-            *dgamma *= inverse;
-            let share = if of_batch { affine.gamma[k] * inverse / d.rows as f32 } else { 0.0 };
-            for at in (k..width).step_by(d.channels) {
-                shifts[at] = dbeta[k] * share;
-                slopes[at] = *dgamma * inverse * share;
-            }
-        }
+        let factors = shares(d, affine, statistics, of_batch, (dgamma, dbeta), factors);
         // The gradient of the residual is what the activation let through.
         let (dy, mask) = match dresidual {
             Some(through) => (through, Mask::Open),
             None => (dy, mask),
         };
-        let [means, scales, betas] = forward;
+        let ([means, scales, betas], [shifts, slopes]) = (forward, factors);
         input_gradient(isa, d, (x, mask, dy), [means, scales, betas, shifts, slopes], dx);
     });
+}
+
+/// From Σ g (x − μ) and Σ g, dγ and dβ in their place; and what they take from each g: a shift and a
+/// slope in x − μ, a width of each.
+pub(crate) fn shares<'a>(
+    d: &BatchNorm,
+    affine: Affine<'_>,
+    statistics: Statistics<'_>,
+    of_batch: bool,
+    (dgamma, dbeta): (&mut [f32], &mut [f32]),
+    wide: &'a mut [f32],
+) -> [&'a [f32]; 2] {
+    let width = d.width();
+    let (shifts, slopes) = wide.split_at_mut(width);
+    for (k, dgamma) in dgamma.iter_mut().enumerate() {
+        let inverse = d.inverse_deviation(statistics.variance[k]);
+        *dgamma *= inverse;
+        let share = if of_batch { affine.gamma[k] * inverse / d.rows as f32 } else { 0.0 };
+        for at in (k..width).step_by(d.channels) {
+            shifts[at] = dbeta[k] * share;
+            slopes[at] = *dgamma * inverse * share;
+        }
+    }
+    [shifts, slopes]
 }
 
 #[track_caller]
@@ -595,7 +650,7 @@ fn backward_sums<'a>(
 }
 
 /// Adds up the sums of the chunks, in order, for the channels from `first` on.
-fn merge_sums(
+pub(crate) fn merge_sums(
     d: &BatchNorm,
     partials: &[f32],
     first: usize,

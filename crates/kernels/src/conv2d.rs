@@ -15,6 +15,7 @@ mod depthwise;
 mod forward;
 mod inference;
 mod merged;
+mod norm_depthwise;
 mod patches;
 mod winograd;
 
@@ -26,6 +27,10 @@ use crate::parallel;
 use crate::scratch::{self, Slot};
 use forward::forward_by;
 pub use inference::{Epilogue, PreparedWeights, conv2d_finished, conv2d_inference};
+pub use norm_depthwise::{
+    NormDepthwise, NormDepthwiseGradients, NormDepthwiseSaved, norm_depthwise,
+    norm_depthwise_backward,
+};
 use patches::{Patches, TurnedWeights};
 use winograd::Method;
 

@@ -122,12 +122,12 @@ pub(crate) fn prefetch_all(data: &[f32]) {
 macro_rules! vectorised {
     (
         $(#[$meta:meta])*
-        fn $name:ident $(<$(const $generic:ident: $kind:ty),+>)?
+        $visibility:vis fn $name:ident $(<$(const $generic:ident: $kind:ty),+>)?
         ($($argument:ident: $type:ty),* $(,)?) $body:block
     ) => {
         $(#[$meta])*
         #[inline]
-        fn $name $(<$(const $generic: $kind),+>)? (isa: $crate::isa::Isa, $($argument: $type),*) {
+        $visibility fn $name $(<$(const $generic: $kind),+>)? (isa: $crate::isa::Isa, $($argument: $type),*) {
             #[inline(always)]
             fn plain $(<$(const $generic: $kind),+>)? ($($argument: $type),*) $body
 

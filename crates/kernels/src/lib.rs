@@ -48,8 +48,9 @@ pub use batch_norm::{
 };
 pub use concat::{Part, concat, split};
 pub use conv2d::{
-    Conv2d, Epilogue, PreparedWeights, conv2d_finished, conv2d_forward, conv2d_inference,
-    conv2d_input_grad, conv2d_weight_grad,
+    Conv2d, Epilogue, NormDepthwise, NormDepthwiseGradients, NormDepthwiseSaved, PreparedWeights,
+    conv2d_finished, conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad,
+    norm_depthwise, norm_depthwise_backward,
 };
 pub use dropout::{Dropout, dropout};
 pub use elementwise::{

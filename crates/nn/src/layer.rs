@@ -17,7 +17,7 @@ pub use squeeze_excitation::SqueezeExcitation;
 
 use crate::ops::{
     Affine, ConvOptions, PoolOptions, at_most, avg_pool, batch_norm_eval, batch_norm_train, concat,
-    conv2d, dropout, linear, max_pool,
+    conv2d, dropout, linear, max_pool, norm_depthwise_train,
 };
 use crate::parameter::{Fans, Leaves, ParameterSpec};
 use crate::statistics::Statistics;
@@ -136,6 +136,13 @@ impl Layer {
         }
     }
 
+    fn as_depthwise(&self) -> Option<&ConvBn> {
+        match self {
+            Layer::ConvBn(layer) if layer.is_depthwise() => Some(layer),
+            _ => None,
+        }
+    }
+
     /// How many steps of its input one step of its output is.
     pub fn stride(&self) -> usize {
         match self {
@@ -217,9 +224,29 @@ pub(crate) fn stretch(x: Tensor<4>, side: usize) -> Tensor<4> {
     x.permute([0, 2, 3, 1])
 }
 
-/// One layer after the other.
-pub fn chain(layers: &[Layer], pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
-    layers.iter().fold(x, |x, layer| layer.forward(pass, x))
+/// One layer after the other. In train mode, what a batch norm gives to a depthwise convolution is never written.
+pub fn chain<'a>(
+    layers: impl IntoIterator<Item = &'a Layer>,
+    pass: &mut Pass,
+    mut x: Tensor<4>,
+) -> Tensor<4> {
+    let mut layers = layers.into_iter().peekable();
+    while let Some(layer) = layers.next() {
+        let Layer::ConvBn(layer) = layer else {
+            x = layer.forward(pass, x);
+            continue;
+        };
+        let mut layer = layer;
+        x = layer.convolved(pass, x);
+        let train = pass.mode == Mode::Train;
+        let depthwise = |next: &&Layer| train && next.as_depthwise().is_some();
+        while let Some(next) = layers.next_if(depthwise).and_then(Layer::as_depthwise) {
+            x = layer.normalized_into(next, pass, x);
+            layer = next;
+        }
+        x = layer.normalized(pass, x, None);
+    }
+    x
 }
 
 impl Padding {
@@ -264,30 +291,63 @@ impl ConvBn {
     }
 
     fn forward(&self, pass: &mut Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
-        let leaf = |name: &str, kind: &str| format!("{name}.{kind}");
-        let x = conv2d(x, pass.leaves.get(&leaf(&self.conv, "weight")), self.options());
-        let affine = Affine {
-            gamma: pass.leaves.get(&leaf(&self.bn, "weight")),
-            beta: pass.leaves.get(&leaf(&self.bn, "bias")),
-            epsilon: self.epsilon,
-        };
+        let x = self.convolved(pass, x);
+        self.normalized(pass, x, residual)
+    }
+
+    /// What comes out of the convolution.
+    fn convolved(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
+        conv2d(x, self.weight(pass), self.options())
+    }
+
+    /// What the batch norm and the activation make of it.
+    fn normalized(&self, pass: &mut Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+        let affine = self.affine(pass);
         match pass.mode {
             Mode::Eval => {
                 let statistics = self.statistics(pass.leaves, pass.statistics);
                 batch_norm_eval(x, affine, statistics, residual, self.activation)
             }
             Mode::Train => {
-                let [n, height, width, _] = x.dims();
+                let rows = x.dims()[..3].iter().product();
                 let (y, mean, variance) = batch_norm_train(x, affine, residual, self.activation);
-                // A bias is in the running mean and nowhere else: it has no gradient.
-                let mean = match self.bias(pass.leaves) {
-                    Some(bias) => mean + bias,
-                    None => mean,
-                };
-                pass.statistics.observe(&self.bn, mean, variance, n * height * width);
+                self.observe(pass, [mean, variance], rows);
                 y
             }
         }
+    }
+
+    /// What the convolution of `next`, a depthwise one, makes of that, in train mode.
+    fn normalized_into(&self, next: &ConvBn, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
+        let rows = x.dims()[..3].iter().product();
+        let (affine, w) = (self.affine(pass), next.weight(pass));
+        let (y, mean, variance) =
+            norm_depthwise_train(x, affine, self.activation, w, next.options());
+        self.observe(pass, [mean, variance], rows);
+        y
+    }
+
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && [self.c_in, self.c_out] == [self.groups; 2]
+    }
+
+    fn weight(&self, pass: &Pass) -> Tensor<4> {
+        pass.leaves.get(&format!("{}.weight", self.conv))
+    }
+
+    fn affine(&self, pass: &Pass) -> Affine {
+        let leaf = |kind: &str| pass.leaves.get(&format!("{}.{kind}", self.bn));
+        Affine { gamma: leaf("weight"), beta: leaf("bias"), epsilon: self.epsilon }
+    }
+
+    /// Moves the running statistics towards the batch's, of `rows` pixels.
+    fn observe(&self, pass: &mut Pass, [mean, variance]: [Tensor<1>; 2], rows: usize) {
+        // A bias is in the running mean and nowhere else: it has no gradient.
+        let mean = match self.bias(pass.leaves) {
+            Some(bias) => mean + bias,
+            None => mean,
+        };
+        pass.statistics.observe(&self.bn, mean, variance, rows);
     }
 
     fn bias(&self, leaves: &Leaves) -> Option<Tensor<1>> {

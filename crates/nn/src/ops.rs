@@ -15,6 +15,7 @@ mod flex;
 mod inference;
 mod linear;
 mod nag;
+mod norm_depthwise;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -30,5 +31,6 @@ pub use excite::excite;
 pub use inference::{FoldedConv, conv2d_inference};
 pub use linear::linear;
 pub(crate) use nag::nag;
+pub(crate) use norm_depthwise::norm_depthwise_train;
 pub use pool::{PoolOptions, avg_pool, global_avg_pool, max_pool};
 pub use unary::{at_most, dropout};

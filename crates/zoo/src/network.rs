@@ -75,28 +75,23 @@ pub(crate) const NO_DROPOUT: Dropout = Dropout { share: 0.0, index: 0 };
 impl Network {
     /// x `[n, h, w, 3]` → logits `[n, classes]`.
     pub fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
-        let x = chain(&self.stem, pass, x);
-        let x = self.stages.iter().fold(x, |x, stage| chain(&stage.layers, pass, x));
+        let x = chain(self.layers(), pass, x);
         self.classify(pass, x)
     }
 
     /// [`Network::forward`], and the auxiliary classifier's logits where there is one.
     pub fn forward_both(&self, pass: &mut Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
-        let mut x = chain(&self.stem, pass, x);
-        let mut auxiliary = None;
-        for (before, stage) in self.stages.iter().enumerate() {
-            if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == before) {
-                let pooled = global_avg_pool(chain(&head.layers, pass, x.clone()));
-                auxiliary = Some(head.classifier.forward(pass.leaves, pooled));
-            }
-            x = chain(&stage.layers, pass, x);
-        }
-        (self.classify(pass, x), auxiliary)
+        let Some(head) = &self.auxiliary else { return (self.forward(pass, x), None) };
+        let (before, after) = self.stages.split_at(head.after);
+        let x = chain(self.stem.iter().chain(layers_of(before)), pass, x);
+        let pooled = global_avg_pool(chain(&head.layers, pass, x.clone()));
+        let auxiliary = head.classifier.forward(pass.leaves, pooled);
+        let x = chain(layers_of(after).chain(&self.head), pass, x);
+        (self.classify(pass, x), Some(auxiliary))
     }
 
     fn classify(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
-        let pooled = global_avg_pool(chain(&self.head, pass, x));
-        let pooled = self.dropout.forward(pass, pooled);
+        let pooled = self.dropout.forward(pass, global_avg_pool(x));
         self.classifier.forward(pass.leaves, pooled)
     }
 
@@ -131,8 +126,7 @@ impl Network {
 
     /// All layers before the global pool.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
-        let stages = self.stages.iter().flat_map(|stage| &stage.layers);
-        self.stem.iter().chain(stages).chain(&self.head)
+        self.stem.iter().chain(layers_of(&self.stages)).chain(&self.head)
     }
 
     /// Every part of the layers before the global pool, in order.
@@ -204,6 +198,10 @@ impl Network {
     pub fn classes(&self) -> usize {
         self.classifier.c_out
     }
+}
+
+fn layers_of(stages: &[Stage]) -> impl Iterator<Item = &Layer> {
+    stages.iter().flat_map(|stage| &stage.layers)
 }
 
 fn parts<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Part<'a>> {

@@ -24,35 +24,11 @@ pub(super) fn forward(
     finish: Option<Finish<'_>>,
     y: &mut [f32],
 ) {
-    let side = Side {
-        image: x,
-        extent: [d.h, d.w],
-        channels: d.c_in,
-        out: [d.out_h(), d.out_w()],
-        phases: vec![vec![input_taps(d)]],
-        step: d.stride,
-        finish,
-    };
-    side.gather(turned, y);
+    Side { finish, ..Side::of_input(d, x) }.gather(turned, y);
 }
 
 pub(super) fn input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    let mut table: Vec<Vec<Vec<Tap>>> = Vec::new();
-    for phase in phases(d) {
-        if phase.first[1] == 0 {
-            table.push(Vec::new());
-        }
-        table.last_mut().expect("phases come row by row").push(phase.taps);
-    }
-    let side = Side {
-        image: dy,
-        extent: [d.out_h(), d.out_w()],
-        channels: d.c_in,
-        out: [d.h, d.w],
-        phases: table,
-        step: [1, 1],
-        finish: None,
-    };
+    let side = Side::of_output(d, dy);
     turned(d, w, |turned| side.gather(turned, dx));
 }
 
@@ -77,7 +53,7 @@ pub(super) fn turn(d: &Conv2d, w: &[f32], turned: &mut [f32]) {
 }
 
 /// A gathering sum: each position of the result reads its phase's taps from an image.
-struct Side<'a> {
+pub(super) struct Side<'a> {
     image: &'a [f32],
     extent: [usize; 2],
     channels: usize,
@@ -89,52 +65,137 @@ struct Side<'a> {
     finish: Option<Finish<'a>>,
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    /// The sums of the forward product, or what the weight gradient reads.
+    pub(super) fn of_input(d: &Conv2d, x: &'a [f32]) -> Self {
+        Self {
+            image: x,
+            extent: [d.h, d.w],
+            channels: d.c_in,
+            out: [d.out_h(), d.out_w()],
+            phases: vec![vec![input_taps(d)]],
+            step: d.stride,
+            finish: None,
+        }
+    }
+
+    /// The sums of the input gradient.
+    pub(super) fn of_output(d: &Conv2d, dy: &'a [f32]) -> Self {
+        let mut table: Vec<Vec<Vec<Tap>>> = Vec::new();
+        for phase in phases(d) {
+            if phase.first[1] == 0 {
+                table.push(Vec::new());
+            }
+            table.last_mut().expect("phases come row by row").push(phase.taps);
+        }
+        Self {
+            image: dy,
+            extent: [d.out_h(), d.out_w()],
+            channels: d.c_in,
+            out: [d.h, d.w],
+            phases: table,
+            step: [1, 1],
+            finish: None,
+        }
+    }
+
     fn gather(&self, turned: &[f32], out: &mut [f32]) {
         let isa = Isa::current();
         let (w, zeros) = turned.split_at(turned.len() - self.channels);
         if let Some(finish) = &self.finish {
             finish.check(out.len(), self.channels);
         }
-        let streams = out.len() >= stream::STREAMED
-            && self.channels.is_multiple_of(stream::ALIGNED)
-            && out.as_ptr().addr().is_multiple_of(4 * stream::ALIGNED);
+        let streams = streams(self.channels, out);
         let length = self.out[1] * self.channels;
         parallel::chunks(out, length, |index, row| {
-            let (image, y) = (index / self.out[0], index % self.out[0]);
-            let phases = &self.phases[y % self.phases.len()];
-            let y = y / self.phases.len() * self.step[0];
-            for (phase, taps) in phases.iter().enumerate() {
-                let count = self.out[1].saturating_sub(phase).div_ceil(phases.len());
-                let mut reads = Reads::of(self, image, y, taps, count, zeros);
-                let target = Target {
-                    first: phase,
-                    apart: phases.len(),
-                    finish: self.finish.as_ref(),
-                    start: index * length,
-                    streams,
-                };
-                // SAFETY: the finish was checked for the whole result, and the reads are those of
-                // this row.
-                unsafe { sum_row(isa, &mut reads, w, &target, row) };
-            }
+            let place = Place { start: index * length, finish: self.finish.as_ref(), streams };
+            let image = index / self.out[0];
+            self.row(
+                isa,
+                index % self.out[0],
+                |line| self.line(image, line),
+                [w, zeros],
+                &place,
+                row,
+            );
             if streams {
                 stream::fence();
             }
         });
     }
+
+    /// Lines of an image.
+    pub(super) fn lines(&self) -> usize {
+        self.extent[0]
+    }
+
+    /// A line of an image.
+    pub(super) fn line(&self, image: usize, line: usize) -> &[f32] {
+        let length = self.extent[1] * self.channels;
+        &self.image[(image * self.extent[0] + line) * length..][..length]
+    }
+
+    /// Row `y` of the result, of an image with these lines.
+    pub(super) fn row<'b>(
+        &self,
+        isa: Isa,
+        y: usize,
+        line: impl Fn(usize) -> &'b [f32],
+        [w, zeros]: [&'b [f32]; 2],
+        place: &Place<'_>,
+        row: &mut [f32],
+    ) {
+        let phases = &self.phases[y % self.phases.len()];
+        let y = y / self.phases.len() * self.step[0];
+        for (phase, taps) in phases.iter().enumerate() {
+            let count = self.out[1].saturating_sub(phase).div_ceil(phases.len());
+            let mut reads = Reads::of(self, y, &line, taps, count, zeros);
+            let target = Target { first: phase, apart: phases.len(), place };
+            // SAFETY: the finish was checked for the whole result, and the reads are those of
+            // this row.
+            unsafe { sum_row(isa, &mut reads, w, &target, row) };
+        }
+    }
+
+    /// Adds what row `y` of `dy` gives to the gradient of the weights, turned, of an image with these
+    /// lines.
+    pub(super) fn add<'b>(
+        &self,
+        isa: Isa,
+        y: usize,
+        line: impl Fn(usize) -> &'b [f32],
+        zeros: &'b [f32],
+        dy: &[f32],
+        sums: &mut [f32],
+    ) {
+        let taps = &self.phases[0][0];
+        let mut reads = Reads::of(self, y * self.step[0], line, taps, self.out[1], zeros);
+        // SAFETY: the reads are those of this row.
+        unsafe { add_row(isa, &mut reads, dy, sums) };
+    }
 }
 
-/// Where the positions of one phase of a row go, and what follows.
+/// Whether a result is written past the caches.
+pub(super) fn streams(channels: usize, out: &[f32]) -> bool {
+    out.len() >= stream::STREAMED
+        && channels.is_multiple_of(stream::ALIGNED)
+        && out.as_ptr().addr().is_multiple_of(4 * stream::ALIGNED)
+}
+
+/// Where a row lies in the result, and how it is written there.
+pub(super) struct Place<'a> {
+    pub(super) start: usize,
+    pub(super) finish: Option<&'a Finish<'a>>,
+    /// Whether to write past the caches; then vectors are aligned.
+    pub(super) streams: bool,
+}
+
+/// Where the positions of one phase of a row go.
 struct Target<'a> {
     /// The first position, and how far on the next is.
     first: usize,
     apart: usize,
-    finish: Option<&'a Finish<'a>>,
-    /// Where the row starts in the result.
-    start: usize,
-    /// Whether to write past the caches; then vectors are aligned.
-    streams: bool,
+    place: &'a Place<'a>,
 }
 
 /// What a row of positions reads, strip by strip.
@@ -167,11 +228,11 @@ struct Read {
 }
 
 impl<'a> Reads<'a> {
-    /// Those of a row of `count` positions that reads around line `y` of an image.
+    /// Those of a row of `count` positions that reads around line `y` of an image with these lines.
     fn of(
-        side: &Side<'a>,
-        image: usize,
+        side: &Side<'_>,
         y: usize,
+        line: impl Fn(usize) -> &'a [f32],
         taps: &[Tap],
         count: usize,
         zeros: &'a [f32],
@@ -182,8 +243,8 @@ impl<'a> Reads<'a> {
         let least = inside.clone().map(|tap| tap.x).min().unwrap_or(0);
         let most = inside.clone().map(|tap| tap.x).max().unwrap_or(0);
         let reads = inside.map(|tap| {
-            let line = image * height + y.wrapping_add_signed(tap.y);
-            let line = &side.image[line * extent * channels..][..extent * channels];
+            let line = line(y.wrapping_add_signed(tap.y));
+            assert_eq!(line.len(), extent * channels);
             Read {
                 line: line.as_ptr(),
                 x: tap.x,
@@ -271,7 +332,7 @@ unsafe fn sum_row_of<V: Lanes>(
             taps: &reads.taps,
             ahead: STRIP * reads.step * channels,
             w: w.as_ptr(),
-            start: target.start + start,
+            start: target.place.start + start,
             apart: target.apart * channels,
             live: last + 1 - at,
             target,
@@ -349,11 +410,11 @@ impl Strip<'_> {
                 let at = position * self.apart + channel;
                 // SAFETY: the caller's promise; aligned where it streams.
                 unsafe {
-                    let value = match self.target.finish {
+                    let value = match self.target.place.finish {
                         Some(finish) => finish.lanes(sum, self.start + at, channel),
                         None => sum,
                     };
-                    if self.target.streams {
+                    if self.target.place.streams {
                         value.stream(self.y.add(at));
                     } else {
                         value.store(self.y.add(at));
@@ -366,22 +427,13 @@ impl Strip<'_> {
 
 pub(super) fn weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let isa = Isa::current();
-    let taps = input_taps(d);
     let (channels, height, width) = (d.c_in, d.out_h(), d.out_w());
     let rows = d.n * height;
     if rows == 0 || dw.is_empty() {
         dw.fill(0.0);
         return;
     }
-    let side = Side {
-        image: x,
-        extent: [d.h, d.w],
-        channels,
-        out: [height, width],
-        phases: Vec::new(),
-        step: d.stride,
-        finish: None,
-    };
+    let side = Side::of_input(d, x);
     let chunk = rows.div_ceil(CHUNKS);
     let chunks = rows.div_ceil(chunk);
     let length = dw.len();
@@ -393,11 +445,9 @@ pub(super) fn weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         parallel::chunks(partials, length, |index, partial| {
             partial.fill(0.0);
             for row in index * chunk..((index + 1) * chunk).min(rows) {
-                let y = row % height * d.stride[0];
-                let mut reads = Reads::of(&side, row / height, y, &taps, width, zeros);
+                let line = |line| side.line(row / height, line);
                 let dy = &dy[row * width * channels..][..width * channels];
-                // SAFETY: the reads are those of this row.
-                unsafe { add_row(isa, &mut reads, dy, partial) };
+                side.add(isa, row % height, line, zeros, dy, partial);
             }
         });
         parallel::sum_in_order(partials, turned);
@@ -505,7 +555,7 @@ impl Products<'_> {
 }
 
 /// `[rows, columns]` to `[columns, rows]`.
-fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
+pub(super) fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
     let columns = from.len() / rows.max(1);
     for (row, values) in from.chunks_exact(columns.max(1)).enumerate() {
         for (column, &value) in values.iter().enumerate() {

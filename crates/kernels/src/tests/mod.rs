@@ -6,6 +6,7 @@ mod gradients;
 mod linear;
 mod loss;
 mod norm;
+mod norm_depthwise;
 mod pool;
 mod simple;
 

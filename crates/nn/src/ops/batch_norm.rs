@@ -274,7 +274,7 @@ impl Optional<Flex> {
     }
 }
 
-fn vector(values: Vec<f32>) -> FloatTensor<Flex> {
+pub(super) fn vector(values: Vec<f32>) -> FloatTensor<Flex> {
     let channels = values.len();
     super::flex::tensor(values, &[channels])
 }
