@@ -32,6 +32,8 @@ pub(crate) enum Verb {
     Tricks(Tricks),
     /// Check this machine: devices, instruction sets, forward and gradients
     Doctor(Doctor),
+    /// Run a table of the paper at a stated smaller scale, and write it beside the published numbers
+    Ablate(Ablate),
     /// Time training steps, inference or single layers on random inputs
     Bench(Bench),
     /// Write one page about a run, or about several beside each other
@@ -143,7 +145,7 @@ pub(crate) struct Models {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Recipes {
-    /// A recipe to print as TOML: save it, change it, and train by the file
+    /// A recipe to print as TOML, such as `baseline` or `table6.mixup`: save it, change it, and train by the file
     pub(crate) name: Option<String>,
     /// Print the names and summaries as JSON
     #[arg(long)]
@@ -203,6 +205,47 @@ pub(crate) struct Figures {
     /// Runs of figure 4b, such as one without and one with label smoothing
     #[arg(long, value_name = "RUN", num_args = 1..)]
     pub(crate) gaps: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag ablate table4 --preset cifar10 --data cifar10.tar.gz --seeds 3 --out runs/table4
+  trickbag ablate table6 --preset cifar10 --data cifar10.tar.gz --columns resnet50d --dry-run
+  trickbag ablate table6 --preset smoke                     a test of the machinery: a minute, no data
+
+The folder holds table.md and table.json, written anew after each run, and each run in runs/ROW/seed-N. The same
+command goes on where it was stopped or killed: no run is done twice, an unfinished one is resumed bit for bit. Rows of
+distillation get their teacher first, trained once with the first seed.")]
+pub(crate) struct Ablate {
+    /// A table that `trickbag recipes` lists
+    pub(crate) table: String,
+    /// The scale: paper, or one of the proxies cifar10, imagenette, smoke
+    #[arg(long, value_name = "NAME", default_value = "paper")]
+    pub(crate) preset: String,
+    /// The dataset: a folder of class folders, or a tar of one
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// The folder of the ablation [default: runs/TABLE-PRESET]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seeds of each row: 1 to N
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
+    /// Rows to run [default: all]
+    #[arg(long, value_name = "ROW,…", value_delimiter = ',')]
+    pub(crate) rows: Vec<String>,
+    /// Columns to run [default: all]
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Print the runs and their expected time, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    /// Print the table as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -34,6 +34,7 @@ fn run(args: Args) -> Result<()> {
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),
         Verb::Doctor(args) => verbs::doctor::run(&args),
+        Verb::Ablate(args) => verbs::ablate::run(&args),
         Verb::Bench(args) => verbs::bench::run(&args),
         Verb::Report(args) => verbs::report::run(&args),
         Verb::Figures(args) => verbs::figures::run(&args),
@@ -45,6 +46,9 @@ fn run(args: Args) -> Result<()> {
 fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<output::Usage>()
         || error.is::<recipe::RecipeErrors>()
+        || error.is::<recipe::tables::TableError>()
+        || error.is::<recipe::presets::UnknownPreset>()
+        || error.is::<recipe::ablation::AblationError>()
         || error.is::<zoo::NetworkError>()
         || error.downcast_ref::<train::TrainError>().is_some_and(train::TrainError::is_usage)
 }

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub(crate) mod ablate;
 pub(crate) mod bench;
 pub(crate) mod doctor;
 pub(crate) mod eval;

@@ -78,6 +78,21 @@ impl Dataset {
         Dataset::arrange(store, tree, name, split, seed)
     }
 
+    /// The same with at most `limit` training images, taken evenly from the whole: each class keeps its share.
+    pub fn limited(mut self, limit: usize) -> Dataset {
+        let items = &mut self.train.items;
+        let count = items.len();
+        if limit < count {
+            let mut by_class: Vec<usize> = (0..count).collect();
+            by_class.sort_by_key(|&index| items[index].label);
+            let mut kept: Vec<usize> =
+                (0..limit).map(|place| by_class[place * count / limit]).collect();
+            kept.sort_unstable();
+            *items = kept.into_iter().map(|index| items[index].clone()).collect();
+        }
+        self
+    }
+
     fn arrange(
         store: Store,
         tree: Tree,
@@ -266,4 +281,28 @@ impl Part {
 
 fn slice(bytes: &[u8], offset: u64, length: u64) -> &[u8] {
     &bytes[offset as usize..(offset + length) as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_keeps_each_class_its_share() {
+        let of = |limit| Dataset::fashion_mnist().limited(limit).train;
+        let part = of(50);
+        for class in 0..10 {
+            let of_class = (0..50).filter(|&index| part.label(index) == class).count();
+            assert_eq!(of_class, 5, "class {class}");
+        }
+        // From one end of the part to the other, in its order.
+        let places: Vec<usize> = (0..50)
+            .map(|index| part.name(index).rsplit_once('/').unwrap().1.parse().unwrap())
+            .collect();
+        assert!(places.is_sorted() && places[0] < 500 && places[49] > 4000, "{places:?}");
+        let again = of(50);
+        assert!((0..50).all(|index| again.name(index) == part.name(index)));
+        assert_eq!(of(4999).len(), 4999);
+        assert_eq!(of(9999).len(), 5000);
+    }
 }

@@ -3,15 +3,18 @@
 //! [`parse`] reads TOML and reports every mistake at once, each with its line and its mend; [`to_toml`] writes a
 //! recipe back, complete; [`Schedule`] turns its spans and tricks into plain numbers for each step.
 
+pub mod ablation;
 pub mod builtin;
 mod check;
 mod edit;
 mod mistake;
 mod parse;
+pub mod presets;
 mod reader;
 mod schedule;
 mod schema;
 mod span;
+pub mod tables;
 mod tree;
 mod types;
 mod words;

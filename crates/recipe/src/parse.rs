@@ -188,7 +188,8 @@ fn data(reader: &mut Reader<'_>) -> Option<Data> {
         |share| share > 0.0 && share < 1.0,
         "more than 0 and less than 1",
     );
-    Some(Data { source: source?, split: split? })
+    let limit = optional(reader, "data.limit", |reader| reader.count("data.limit"));
+    Some(Data { source: source?, split: split?, limit: limit? })
 }
 
 /// An edge of an image.

@@ -120,7 +120,7 @@ impl DecayOn {
     }
 }
 
-fn initial_rate(recipe: &Recipe) -> f64 {
+pub(crate) fn initial_rate(recipe: &Recipe) -> f64 {
     let base = recipe.rate.base;
     match recipe.rate.linear_scaling {
         Some(scaling) => linear_scaling::rate(base, recipe.train.batch, scaling.reference_batch),

@@ -47,6 +47,7 @@ pub(crate) static KEYS: &[Key] = &[
     table("data"),
     value("data.source", r#""path""#),
     value("data.split", "0.1"),
+    optional("data.limit", "10000"),
     table("preprocess"),
     value("preprocess.size", "224"),
     optional_table("preprocess.crop"),

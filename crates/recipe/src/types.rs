@@ -88,6 +88,10 @@ pub struct Data {
     pub source: Source,
     /// Share of the training images held out for validation where the data has no validation part.
     pub split: f64,
+    /// At most so many training images, taken evenly from the whole: each class keeps its share, and every seed sees the
+    /// same ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
 }
 
 /// Where the images come from.

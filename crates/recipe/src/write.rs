@@ -109,13 +109,7 @@ fn entries(recipe: &Recipe) -> Entries {
         ("name", text(name)),
         ("seed", Plain(seed.to_string())),
         ("network", network(network_table)),
-        (
-            "data",
-            Table(vec![
-                ("source", text(word(SOURCES, &data.source))),
-                ("split", number(data.split)),
-            ]),
-        ),
+        ("data", data_table(data)),
         ("preprocess", preprocess(preprocess_table)),
         (
             "validation",
@@ -133,6 +127,15 @@ fn entries(recipe: &Recipe) -> Entries {
     let checkpoint = vec![("every", text(every)), ("keep", Plain(keep.to_string()))];
     entries.push(("checkpoint", Table(checkpoint)));
     entries
+}
+
+fn data_table(data: &Data) -> Written {
+    let Data { source, split, limit } = data;
+    let mut entries = vec![("source", text(word(SOURCES, source))), ("split", number(*split))];
+    if let Some(limit) = limit {
+        entries.push(("limit", Plain(limit.to_string())));
+    }
+    Table(entries)
 }
 
 fn train(train: &Train) -> Written {

@@ -3,6 +3,7 @@
 //! Plain data and the files of run folders in, text out. No tensor, no clock, no network: the same input gives the
 //! same bytes, and a page asks for nothing outside itself.
 
+pub mod ablation;
 pub mod architecture;
 mod chart;
 pub mod figures;
@@ -10,6 +11,7 @@ mod page;
 mod prediction;
 mod run;
 mod scale;
+pub mod statistics;
 mod text;
 
 pub use page::{LIMIT, page};

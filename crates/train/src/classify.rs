@@ -8,10 +8,13 @@ use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
 use recipe::{Normalize, Recipe, Validation};
 use zoo::Model;
 
+use crate::algorithm::{self, Ending};
 use crate::error::TrainError;
 use crate::examples::{self, Examples, Position};
 use crate::plan::Plan;
 use crate::predictions::Prediction;
+use crate::run::Run;
+use crate::state::State;
 use crate::task::{Evaluation, Task};
 use crate::teacher::Teacher;
 
@@ -90,6 +93,25 @@ impl Task for Classify {
 
     fn waited(&self) -> Duration {
         self.loader.waited()
+    }
+}
+
+/// Takes a run to its end, its model written, or to where a signal stops it, which gives None.
+pub fn train_to_end(
+    run: &mut Run,
+    state: &mut State,
+    loader_threads: usize,
+) -> Result<Option<Evaluation>, TrainError> {
+    let mut task = Classify::new(run.plan(), state.step, loader_threads)?;
+    if algorithm::train(&mut task, state, run)? == Ending::Stopped {
+        run.pause();
+        return Ok(None);
+    }
+    run.save(state)?;
+    run.finish(state)?;
+    match run.last_evaluation() {
+        Some(evaluation) => Ok(Some(evaluation.clone())),
+        None => task.evaluate(state.evaluated()).map(Some),
     }
 }
 

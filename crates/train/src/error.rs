@@ -77,6 +77,16 @@ pub enum TrainError {
     OtherData { folder: PathBuf, dataset: String, difference: String },
 
     #[error(
+        "{}: another ablation is here:\n  {}\nRepeat its own command to go on with it, or give another folder with --out",
+        folder.display(),
+        differences.join("\n  ")
+    )]
+    OtherAblation { folder: PathBuf, differences: Vec<String> },
+
+    #[error("{}: {problem}", path.display())]
+    Ablation { path: PathBuf, problem: String },
+
+    #[error(
         "the checkpoint of step {step} does not fit its recipe: {source}; was it copied from another run? Delete it to \
          resume from an earlier one"
     )]
@@ -106,6 +116,7 @@ impl TrainError {
                 | TrainError::NoRun { .. }
                 | TrainError::OtherRecipe { .. }
                 | TrainError::OtherData { .. }
+                | TrainError::OtherAblation { .. }
         )
     }
 }

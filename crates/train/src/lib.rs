@@ -1,5 +1,6 @@
 //! Training: Algorithm 1, the tasks it serves, and what a run leaves behind.
 
+pub mod ablation;
 pub mod algorithm;
 pub mod checkpoint;
 pub mod classify;

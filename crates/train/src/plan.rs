@@ -25,6 +25,11 @@ impl Plan {
     /// Opens the data and refuses, before the first step, what cannot be trained.
     pub fn new(recipe: Recipe, data: Option<&Path>) -> Result<Plan, TrainError> {
         let dataset = Arc::new(open(&recipe, data)?);
+        Plan::on(recipe, dataset)
+    }
+
+    /// The same, on data that are open already.
+    pub fn on(recipe: Recipe, dataset: Arc<Dataset>) -> Result<Plan, TrainError> {
         let network =
             zoo::network(&recipe.network.model, &options(&recipe, dataset.classes.len()))?;
         for side in [recipe.preprocess.size, recipe.validation.crop] {
@@ -82,12 +87,18 @@ fn schedule(
 /// The dataset that a recipe names, or that `data` holds.
 pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError> {
     let recipe_name = || recipe.name.clone();
-    match (recipe.data.source, data) {
-        (Source::FashionMnist, None) => Ok(Dataset::fashion_mnist()),
-        (Source::FashionMnist, Some(_)) => Err(TrainError::NeedlessData { recipe: recipe_name() }),
-        (Source::Path, Some(path)) => Ok(Dataset::open(path, recipe.data.split, recipe.seed)?),
-        (Source::Path, None) => Err(TrainError::NoData { recipe: recipe_name() }),
-    }
+    let whole = match (recipe.data.source, data) {
+        (Source::FashionMnist, None) => Dataset::fashion_mnist(),
+        (Source::FashionMnist, Some(_)) => {
+            return Err(TrainError::NeedlessData { recipe: recipe_name() });
+        }
+        (Source::Path, Some(path)) => Dataset::open(path, recipe.data.split, recipe.seed)?,
+        (Source::Path, None) => return Err(TrainError::NoData { recipe: recipe_name() }),
+    };
+    Ok(match recipe.data.limit {
+        Some(limit) => whole.limited(limit),
+        None => whole,
+    })
 }
 
 fn options(recipe: &Recipe, classes: usize) -> Options {

@@ -33,6 +33,8 @@ pub struct Run {
     saved: (Duration, Option<u64>),
     logged: Logged,
     last: Option<Evaluation>,
+    /// Of every logged row of this session.
+    speeds: Vec<f64>,
 }
 
 /// What the next logged row measures from.
@@ -96,6 +98,7 @@ impl Run {
             saved: (worked, (state.step > 0).then_some(state.step)),
             logged: Logged { step: state.step, worked, waited: Duration::ZERO },
             last: None,
+            speeds: Vec::new(),
             folder,
             plan,
             log,
@@ -120,6 +123,13 @@ impl Run {
     /// The latest evaluation of this session.
     pub fn last_evaluation(&self) -> Option<&Evaluation> {
         self.last.as_ref()
+    }
+
+    /// Median images per second of training in this session, evaluations apart; None before the first logged row.
+    pub fn images_per_second(&self) -> Option<f64> {
+        let mut speeds = self.speeds.clone();
+        speeds.sort_by(f64::total_cmp);
+        speeds.get(speeds.len() / 2).copied()
     }
 
     /// Work of the whole run so far.
@@ -188,6 +198,7 @@ impl Run {
         };
         self.log.train(&row)?;
         let TrainRow { images_per_second, wait_share, .. } = row;
+        self.speeds.push(images_per_second);
         self.progress.step(
             state.step,
             loss,
@@ -276,7 +287,7 @@ impl Run {
     }
 }
 
-fn check_recipe(folder: &Path, known: &str, recipe: &Recipe) -> Result<(), TrainError> {
+pub(crate) fn check_recipe(folder: &Path, known: &str, recipe: &Recipe) -> Result<(), TrainError> {
     let file = folder.join("recipe.toml").display().to_string();
     let known = recipe::parse(known, &file, &zoo::names())?;
     let differences = recipe::diff(&known, recipe);

@@ -1,7 +1,7 @@
-//! `trickbag recipes`: the built-in ones.
+//! `trickbag recipes`: the built-in ones, and the rows of the paper's tables.
 
 use anyhow::Result;
-use recipe::builtin;
+use recipe::{builtin, tables};
 use serde_json::json;
 
 use crate::args::Recipes;
@@ -9,22 +9,36 @@ use crate::output::{self, Usage};
 
 pub(crate) fn run(args: &Recipes) -> Result<()> {
     if let Some(name) = &args.name {
-        let text = builtin(name).ok_or_else(|| unknown(name))?;
+        let text = text(name)?.ok_or_else(|| unknown(name))?;
         output::print(text.trim_end());
         return Ok(());
     }
-    let summary = |name| builtin::summary(name).unwrap_or_default();
+    let mut list: Vec<(String, String)> = builtin::names()
+        .into_iter()
+        .map(|name| (name.to_owned(), builtin::summary(name).unwrap_or_default().to_owned()))
+        .collect();
+    for table in tables::all() {
+        list.extend(table.cells().map(|cell| (cell.name(), format!("{}.", cell.title()))));
+    }
     if args.json {
-        let list = builtin::names().into_iter();
-        output::json(&list.map(|name| json!({"name": name, "summary": summary(name)})).collect());
+        let list = list.iter();
+        output::json(
+            &list.map(|(name, summary)| json!({"name": name, "summary": summary})).collect(),
+        );
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = builtin::names()
-        .into_iter()
-        .map(|name| vec![name.to_owned(), summary(name).to_owned()])
-        .collect();
+    let rows: Vec<Vec<String>> =
+        list.into_iter().map(|(name, summary)| vec![name, summary]).collect();
     output::print(&output::table(&rows));
     Ok(())
+}
+
+/// The TOML of a built-in recipe or of a row of a table; None where the name is neither.
+pub(crate) fn text(name: &str) -> Result<Option<String>> {
+    match builtin(name) {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Ok(tables::toml(name, &zoo::names()).transpose()?),
+    }
 }
 
 /// No built-in recipe has this name.

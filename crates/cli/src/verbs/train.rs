@@ -1,15 +1,15 @@
 //! `trickbag train`: from a recipe to a run folder.
 
-mod dry_run;
+pub(crate) mod dry_run;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use recipe::{Recipe, builtin};
+use recipe::Recipe;
 use serde_json::json;
-use train::classify::Classify;
+use train::classify::train_to_end;
 use train::run::{self, Run, Start};
-use train::{Ending, Evaluation, Plan, State, Task, TrainError, signal};
+use train::{Evaluation, Plan, State, TrainError, signal};
 
 use crate::args::Train;
 use crate::output::{self, Usage, grouped};
@@ -36,10 +36,8 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     };
     let (mut run, mut state) = Run::start(plan, &start)?;
     introduce(&run, &state);
-    let mut task = Classify::new(run.plan(), state.step, args.threads.loader())?;
-    match train::train(&mut task, &mut state, &mut run)? {
-        Ending::Stopped => {
-            run.pause();
+    match train_to_end(&mut run, &mut state, args.threads.loader())? {
+        None => {
             output::note(&format!(
                 "stopped at step {}; go on with: trickbag train --resume --out {}{}",
                 state.step,
@@ -49,13 +47,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
                     .map_or(String::new(), |path| format!(" --data {}", path.display()))
             ));
         }
-        Ending::Finished => {
-            run.save(&state)?;
-            run.finish(&mut state)?;
-            let evaluation = match run.last_evaluation() {
-                Some(evaluation) => evaluation.clone(),
-                None => task.evaluate(state.evaluated())?,
-            };
+        Some(evaluation) => {
             let page = report::write(&[run.folder()], &run.folder().join("report.html"))?;
             summarize(args, &run, &state, &evaluation, &page);
         }
@@ -88,8 +80,8 @@ fn source(args: &Train) -> Result<(String, String)> {
     }
     let name = args.recipe.as_deref().unwrap_or("quickstart");
     let path = Path::new(name);
-    match builtin(name) {
-        Some(text) => Ok((text.to_owned(), name.to_owned())),
+    match recipes::text(name)? {
+        Some(text) => Ok((text, name.to_owned())),
         None if path.is_file() => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Usage(format!("{name}: cannot be read: {error}")))?;

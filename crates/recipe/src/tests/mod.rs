@@ -3,6 +3,7 @@
 mod mistakes;
 mod round_trip;
 mod schedule;
+mod tables;
 
 use crate::{Recipe, builtin, parse, parse_with_edits};
 

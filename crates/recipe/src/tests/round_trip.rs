@@ -244,7 +244,7 @@ prop_compose! {
         stem in proptest::sample::select(vec![Stem::Imagenet, Stem::Small]),
         init in proptest::sample::select(vec![Init::Xavier, Init::XavierChannels, Init::MsraPrelu]),
         source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
-        split in 1e-6..0.999f64,
+        (split, limit) in (1e-6..0.999f64, proptest::option::of(1..99_999usize)),
         preprocess in preprocess(),
         rate in rate(run),
         (crop, margin) in (1..999usize, 0..999usize),
@@ -260,7 +260,7 @@ prop_compose! {
             name: format!("n{name}"),
             seed,
             network: Network { model: "resnet50d".into(), stem, init, last_gamma, shape },
-            data: Data { source, split },
+            data: Data { source, split, limit },
             preprocess,
             validation: Validation { resize: crop + margin, crop },
             train: Train {

@@ -15,10 +15,7 @@ pub(crate) fn print(plan: &Plan, as_json: bool) -> Result<()> {
     let total = plan.schedule.total_steps();
     let per_image = seconds_per_image(plan);
     let trained = total * recipe.train.batch as u64;
-    let evaluations = (0..total).filter(|&step| plan.schedule.evaluate_at(step)).count() as u64;
-    let evaluated = evaluations * plan.dataset.validation.len() as u64;
-    // Backward costs about twice what forward does.
-    let expected = per_image * (trained as f64 + evaluated as f64 / 3.0);
+    let expected = expected_seconds(plan, per_image);
     let memory = plan.memory_estimate();
     if as_json {
         output::json(&json!({
@@ -55,8 +52,18 @@ pub(crate) fn print(plan: &Plan, as_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// Of the whole run, where training takes so long for an image.
+pub(crate) fn expected_seconds(plan: &Plan, per_image: f64) -> f64 {
+    let total = plan.schedule.total_steps();
+    let trained = total * plan.recipe.train.batch as u64;
+    let evaluations = (0..total).filter(|&step| plan.schedule.evaluate_at(step)).count() as u64;
+    let evaluated = evaluations * plan.dataset.validation.len() as u64;
+    // Backward costs about twice what forward does.
+    per_image * (trained as f64 + evaluated as f64 / 3.0)
+}
+
 /// Times training steps on a small batch of made-up images.
-fn seconds_per_image(plan: &Plan) -> f64 {
+pub(crate) fn seconds_per_image(plan: &Plan) -> f64 {
     let batch = TRIAL_BATCH.min(plan.recipe.train.batch);
     let state = State::initial(&plan.recipe, plan.network.clone(), &nn::cpu());
     let mut trial = Trial::new(state.model, images(batch, plan.recipe.preprocess.size));

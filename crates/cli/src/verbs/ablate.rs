@@ -1,0 +1,242 @@
+//! `trickbag ablate`: a table of the paper, run at a preset's scale.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use recipe::ablation::Ablation;
+use recipe::{presets, tables};
+use report::ablation::{Results, markdown};
+use serde_json::{Value, json};
+use train::ablation::{self as running, Job, Place};
+use train::{Plan, durable, signal};
+
+use crate::args::Ablate;
+use crate::output::{self, duration, grouped};
+use crate::verbs::train::dry_run::{expected_seconds, seconds_per_image};
+
+pub(crate) fn run(args: &Ablate) -> Result<()> {
+    super::use_threads(args.threads.compute());
+    let (table, preset) = (tables::find(&args.table)?, presets::find(&args.preset)?);
+    let ablation = Ablation::new(table, preset, &args.rows, &args.columns, &zoo::names())?;
+    let seeds: Vec<u64> = (1..=args.seeds).collect();
+    let plans = running::check(&ablation, args.data.as_deref())?;
+    let any = plans.values().next().expect("some cell is chosen");
+    let folder = folder(args);
+    let jobs = running::jobs(&ablation, &seeds, &folder);
+    let expected = expected(&ablation, &plans);
+    introduce(&ablation, &jobs, &expected, any);
+    if args.dry_run {
+        dry_run(args, &ablation, &jobs, &expected);
+        return Ok(());
+    }
+    running::claim(&folder, &identity(args, &seeds, any)?)?;
+    // Runs name their teacher by path, which has to be the same wherever the command is given.
+    let folder = folder.canonicalize()?;
+    let jobs = running::jobs(&ablation, &seeds, &folder);
+    signal::install()?;
+    let whole = Whole { args, ablation: &ablation, seeds: &seeds, folder: &folder };
+    let place = Place {
+        folder: &folder,
+        data: args.data.as_deref(),
+        loader_threads: args.threads.loader(),
+        environment: environment(args, any),
+    };
+    if !whole.run(&jobs, &expected, &place)? {
+        output::note("stopped; the same command goes on from here");
+        return Ok(());
+    }
+    let results = whole.write()?;
+    match args.json {
+        true => output::json(&results.json()),
+        false => output::print(markdown(&results).trim_end()),
+    }
+    output::note(&format!("table: {}", folder.join("table.md").display()));
+    Ok(())
+}
+
+/// The folder as given, else by table and preset.
+fn folder(args: &Ablate) -> PathBuf {
+    let default = || Path::new("runs").join(format!("{}-{}", args.table, args.preset));
+    args.out.clone().unwrap_or_else(default)
+}
+
+/// What has to be the same for a folder to be gone on with. Rows and columns may be added later.
+fn identity(args: &Ablate, seeds: &[u64], plan: &Plan) -> Result<Value> {
+    Ok(json!({
+        "table": args.table,
+        "preset": args.preset,
+        "seeds": seeds,
+        "data": running::identity_of(&plan.dataset)?,
+    }))
+}
+
+fn environment(args: &Ablate, plan: &Plan) -> Value {
+    json!({
+        "trickbag": env!("CARGO_PKG_VERSION"),
+        "instruction_set": kernels::instruction_set(),
+        "threads": args.threads.compute(),
+        "loader_threads": args.threads.loader(),
+        "data": plan.dataset.name,
+        "train_images": plan.dataset.train.len(),
+        "validation_images": plan.dataset.validation.len(),
+        "classes": plan.dataset.classes,
+    })
+}
+
+/// Seconds that a run of each chosen cell should take, from some training steps on made-up images.
+fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> BTreeMap<usize, f64> {
+    let mut per_image: BTreeMap<usize, f64> = BTreeMap::new();
+    for (&index, plan) in plans {
+        let alike = |other: &Plan| {
+            other.network == plan.network
+                && other.recipe.preprocess.size == plan.recipe.preprocess.size
+        };
+        let known = per_image.iter().find(|(other, _)| alike(&plans[other]));
+        let seconds = known.map(|(_, &seconds)| seconds);
+        per_image.insert(index, seconds.unwrap_or_else(|| seconds_per_image(plan)));
+    }
+    let cell = |(&index, plan): (&usize, &Plan)| {
+        // A teacher only answers, which is a third of a step.
+        let teacher = ablation.cells[index].teacher;
+        let teacher = teacher.map_or(0.0, |teacher| per_image[&teacher] / 3.0);
+        let trained = plan.schedule.total_steps() * plan.recipe.train.batch as u64;
+        (index, expected_seconds(plan, per_image[&index]) + teacher * trained as f64)
+    };
+    plans.iter().map(cell).collect()
+}
+
+/// What is to come: the scale, and the time it takes.
+fn introduce(ablation: &Ablation, jobs: &[Job], expected: &BTreeMap<usize, f64>, plan: &Plan) {
+    let total: f64 = jobs.iter().map(|job| expected[&job.cell]).sum();
+    output::note(&format!("Table {}: {}", ablation.table.number(), ablation.table.title));
+    output::note(&ablation.preset.caption());
+    output::note(&format!(
+        "{}: {} training and {} validation images in {} classes",
+        plan.dataset.name,
+        grouped(plan.dataset.train.len() as u64),
+        grouped(plan.dataset.validation.len() as u64),
+        plan.dataset.classes.len(),
+    ));
+    output::note(&format!(
+        "{} runs, {:.1} minutes a run, {} in all",
+        jobs.len(),
+        total / 60.0 / jobs.len() as f64,
+        duration(total)
+    ));
+    if !ablation.left_out.is_empty() {
+        let left_out = ablation.left_out.join(", ");
+        output::note(&format!("left out, since nothing stands in for their networks: {left_out}"));
+    }
+}
+
+fn dry_run(args: &Ablate, ablation: &Ablation, jobs: &[Job], expected: &BTreeMap<usize, f64>) {
+    let count = |index: usize| jobs.iter().filter(|job| job.cell == index).count();
+    let name = |index: Option<usize>| index.map(|index| ablation.cells[index].name.as_str());
+    let cells = expected.iter().map(|(&index, seconds)| (index, &ablation.cells[index], seconds));
+    if args.json {
+        let rows = cells.map(|(index, cell, seconds)| {
+            json!({
+                "row": cell.name,
+                "title": cell.title,
+                "runs": count(index),
+                "expected_seconds": seconds,
+                "same_as": name(cell.same_as),
+                "teacher": name(cell.teacher),
+            })
+        });
+        output::json(&rows.collect());
+        return;
+    }
+    let mut rows = vec![["row", "runs", "minutes a run", ""].map(str::to_owned).to_vec()];
+    for (index, cell, seconds) in cells {
+        let note = match (name(cell.same_as), name(cell.teacher)) {
+            (Some(same), _) => format!("the same run as {same}"),
+            (None, Some(teacher)) => format!("taught by {teacher}"),
+            (None, None) => String::new(),
+        };
+        let minutes = format!("{:.1}", seconds / 60.0);
+        rows.push(vec![cell.name.clone(), count(index).to_string(), minutes, note]);
+    }
+    output::print(&output::table(&rows));
+}
+
+/// A whole ablation under way.
+struct Whole<'a> {
+    args: &'a Ablate,
+    ablation: &'a Ablation,
+    seeds: &'a [u64],
+    folder: &'a Path,
+}
+
+impl Whole<'_> {
+    /// Does every job that is not done; false where a signal stopped it.
+    fn run(&self, jobs: &[Job], expected: &BTreeMap<usize, f64>, place: &Place) -> Result<bool> {
+        let mut pace = Pace { expected: 0.0, taken: 0.0 };
+        for (index, job) in jobs.iter().enumerate() {
+            if running::is_finished(job)? {
+                continue;
+            }
+            let left: f64 = jobs[index..].iter().map(|job| expected[&job.cell]).sum();
+            output::note(&format!(
+                "run {} of {}: {}, seed {}; about {} a run, {} left",
+                index + 1,
+                jobs.len(),
+                self.ablation.cells[job.cell].title,
+                job.seed,
+                duration(pace.of(expected[&job.cell])),
+                duration(pace.of(left)),
+            ));
+            let Some(outcome) = running::run(job, place)? else { return Ok(false) };
+            pace.expected += expected[&job.cell];
+            pace.taken += outcome.seconds;
+            match (outcome.top1, outcome.top5) {
+                (Some(top1), Some(top5)) => output::note(&format!(
+                    "top-1 {top1:.2} %, top-5 {top5:.2} % after {}",
+                    duration(outcome.seconds)
+                )),
+                _ => output::note(&format!("diverged at step {}", outcome.steps)),
+            }
+            self.write()?;
+        }
+        Ok(true)
+    }
+
+    /// Writes the table as far as it is.
+    fn write(&self) -> Result<Results<'_>> {
+        let Ablate { table, preset, rows, columns, seeds, .. } = self.args;
+        let list = |name: &str, values: &[String]| match values {
+            [] => String::new(),
+            values => format!(" --{name} {}", values.join(",")),
+        };
+        let (rows, columns) = (list("rows", rows), list("columns", columns));
+        let command =
+            format!("`trickbag ablate {table} --preset {preset} --seeds {seeds}{rows}{columns}`");
+        let threads = self.args.threads.compute();
+        let machine = format!("{threads} threads, {}", kernels::instruction_set());
+        let facts = vec![
+            ("command".to_owned(), command),
+            ("program".to_owned(), format!("trickbag {}", env!("CARGO_PKG_VERSION"))),
+            ("machine".to_owned(), machine),
+        ];
+        let results = Results::read(self.folder, self.ablation, self.seeds, facts)?;
+        let json = serde_json::to_string_pretty(&results.json())?;
+        durable::write(&self.folder.join("table.json"), json.as_bytes())?;
+        durable::write(&self.folder.join("table.md"), markdown(&results).as_bytes())?;
+        Ok(results)
+    }
+}
+
+/// How runs go, compared with what was expected of them.
+struct Pace {
+    expected: f64,
+    taken: f64,
+}
+
+impl Pace {
+    /// Seconds that work takes that was expected to take so many.
+    fn of(&self, expected: f64) -> f64 {
+        let factor = if self.expected > 0.0 { self.taken / self.expected } else { 1.0 };
+        expected * factor
+    }
+}

@@ -1,0 +1,207 @@
+//! The runs of an ablation: each in its own folder, finished once, gone on with where it stopped.
+//!
+//! The folder of an ablation holds `ablation.json`, which says whose it is, and `runs/CELL/seed-N`, run folders that
+//! hold `result.json` when they are through.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data::Dataset;
+use recipe::Recipe;
+use recipe::ablation::{Ablation, Planned};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::classify::train_to_end;
+use crate::durable::{self, WriteError};
+use crate::error::TrainError;
+use crate::plan::{self, Plan};
+use crate::run::{self, Run, Start};
+
+const IDENTITY: &str = "ablation.json";
+const RESULT: &str = "result.json";
+
+/// A run of a cell with a seed.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Of the ablation's cells, by index.
+    pub cell: usize,
+    pub seed: u64,
+    pub folder: PathBuf,
+    pub recipe: Recipe,
+}
+
+/// What a run came to: `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Percent, of the last evaluation; null, as are the next two, where the loss became NaN or infinite.
+    pub top1: Option<f64>,
+    pub top5: Option<f64>,
+    pub loss: Option<f64>,
+    pub images: u64,
+    pub steps: u64,
+    pub parameters: u64,
+    /// For a validation image.
+    pub multiply_adds: u64,
+    /// Of training alone; median over the log.
+    pub images_per_second: Option<f64>,
+    /// Of training alone.
+    pub seconds_per_epoch: Option<f64>,
+    /// All work, evaluations and earlier sessions too.
+    pub seconds: f64,
+}
+
+/// Where and with what the runs of an ablation train.
+pub struct Place<'a> {
+    /// The ablation's.
+    pub folder: &'a Path,
+    pub data: Option<&'a Path>,
+    pub loader_threads: usize,
+    pub environment: Value,
+}
+
+/// The runs of an ablation in the order they are done: all teachers, each with the first seed, then all other cells
+/// with the first seed, and so on, so that each seed's table is whole before the next begins.
+pub fn jobs(ablation: &Ablation, seeds: &[u64], folder: &Path) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let runs = |cell: &Planned| cell.chosen && cell.same_as.is_none();
+    let cells = || ablation.cells.iter().enumerate().filter(|(_, cell)| runs(cell));
+    let job = |index: usize, cell: &Planned, seed| {
+        let mut recipe = Recipe { seed, ..cell.recipe.clone() };
+        if let (Some(distillation), Some(teacher)) = (&mut recipe.distillation, cell.teacher) {
+            let teacher = run_folder(folder, &ablation.cells[teacher].name, seeds[0]);
+            distillation.teacher = teacher.display().to_string();
+        }
+        Job { cell: index, seed, folder: run_folder(folder, &cell.name, seed), recipe }
+    };
+    for (index, cell) in cells().filter(|(_, cell)| cell.teaches) {
+        jobs.push(job(index, cell, seeds[0]));
+    }
+    for &seed in seeds {
+        for (index, cell) in cells().filter(|(_, cell)| !cell.teaches) {
+            jobs.push(job(index, cell, seed));
+        }
+    }
+    jobs
+}
+
+fn run_folder(folder: &Path, cell: &str, seed: u64) -> PathBuf {
+    folder.join("runs").join(cell).join(format!("seed-{seed}"))
+}
+
+/// Makes the folder this ablation's, or refuses one that is another's.
+///
+/// # Panics
+/// When `identity` is no JSON object.
+pub fn claim(folder: &Path, identity: &Value) -> Result<(), TrainError> {
+    let identity = identity.as_object().expect("an identity has keys");
+    let path = folder.join(IDENTITY);
+    if let Some(known) = read(&path)? {
+        let known: Map<String, Value> = serde_json::from_str(&known).map_err(|error| {
+            let problem = format!("is damaged ({error}); give another folder with --out");
+            TrainError::Ablation { path: path.clone(), problem }
+        })?;
+        let keys = identity.keys().filter(|key| known.get(*key) != identity.get(*key));
+        let show = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+        let differences: Vec<String> = keys
+            .map(|key| format!("{key}: {} → {}", show(known.get(key)), show(identity.get(key))))
+            .collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        return Err(TrainError::OtherAblation { folder: folder.to_owned(), differences });
+    }
+    fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
+    let text = serde_json::to_string_pretty(identity).expect("an identity is plain data");
+    Ok(durable::write(&path, text.as_bytes())?)
+}
+
+/// What tells these data from others: their classes, how many images, how many bytes.
+pub fn identity_of(dataset: &Dataset) -> Result<Value, TrainError> {
+    Ok(serde_json::json!({
+        "classes": dataset.classes,
+        "train_images": dataset.train.len(),
+        "validation_images": dataset.validation.len(),
+        "bytes": dataset.train.bytes()? + dataset.validation.bytes()?,
+    }))
+}
+
+/// Opens the data and refuses, before the first run, what cannot be trained; gives the plan of each chosen cell. A
+/// teacher is looked at when its student starts: it is trained before.
+pub fn check(
+    ablation: &Ablation,
+    data: Option<&Path>,
+) -> Result<BTreeMap<usize, Plan>, TrainError> {
+    let mut dataset: Option<Arc<Dataset>> = None;
+    let mut plans = BTreeMap::new();
+    for (index, cell) in ablation.cells.iter().enumerate().filter(|(_, cell)| cell.chosen) {
+        let recipe = Recipe { distillation: None, ..cell.recipe.clone() };
+        let open = match &dataset {
+            Some(open) => open.clone(),
+            None => dataset.insert(Arc::new(plan::open(&recipe, data)?)).clone(),
+        };
+        plans.insert(index, Plan::on(recipe, open)?);
+    }
+    Ok(plans)
+}
+
+/// Whether a job is through. Refuses a folder that another recipe has run in.
+pub fn is_finished(job: &Job) -> Result<bool, TrainError> {
+    let Some(known) = run::recipe_of(&job.folder) else { return Ok(false) };
+    run::check_recipe(&job.folder, &known, &job.recipe)?;
+    Ok(job.folder.join(RESULT).is_file())
+}
+
+/// Begins a job or goes on with it, to its result; None where a signal stopped it.
+pub fn run(job: &Job, place: &Place) -> Result<Option<Outcome>, TrainError> {
+    let plan = Plan::new(job.recipe.clone(), place.data)?;
+    let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
+    let device = nn::cpu();
+    let start = Start {
+        folder: &job.folder,
+        resume: run::recipe_of(&job.folder).is_some(),
+        device: &device,
+        environment: place.environment.clone(),
+    };
+    let (mut run, mut state) = Run::start(plan, &start)?;
+    let evaluation = match train_to_end(&mut run, &mut state, place.loader_threads) {
+        Ok(None) => return Ok(None),
+        Ok(Some(evaluation)) => Some(evaluation),
+        // That a row diverges is a result of the ablation.
+        Err(TrainError::NotFinite { .. }) => {
+            run.pause();
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let images_per_second = run.images_per_second();
+    let per_epoch = run.plan().steps_per_epoch * job.recipe.train.batch as u64;
+    let outcome = Outcome {
+        top1: evaluation.as_ref().map(|each| each.top1),
+        top5: evaluation.as_ref().map(|each| each.top5),
+        loss: evaluation.as_ref().map(|each| each.loss),
+        images: run.plan().dataset.validation.len() as u64,
+        steps: state.step,
+        parameters: cost.parameters,
+        multiply_adds: cost.multiply_adds,
+        images_per_second,
+        seconds_per_epoch: images_per_second.map(|speed| per_epoch as f64 / speed),
+        seconds: run.worked().as_secs_f64(),
+    };
+    let text = serde_json::to_string_pretty(&outcome).expect("an outcome is plain data");
+    durable::write(&job.folder.join(RESULT), text.as_bytes())?;
+    Ok(Some(outcome))
+}
+
+fn read(path: &Path) -> Result<Option<String>, TrainError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let problem = format!("cannot be read: {error}");
+            Err(TrainError::Ablation { path: path.to_owned(), problem })
+        }
+    }
+}
