@@ -30,11 +30,11 @@ const PAPER_BATCHES: [usize; 2] = [256, 1024];
 
 /// Residual networks keep their name, and with it their tweaks, and lose blocks and channels; teachers lose fewer.
 const CIFAR10: &[StandIn] = &[
-    ("resnet152", "network.shape={blocks=[2,2,2,2], channels=[32,64,128,256], stem_channels=32}"),
-    ("resnet50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=32}"),
-    ("seresnet50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=32}"),
-    ("resnext50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=32}"),
-    ("seresnext50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=32}"),
+    ("resnet152", "network.shape={blocks=[2,2,2,2], channels=[24,48,96,192], stem_channels=16}"),
+    ("resnet50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=16}"),
+    ("seresnet50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=16}"),
+    ("resnext50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=16}"),
+    ("seresnext50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=16}"),
     ("mobilenet", "network.model=mobilenetv1_050"),
 ];
 
@@ -65,14 +65,14 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "cifar10",
-        summary: "10,000 training images of CIFAR-10 at 32 pixels, networks of one block a stage and a quarter of the \
-                  channels (teachers: two blocks, half of them)",
+        summary: "5,000 training images of CIFAR-10 at 32 pixels, networks of one block a stage and a quarter of the \
+                  channels (teachers: two blocks, three eighths of them)",
         proxy: true,
         epochs: 15.0,
         batches: [64, 512],
         networks: CIFAR10,
         edits: &[
-            "data.limit=10000",
+            "data.limit=5000",
             "preprocess.size=32",
             "preprocess.crop.area=[0.5, 1.0]",
             "preprocess.color=off",

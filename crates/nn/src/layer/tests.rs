@@ -224,6 +224,30 @@ fn a_bias_before_a_batch_norm_moves_the_mean() {
     assert_eq!(numbers(gradients.gradients(loss).remove(1)), vec![0.0; 5]);
 }
 
+/// In a chain a batch norm is fused into the depthwise convolution behind it; one by one it is not.
+#[test]
+fn fused_batch_norms_give_what_single_ones_give() {
+    let depthwise = |name, stride| ConvBn { groups: 6, stride, ..conv(name, 3, 6, 6) };
+    let layers = |bias| {
+        let d = ConvBn { bias, ..conv("d", 1, 6, 6) };
+        let all = [conv("a", 1, 4, 6), depthwise("b", 1), depthwise("c", 2), d, depthwise("e", 1)];
+        all.map(Layer::ConvBn).to_vec()
+    };
+    gradients_reach([layers(false), vec![Layer::ConvBn(conv("last", 1, 6, 6))]].concat());
+    let layers = layers(true);
+    let (mut whole, mut single) = (Net::new(layers.clone()), Net::new(layers.clone()));
+    let (leaves, x) = (whole.parameters.constant(), image([3, 7, 6, 4]));
+    let fused = numbers(whole.forward(Mode::Train, &leaves, x.clone()));
+    let mut y = x;
+    for layer in &layers {
+        let statistics = &mut single.statistics;
+        let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 1 };
+        y = layer.forward(&mut pass, y);
+    }
+    assert_eq!(fused, numbers(y));
+    assert_eq!(whole.statistics(), single.statistics());
+}
+
 #[test]
 fn dropout_acts_in_training_only_and_anew_in_each_step() {
     let dropout = |index| Dropout { share: 0.5, index };

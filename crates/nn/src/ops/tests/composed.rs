@@ -4,7 +4,7 @@ mod branches;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
-use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, Nag, Pool2d};
+use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, Nag, NormDepthwise, Pool2d};
 
 use super::{ACTIVATIONS, Random, assert_close, conv_shapes, pool_shapes, wide};
 use crate::ops::batch_norm::{
@@ -19,6 +19,9 @@ use crate::ops::cross_entropy::{
 use crate::ops::flex::{self, contiguous, floats};
 use crate::ops::linear::{LinearOp, composed_linear, composed_linear_backward};
 use crate::ops::nag::{NagOp, composed_nag};
+use crate::ops::norm_depthwise::{
+    NormDepthwiseOp, composed_norm_depthwise, composed_norm_depthwise_backward,
+};
 use crate::ops::pool::{
     PoolOp, composed_avg_pool, composed_avg_pool_backward, composed_global_pool,
     composed_global_pool_backward, composed_max_pool, composed_max_pool_backward,
@@ -207,6 +210,38 @@ fn batch_norm() {
                 norm.check(&mut random, Statistics::Running);
             }
         }
+    }
+}
+
+#[test]
+fn norm_depthwise() {
+    let mut random = Random::new(12);
+    for index in 0..30 {
+        let channels = random.of(2..=40);
+        let convolution = random.conv2d([channels; 3]);
+        let activation = ACTIVATIONS[index % 2];
+        let dims = NormDepthwise { convolution, epsilon: 1e-5, activation };
+        let [x_shape, w_shape, y_shape] = conv_shapes(&convolution);
+        let (x, w, dy) =
+            (random.tensor(&x_shape), random.tensor(&w_shape), random.tensor(&y_shape));
+        let [gamma, beta] = [(); 2].map(|()| random.tensor(&[channels]));
+        // One or two rows leave differences of nearly equal numbers.
+        let tolerance = if dims.norm().rows < 3 { 1e-3 } else { 10.0 * TOLERANCE };
+        let what = |part| format!("{part} of {dims:?}");
+        let (y, mean, variance) =
+            Flex::norm_depthwise_train_op(x.clone(), gamma.clone(), beta.clone(), w.clone(), dims);
+        let given = [gamma.clone(), beta.clone(), w.clone()];
+        let expected = composed_norm_depthwise::<Flex>(x.clone(), given, dims);
+        assert_same(&what("y"), y, expected.0, tolerance);
+        assert_same(&what("mean"), mean.clone(), expected.1, tolerance);
+        assert_same(&what("variance"), variance.clone(), expected.2, tolerance);
+        let saved = Saved { x, y: Optional::Absent, gamma, beta, mean, variance };
+        let found = Flex::norm_depthwise_backward_op(saved.clone(), w.clone(), dy.clone(), dims);
+        let expected = composed_norm_depthwise_backward::<Flex>(saved, w, dy, dims);
+        assert_same(&what("dx"), found.0, expected.0, tolerance);
+        assert_same(&what("dγ"), found.1, expected.1, tolerance);
+        assert_same(&what("dβ"), found.2, expected.2, tolerance);
+        assert_same(&what("dw"), found.3, expected.3, tolerance);
     }
 }
 

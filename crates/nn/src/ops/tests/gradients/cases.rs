@@ -2,12 +2,13 @@
 
 use burn::tensor::Tensor;
 use kernels::{
-    BatchNorm, BatchNormGradients, BatchNormSaved, Conv2d, GlobalPool, Linear, Moments, Pool2d,
-    Statistics, textbook,
+    BatchNorm, BatchNormGradients, BatchNormSaved, Conv2d, GlobalPool, Linear, Moments,
+    NormDepthwise, Pool2d, Statistics, textbook,
 };
 
 mod branches;
 
+use super::super::super::norm_depthwise_train;
 use super::super::{ACTIVATIONS, Random, conv_shapes, flat, pool_shapes, wide};
 use crate::{
     Affine, ConvOptions, PoolOptions, avg_pool, batch_norm_eval, batch_norm_train, conv2d,
@@ -98,6 +99,17 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     }
     for [rows, classes] in [[1, 2], [4, 7], [6, 1]] {
         cases.push(cross_entropy_case(rows, classes, random));
+    }
+    for activation in ACTIVATIONS {
+        for (c, kernel, stride) in [(3, [3, 3], [1, 1]), (9, [3, 2], [2, 1])] {
+            let image = Conv2d { n: 2, h: 5, w: 4, c_in: c, c_out: c, groups: c, ..one_pixel };
+            let convolution = Conv2d { kernel, stride, padding: [1; 2], ..image };
+            cases.push(norm_depthwise_case(NormDepthwise {
+                convolution,
+                epsilon: 1e-5,
+                activation,
+            }));
+        }
     }
     cases.extend(branches::cases(random));
     cases
@@ -219,6 +231,43 @@ pub(super) fn batch_norm_train_case(
             let [y, mean, variance] = textbook_train(&d, inputs);
             let backward = textbook::batch_norm_train_backward::<f64>;
             textbook_norm_backward(backward, &d, inputs, [&y, &mean, &variance], dy)
+        }),
+    }
+}
+
+fn norm_depthwise_case(d: NormDepthwise) -> Case {
+    let (conv, norm) = (d.convolution, d.norm());
+    let [x_shape, w_shape, _] = conv_shapes(&conv);
+    let options = ConvOptions {
+        stride: conv.stride,
+        padding: conv.padding,
+        dilation: conv.dilation,
+        groups: conv.groups,
+    };
+    Case {
+        name: format!("{d:?}"),
+        lengths: [norm_lengths(&norm, false), vec![conv.w_len()]].concat(),
+        facade: Box::new(move |shaped, inputs| {
+            let (x, w) = (shaped.tensor(&inputs[0], x_shape), shaped.tensor(&inputs[3], w_shape));
+            let activation = d.activation;
+            norm_depthwise_train(x, affine(inputs), activation, w, options).0.reshape([-1])
+        }),
+        forward: Box::new(move |inputs| {
+            let [z, _, _] = textbook_train(&norm, &inputs[..3]);
+            filled(conv.y_len(), |y| textbook::conv2d_forward(&conv, &z, &inputs[3], y))
+        }),
+        backward: Box::new(move |inputs, dy| {
+            let [z, mean, variance] = textbook_train(&norm, &inputs[..3]);
+            let w = &inputs[3];
+            let dz = filled(conv.x_len(), |dz| textbook::conv2d_input_grad(&conv, dy, w, dz));
+            let backward = textbook::batch_norm_train_backward::<f64>;
+            let statistics = [&z[..], &mean, &variance];
+            let mut gradients =
+                textbook_norm_backward(backward, &norm, &inputs[..3], statistics, &dz);
+            gradients.push(filled(conv.w_len(), |dw| {
+                textbook::conv2d_weight_grad(&conv, &z, dy, dw);
+            }));
+            gradients
         }),
     }
 }
