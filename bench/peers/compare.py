@@ -17,15 +17,27 @@ STEPS = {
     "ResNet-50-D 64 px, batch 64": ("resnet50d", 64, 64, False),
     "ResNet-18-D 32 px, batch 256, small stem": ("resnet18d", 32, 256, True),
     "MobileNet 224 px, batch 16": ("mobilenetv1_100", 224, 16, False),
+    "Inception-V3 299 px, batch 16": ("inception_v3", 299, 16, False),
+}
+# The other networks, each once.
+ZOO = {
+    f"{model} {side} px, batch 8": (model, side, 8, False)
+    for model, side in [(name, 224) for name in [
+        "resnet50", "resnet50s", "resnext50_32x4d", "seresnet50", "seresnext50_32x4d", "mobilenetv1_100", "densenet121",
+        "densenet201", "vgg19", "vgg19_bn"]] + [("inception_v3", 299)]
 }
 INFERENCES = {
     f"{title} 224 px, batch {batch}": (model, 224, batch, False)
     for title, model in [("ResNet-50-D", "resnet50d"), ("MobileNet", "mobilenetv1_100")]
     for batch in [1, 16]
 }
-PEERS = {"step": ["torch", "torch-channels-last"], "infer": ["torch", "torch-channels-last", "onnxruntime"]}
+CASES = {"step": STEPS, "zoo": ZOO, "infer": INFERENCES}
+PEERS = {kind: ["torch", "torch-channels-last"] for kind in CASES}
+PEERS["infer"].append("onnxruntime")
 # Beside them for information, in the first round only: they take minutes.
-INFORMATION = {"step": ["torch-compile", "stock-burn"], "infer": []}
+INFORMATION = {"step": ["torch-compile", "stock-burn"], "zoo": [], "infer": []}
+# What stock Burn's program builds.
+IN_BURN = ["resnet18d", "resnet50d", "mobilenetv1_100"]
 STOCK_BURN = HERE.parent.parent / "target" / "stock-burn" / "release" / "stock-burn"
 
 
@@ -55,35 +67,37 @@ def peer(name, kind, case, threads, steps):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("kind", choices=["step", "infer"])
+    arguments.add_argument("kind", choices=list(CASES))
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--steps", type=int, default=5)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
     arguments.add_argument("--only", default="", help="cases whose name holds this")
     chosen = arguments.parse_args()
-    cases = STEPS if chosen.kind == "step" else INFERENCES
+    kind = "infer" if chosen.kind == "infer" else "step"
     peers, information = PEERS[chosen.kind], INFORMATION[chosen.kind]
     if information and not STOCK_BURN.exists():
         sys.exit(f"{STOCK_BURN} is not there: see README.md on how to build it")
     print(f"| images/s, {chosen.threads} threads | " + " | ".join(peers + information) + " | trickbag | ratio to the better torch"
           + (" | ratio to onnxruntime" if chosen.kind == "infer" else "") + " | memory, ours / torch's |")
     print("|---" * (len(peers) + len(information) + 4 + (chosen.kind == "infer")) + "|")
-    for title, case in cases.items():
+    for title, case in CASES[chosen.kind].items():
         if chosen.only not in title:
             continue
         speeds, memories = {}, {}
         for turn in range(chosen.rounds):
             for name in peers + (information if turn == 0 else []) + ["trickbag"]:
+                if name == "stock-burn" and case[0] not in IN_BURN:
+                    continue
                 if name == "trickbag":
-                    result = ours(chosen.kind, case, chosen.threads, chosen.steps)
+                    result = ours(kind, case, chosen.threads, chosen.steps)
                 else:
-                    result = peer(name, chosen.kind, case, chosen.threads, chosen.steps)
+                    result = peer(name, kind, case, chosen.threads, chosen.steps)
                 speeds.setdefault(name, []).append(result["images_per_second"])
                 memories.setdefault(name, []).append(result["peak_memory_bytes"])
         speed = {name: statistics.median(values) for name, values in speeds.items()}
         memory = {name: statistics.median(values) for name, values in memories.items()}
         better = max(["torch", "torch-channels-last"], key=speed.get)
-        cells = [title] + [f"{speed[name]:.2f}" for name in peers + information + ["trickbag"]]
+        cells = [title] + [f"{speed[name]:.2f}" if name in speed else "–" for name in peers + information + ["trickbag"]]
         cells.append(f"{speed['trickbag'] / speed[better]:.2f}×")
         if chosen.kind == "infer":
             cells.append(f"{speed['trickbag'] / speed['onnxruntime']:.2f}×")
