@@ -594,17 +594,17 @@ impl Block<'_> {
             for column in (0..self.columns).step_by(N) {
                 let right = &self.right[column * depth..];
                 for (panel, rows) in self.rows.chunks(M).enumerate() {
-                    let mut starts = [data; M];
-                    for (start, &offset) in starts.iter_mut().zip(rows) {
-                        // SAFETY: inside the result, the caller's promise.
-                        *start = unsafe { data.add(offset + self.first_column + column) };
-                    }
-                    let tile = Tile {
-                        rows: starts,
+                    // Filled in its place: a copy would wait for these stores one by one.
+                    let mut tile = Tile {
+                        rows: [data; M],
                         height: rows.len(),
                         width: N.min(self.columns - column),
                         write: self.write,
                     };
+                    for (start, &offset) in tile.rows.iter_mut().zip(rows) {
+                        // SAFETY: inside the result, the caller's promise.
+                        *start = unsafe { data.add(offset + self.first_column + column) };
+                    }
                     let left = self.left.panel::<M>(panel * M, rows.len(), depth);
                     if let Some(finish) = self.finish {
                         finish.prefetch(rows, self.first_column + column, tile.width);
@@ -620,7 +620,7 @@ impl Block<'_> {
                         let column = self.first_column + column;
                         // SAFETY: the caller's promise for the tile and for the finish.
                         unsafe {
-                            finish_tile(self.isa, finish, &starts, rows, column, tile.width);
+                            finish_tile(self.isa, finish, &tile.rows, rows, column, tile.width);
                         }
                     }
                 }

@@ -153,7 +153,7 @@ macro_rules! kernel {
             };
             let mut sums = [[$zero(); V]; M];
             if tile.write != Write::Stream {
-                for row in tile.rows {
+                for row in &tile.rows {
                     for vector in 0..V {
                         // A prefetch may name any address.
                         _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(vector * $lanes).cast());
