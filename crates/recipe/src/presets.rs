@@ -69,7 +69,7 @@ const PRESETS: &[Preset] = &[
                   channels (teachers: two blocks, three eighths of them)",
         proxy: true,
         epochs: 15.0,
-        batches: [64, 512],
+        batches: [32, 128],
         networks: CIFAR10,
         edits: &[
             "data.limit=5000",
@@ -90,7 +90,7 @@ const PRESETS: &[Preset] = &[
                   three quarters of them)",
         proxy: true,
         epochs: 18.0,
-        batches: [32, 256],
+        batches: [32, 128],
         networks: IMAGENETTE,
         edits: &[
             "preprocess.size=64",

@@ -178,8 +178,8 @@ fn a_preset_shrinks_all_spans_alike() {
     }
     let efficient = recipe("efficient");
     assert_eq!(efficient.rate.warmup.unwrap().duration, Span::Epochs(0.625));
-    assert_eq!(efficient.train.batch, 512);
-    assert_eq!(efficient.rate.linear_scaling.unwrap().reference_batch, 64);
+    assert_eq!(efficient.train.batch, 128);
+    assert_eq!(efficient.rate.linear_scaling.unwrap().reference_batch, 32);
     let points = [3.75, 7.5, 11.25].map(Span::Epochs).to_vec();
     assert_eq!(efficient.rate.decay, Decay::Step { factor: 0.1, at: points });
     assert!(planned.preset.caption().contains("15 epochs for 120 (mixup: 25 for 200)"));
