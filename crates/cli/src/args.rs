@@ -24,6 +24,8 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Tell the classes of images
     Predict(Predict),
+    /// Make a model folder of a weights file: .safetensors, or .pth and .pt of PyTorch
+    Import(Import),
     /// List the networks with parameters and multiply-adds, or draw one
     Models(Models),
     /// List the built-in recipes, or print one
@@ -127,6 +129,36 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top: u16,
     /// Print a list of {"image", "classes": [{"class", "probability"}]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag import resnet50d.safetensors --model resnet50d --class-names imagenet.txt
+  trickbag import checkpoint.pth.tar --model resnet50 --classes 10 -o start
+  trickbag train mine.toml --data photos --set init.from=start --set init.freeze=stage2 --set rate.head=10
+
+Reads what timm, torchvision and torch.save write: state dicts and training files, of which the averaged weights are
+preferred. A pickle is read without executing anything. The folder's config.json says how images are prepared: as
+for ImageNet, with a crop of 0.875 of the shorter edge; change it there where the weights were trained otherwise.")]
+pub(crate) struct Import {
+    /// The weights
+    pub(crate) file: PathBuf,
+    /// The network they are of, a name that `trickbag models` lists
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: String,
+    /// The model folder to write [default: models/NAME]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Classes of the classifier; where the file's has others, a new one takes its place
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) classes: Option<u32>,
+    /// A text file with the name of each class on a line of its own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) class_names: Option<PathBuf>,
+    /// Print {"model", "network", "classes", "parameters", "format", "section", "replaced_classes"}
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -10,7 +10,7 @@ use crate::parameter::Leaves;
 pub struct Gradients {
     parts: usize,
     loss: f64,
-    /// Of the parts' own gradients, in the order of [`crate::Parameters::iter`].
+    /// Of the parts' own gradients, in the order of [`crate::Parameters::trainable`].
     sum: Vec<Tensor<1>>,
 }
 
@@ -63,6 +63,7 @@ mod tests {
             role: Role::Beta,
             shape: vec![length],
             fans: None,
+            in_head: false,
         };
         let values = vec![vec![1.0, 2.0], vec![-3.0]];
         Parameters::new(vec![spec("a", 2), spec("b", 1)], values, &cpu())

@@ -61,7 +61,13 @@ mod tests {
     fn spec(role: Role) -> ParameterSpec {
         // 64 → 128 channels, 3×3, 2 groups.
         let fans = Fans { fan_in: 288, fan_out: 576, channels_in: 64, channels_out: 128 };
-        ParameterSpec { name: "w".into(), role, shape: vec![128, 3, 3, 32], fans: Some(fans) }
+        ParameterSpec {
+            name: "w".into(),
+            role,
+            shape: vec![128, 3, 3, 32],
+            fans: Some(fans),
+            in_head: false,
+        }
     }
 
     fn draw(init: Init) -> Vec<f64> {

@@ -392,6 +392,7 @@ fn weight(
         role: Role::Weight,
         shape: vec![c_out, height, width, c_in / groups],
         fans: Some(fans),
+        in_head: false,
     }
 }
 
@@ -429,8 +430,10 @@ impl Linear {
             role: Role::Weight,
             shape: vec![self.c_out, self.c_in],
             fans: Some(fans),
+            in_head: true,
         });
-        specs.push(conv::bias(&self.name, self.c_out));
+        let bias = conv::bias(&self.name, self.c_out);
+        specs.push(ParameterSpec { in_head: true, ..bias });
     }
 }
 

@@ -17,6 +17,8 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// How many values a weight joins, for its initialization. None but for weights.
     pub fans: Option<Fans>,
+    /// Whether it is a classifier's, which fine-tuning may replace and give a rate of its own.
+    pub in_head: bool,
 }
 
 impl ParameterSpec {
@@ -49,6 +51,8 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Parameters {
     list: Vec<Parameter>,
+    /// So many, from the first on, stand still.
+    frozen: usize,
 }
 
 impl Parameters {
@@ -66,22 +70,34 @@ impl Parameters {
                 Parameter { spec, value }
             })
             .collect();
-        Parameters { list }
+        Parameters { list, frozen: 0 }
+    }
+
+    /// Lets the first `count` stand still: they get no gradient, no velocity and no update.
+    #[track_caller]
+    pub fn freeze(&mut self, count: usize) {
+        assert!(count <= self.list.len(), "freeze: {count} of {} parameters", self.list.len());
+        self.frozen = count;
+    }
+
+    /// Those that training moves.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.list.iter().skip(self.frozen)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
         self.list.iter()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
-        self.list.iter_mut()
+    pub(crate) fn trainable_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        self.list.iter_mut().skip(self.frozen)
     }
 
     /// Moves every value towards another's: `keep` of it stays.
     #[track_caller]
     pub fn average(&mut self, keep: f32, other: &Parameters) {
         assert_eq!(self.list.len(), other.list.len(), "average: parameters of two networks");
-        for (own, other) in self.list.iter_mut().zip(&other.list) {
+        for (own, other) in self.list.iter_mut().zip(&other.list).skip(self.frozen) {
             let hole = Tensor::empty([0], &own.value.device());
             let value = std::mem::replace(&mut own.value, hole);
             own.value = blend(keep, value, 1.0 - keep, &other.value);
@@ -95,22 +111,24 @@ impl Parameters {
 
     /// Leaves whose gradients are wanted. Drop them, and all that was computed from them, before the update.
     pub fn tracked(&self) -> Leaves {
-        self.leaves(|value| value.autodiff().require_grad())
+        self.leaves(self.frozen, |value| value.autodiff().require_grad())
     }
 
     /// Leaves without gradients, for evaluation.
     pub fn constant(&self) -> Leaves {
-        self.leaves(|value| value)
+        self.leaves(0, |value| value)
     }
 
-    fn leaves(&self, leaf: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves {
+    fn leaves(&self, frozen: usize, leaf: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves {
         let mut index = BTreeMap::new();
         let mut tensors = Vec::with_capacity(self.list.len());
         for (position, Parameter { spec, value }) in self.list.iter().enumerate() {
             index.insert(spec.name.clone(), position);
-            tensors.push((leaf(value.clone()), spec.shape.clone()));
+            let value = value.clone();
+            let value = if position < frozen { value } else { leaf(value) };
+            tensors.push((value, spec.shape.clone()));
         }
-        Leaves { index, tensors }
+        Leaves { index, tensors, frozen }
     }
 }
 
@@ -119,6 +137,7 @@ impl Parameters {
 pub struct Leaves {
     index: BTreeMap<String, usize>,
     tensors: Vec<(Tensor<1>, Vec<usize>)>,
+    frozen: usize,
 }
 
 impl Leaves {
@@ -133,12 +152,18 @@ impl Leaves {
         value.clone().reshape(shape)
     }
 
-    /// The gradients of a loss, in the order of [`Parameters::iter`]. A parameter the loss does not depend on gets
+    /// Whether gradients are wanted.
+    pub fn are_tracked(&self) -> bool {
+        self.tensors.last().is_some_and(|(value, _)| value.is_autodiff())
+    }
+
+    /// The gradients of a loss, in the order of [`Parameters::trainable`]. A parameter the loss does not depend on gets
     /// zeros.
     pub fn gradients(self, loss: Tensor<1>) -> Vec<Tensor<1>> {
         let mut gradients: Gradients = loss.backward();
         self.tensors
             .into_iter()
+            .skip(self.frozen)
             .map(|(value, _)| {
                 value.grad_remove(&mut gradients).unwrap_or_else(|| value.inner().zeros_like())
             })
@@ -157,6 +182,7 @@ mod tests {
             role: Role::Beta,
             shape: shape.to_vec(),
             fans: None,
+            in_head: false,
         };
         // Not in the names' order.
         let specs = vec![spec("b", &[2, 3]), spec("a", &[4]), spec("c", &[1])];
@@ -193,6 +219,20 @@ mod tests {
     }
 
     #[test]
+    fn that_are_frozen_get_no_gradient() {
+        let mut parameters = parameters();
+        parameters.freeze(1);
+        let names: Vec<&str> = parameters.trainable().map(|p| p.spec.name.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+        let leaves = parameters.tracked();
+        assert!(!leaves.get::<2>("b").is_autodiff());
+        let (a, b) = (leaves.get::<1>("a"), leaves.get::<2>("b"));
+        let gradients = leaves.gradients((a.clone() * a).sum() * b.sum().into_scalar::<f32>());
+        let gradients: Vec<Vec<f32>> = gradients.into_iter().map(numbers).collect();
+        assert_eq!(gradients, [vec![24.0; 4], vec![0.0]]);
+    }
+
+    #[test]
     #[should_panic(expected = "no parameter named d")]
     fn of_an_unknown_name_panic() {
         parameters().constant().get::<1>("d");
@@ -207,8 +247,13 @@ mod tests {
     #[test]
     #[should_panic(expected = "parameters: b [2, 3]")]
     fn of_another_length_panic() {
-        let spec =
-            ParameterSpec { name: "b".into(), role: Role::Beta, shape: vec![2, 3], fans: None };
+        let spec = ParameterSpec {
+            name: "b".into(),
+            role: Role::Beta,
+            shape: vec![2, 3],
+            fans: None,
+            in_head: false,
+        };
         Parameters::new(vec![spec], vec![vec![0.0; 5]], &cpu());
     }
 }

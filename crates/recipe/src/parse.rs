@@ -76,6 +76,7 @@ fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
         reader::whole(value, &format!("seed is a whole number from 0 to {}", u64::MAX))
     });
     let network = network(reader, known_models);
+    let init = optional(reader, "init", fine_tuning);
     let data = data(reader);
     let preprocess = preprocess(reader);
     let validation = validation(reader);
@@ -94,6 +95,7 @@ fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
         name: name?,
         seed: seed?,
         network: network?,
+        init: init?,
         data: data?,
         preprocess: preprocess?,
         validation: validation?,
@@ -152,6 +154,12 @@ fn network(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Network> 
         last_gamma: last_gamma?,
         shape: shape?,
     })
+}
+
+fn fine_tuning(reader: &mut Reader<'_>) -> Option<FineTuning> {
+    let from = reader.read("init.from", filled_text);
+    let freeze = optional(reader, "init.freeze", |reader| reader.read("init.freeze", filled_text));
+    Some(FineTuning { from: from?, freeze: freeze? })
 }
 
 /// A table that may be left out: `Some(None)` where it is, `None` where it is there and wrong.
@@ -309,6 +317,9 @@ fn train(reader: &mut Reader<'_>) -> Option<Train> {
 
 fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     let base = reader.number("rate.base", |base| base > 0.0, "more than 0");
+    let head = optional(reader, "rate.head", |reader| {
+        reader.number("rate.head", |head| head > 0.0, "more than 0")
+    });
     let linear_scaling = optional(reader, "rate.linear_scaling", |reader| {
         let reference_batch = reader.count("rate.linear_scaling.reference_batch")?;
         Some(LinearScaling { reference_batch })
@@ -319,7 +330,13 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
         Some(Warmup { duration: duration?, first: first? })
     });
     let decay = decay(reader);
-    Some(Rate { base: base?, linear_scaling: linear_scaling?, warmup: warmup?, decay: decay? })
+    Some(Rate {
+        base: base?,
+        head: head?,
+        linear_scaling: linear_scaling?,
+        warmup: warmup?,
+        decay: decay?,
+    })
 }
 
 /// A word that may be left out, for what the paper does.

@@ -14,6 +14,9 @@ pub struct Recipe {
     /// Every random draw of the run is a function of this number and of its position.
     pub seed: u64,
     pub network: Network,
+    /// Fine-tuning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<FineTuning>,
     pub data: Data,
     pub preprocess: Preprocess,
     pub validation: Validation,
@@ -80,6 +83,16 @@ pub struct Shape {
     pub channels: [usize; 4],
     /// Channels of the stem's output (64 in the paper).
     pub stem_channels: usize,
+}
+
+/// `[init]`: the first weights are a trained model's; its classifier only where it knows the same classes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FineTuning {
+    /// A run folder or a model folder of the same network.
+    pub from: String,
+    /// The last feature that stays as it is, such as `stage2`; those before it stay too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<String>,
 }
 
 /// `[data]`.
@@ -177,6 +190,17 @@ pub struct Normalize {
     pub std: [f64; 3],
 }
 
+impl Normalize {
+    /// How much a mean or deviation may differ, in levels of 0..=255: other programs store shares of 255.
+    const LEVELS: f64 = 0.05;
+
+    /// Whether a model that is used to one can be given the other.
+    pub fn is_near(self, other: Normalize) -> bool {
+        let pairs = self.mean.iter().zip(other.mean).chain(self.std.iter().zip(other.std));
+        pairs.into_iter().all(|(a, b)| (a - b).abs() <= Normalize::LEVELS)
+    }
+}
+
 /// `[validation]`: shorter edge to `resize` pixels, then the center square of `crop` pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Validation {
@@ -199,6 +223,9 @@ pub struct Train {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rate {
     pub base: f64,
+    /// How many times the rate the classifier has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<f64>,
     /// §3.1 linear scaling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linear_scaling: Option<LinearScaling>,

@@ -84,6 +84,7 @@ fn entries(recipe: &Recipe) -> Entries {
         name,
         seed,
         network: network_table,
+        init,
         data,
         preprocess: preprocess_table,
         validation,
@@ -109,6 +110,9 @@ fn entries(recipe: &Recipe) -> Entries {
         ("name", text(name)),
         ("seed", Plain(seed.to_string())),
         ("network", network(network_table)),
+    ];
+    entries.extend(init.as_ref().map(|init| ("init", fine_tuning(init))));
+    entries.extend([
         ("data", data_table(data)),
         ("preprocess", preprocess(preprocess_table)),
         (
@@ -121,7 +125,7 @@ fn entries(recipe: &Recipe) -> Entries {
         ("train", train(train_table)),
         ("rate", rate(rate_table)),
         ("update", update(update_table)),
-    ];
+    ]);
     entries.extend(tricks.into_iter().filter_map(|(name, table)| Some((name, table?))));
     let Checkpoint { every, keep } = checkpoint;
     let checkpoint = vec![("every", text(every)), ("keep", Plain(keep.to_string()))];
@@ -176,6 +180,11 @@ fn distilling(Distillation { teacher, temperature, weighting }: &Distillation) -
         ("temperature", number(*temperature)),
         ("weighting", text(word(WEIGHTINGS, weighting))),
     ])
+}
+
+fn fine_tuning(FineTuning { from, freeze }: &FineTuning) -> Written {
+    let freeze = freeze.iter().map(|feature| ("freeze", text(feature)));
+    Table([("from", text(from))].into_iter().chain(freeze).collect())
 }
 
 fn network(network: &Network) -> Written {
@@ -245,8 +254,9 @@ fn preprocess(preprocess: &Preprocess) -> Written {
 }
 
 fn rate(rate: &Rate) -> Written {
-    let Rate { base, linear_scaling, warmup, decay } = rate;
+    let Rate { base, head, linear_scaling, warmup, decay } = rate;
     let mut entries = vec![("base", number(*base))];
+    entries.extend(head.map(|head| ("head", number(head))));
     if let Some(LinearScaling { reference_batch }) = linear_scaling {
         let scaling = vec![("reference_batch", Plain(reference_batch.to_string()))];
         entries.push(("linear_scaling", Table(scaling)));

@@ -32,7 +32,7 @@ pub fn train<T: Task>(
         }
         let loss = run.finite(gradients.loss(), state.step)?;
         let rate = run.schedule().rate(state.step);
-        state.update(run.clipped(gradients), |role| run.nag(role, rate)); // update(net, grad)
+        state.update(run.clipped(gradients), |spec| run.nag(spec, rate)); // update(net, grad)
         let evaluate = run.schedule().evaluate_at(state.step - 1);
 
         run.record_step(state, loss, rate, task.waited())?;

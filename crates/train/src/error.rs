@@ -100,6 +100,9 @@ pub enum TrainError {
 
     #[error("{}: {problem}", path.display())]
     ModelFolder { path: PathBuf, problem: String },
+
+    #[error("{}: {problem}", path.display())]
+    Import { path: PathBuf, problem: String },
 }
 
 impl TrainError {

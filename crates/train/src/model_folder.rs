@@ -86,7 +86,7 @@ impl Card {
 }
 
 /// The name of a class that has none.
-fn unnamed(class: usize) -> String {
+pub(crate) fn unnamed(class: usize) -> String {
     format!("class {class}")
 }
 

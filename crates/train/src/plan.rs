@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use data::{Dataset, TrainLoader};
 use nn::Part;
-use recipe::{Recipe, RecipeErrors, Schedule, Source};
+use recipe::{Mistake, Recipe, RecipeErrors, Schedule, Source};
 use zoo::{Network, Options, Shape, StemSize};
 
 use crate::error::TrainError;
+use crate::origin;
 use crate::teacher;
 
 /// A run to be.
@@ -22,8 +23,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Opens the data and refuses, before the first step, what cannot be trained.
-    pub fn new(recipe: Recipe, data: Option<&Path>) -> Result<Plan, TrainError> {
+    /// Opens the data and refuses, before the first step, what cannot be trained. A run that is resumed does not need the
+    /// model that it once began with.
+    pub fn new(recipe: Recipe, data: Option<&Path>, resume: bool) -> Result<Plan, TrainError> {
         let dataset = Arc::new(open(&recipe, data)?);
         Plan::on(recipe, dataset)
     }
@@ -39,7 +41,14 @@ impl Plan {
         if dataset.validation.is_empty() {
             return Err(TrainError::NothingToValidate { dataset: dataset.name.clone() });
         }
-        let schedule = schedule(&recipe, &dataset, steps_per_epoch)?;
+        let (network, mut mistakes) = match origin::frozen(&recipe, &network) {
+            Ok(frozen) => (frozen, Vec::new()),
+            Err(mistake) => (network, vec![mistake]),
+        };
+        if !resume {
+            mistakes.extend(origin::check(&recipe, &network));
+        }
+        let schedule = schedule(&recipe, &dataset, steps_per_epoch, mistakes)?;
         check_batch_norms(&network, &recipe)?;
         Ok(Plan { recipe, dataset, network, schedule, steps_per_epoch })
     }
@@ -65,13 +74,14 @@ fn images_at_once(recipe: &Recipe) -> usize {
     recipe.train.batch / recipe.train.accumulate.unwrap_or(1)
 }
 
-/// The schedule, or every mistake of the recipe that only the data show.
+/// The schedule, or every mistake of the recipe that only the data and other models show.
 fn schedule(
     recipe: &Recipe,
     dataset: &Dataset,
     steps_per_epoch: u64,
+    mut mistakes: Vec<Mistake>,
 ) -> Result<Schedule, RecipeErrors> {
-    let mut mistakes = recipe::check_classes(recipe, dataset.classes.len());
+    mistakes.extend(recipe::check_classes(recipe, dataset.classes.len()));
     mistakes.extend(teacher::check(recipe, &dataset.classes));
     let schedule = Schedule::new(recipe, steps_per_epoch);
     match schedule {
@@ -101,7 +111,7 @@ pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError>
     })
 }
 
-fn options(recipe: &Recipe, classes: usize) -> Options {
+pub(crate) fn options(recipe: &Recipe, classes: usize) -> Options {
     let stem = match recipe.network.stem {
         recipe::Stem::Imagenet => StemSize::Imagenet,
         recipe::Stem::Small => StemSize::Small,

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nn::{Device, Gradients, Nag, Tensor};
+use nn::{Device, Gradients, Nag, ParameterSpec, Tensor};
 use recipe::{Interval, Recipe, Schedule};
-use tricks::{Role, gradient_clipping};
+use tricks::gradient_clipping;
 
 use crate::checkpoint::{self, Best, Checkpoint, RunFacts};
 use crate::clock::Clock;
@@ -16,6 +16,7 @@ use crate::durable;
 use crate::error::TrainError;
 use crate::log::{EvaluationRow, RunLog, TrainRow};
 use crate::model_folder::{self, Card};
+use crate::origin;
 use crate::plan::Plan;
 use crate::predictions;
 use crate::progress::Progress;
@@ -86,7 +87,9 @@ impl Run {
                 (State::restored(&plan.recipe, network, checkpoint, start.device)?, worked)
             }
             None => {
-                (State::initial(&plan.recipe, plan.network.clone(), start.device), Duration::ZERO)
+                let (model, said) = origin::first(&plan, start.device)?;
+                notes.extend(said);
+                (State::initial(&plan.recipe, model), Duration::ZERO)
             }
         };
         let clock = Clock::after(worked);
@@ -137,10 +140,11 @@ impl Run {
         self.clock.worked()
     }
 
-    /// The update of a parameter of this role (§2.1; *no bias decay*, §3.1, acts here).
-    pub fn nag(&self, role: Role, rate: f64) -> Nag {
-        let update = &self.plan.recipe.update;
-        let decay = if update.decay_on.acts_on(role) { update.decay } else { 0.0 };
+    /// The update of a parameter (§2.1; *no bias decay*, §3.1, acts here, and so does a classifier's own rate).
+    pub fn nag(&self, spec: &ParameterSpec, rate: f64) -> Nag {
+        let Recipe { update, rate: rates, .. } = &self.plan.recipe;
+        let decay = if update.decay_on.acts_on(spec.role) { update.decay } else { 0.0 };
+        let rate = if spec.in_head { rate * rates.head.unwrap_or(1.0) } else { rate };
         Nag { rate: rate as f32, momentum: update.momentum as f32, decay: decay as f32 }
     }
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use data::Stream;
-use nn::{Device, Init, Nag, Tensor, Velocity};
+use nn::{Device, Nag, ParameterSpec, Tensor, Velocity};
 use recipe::Recipe;
-use tricks::{Role, weight_average};
+use tricks::weight_average;
 use zoo::{FileTensors, Model, Network, from_file_layout, to_file_tensor};
 
 use crate::checkpoint::{Best, Checkpoint};
@@ -38,16 +37,9 @@ const AVERAGE: &str = "average:";
 const VELOCITY: &str = "velocity:";
 
 impl State {
-    /// initialize(net), at step 0.
-    pub fn initial(recipe: &Recipe, network: Network, device: &Device) -> State {
-        let init = match recipe.network.init {
-            recipe::Init::Xavier => Init::Xavier,
-            recipe::Init::XavierChannels => Init::XavierChannels,
-            recipe::Init::MsraPrelu => Init::MsraPrelu,
-        };
-        let rng = |index| data::at(recipe.seed, Stream::Init, 0, index as u64);
-        let model = Model::initialized(network, init, recipe.network.last_gamma, device, rng);
-        let velocity = Velocity::zeros(&model.parameters, device);
+    /// At step 0, with everything at rest.
+    pub fn initial(recipe: &Recipe, model: Model) -> State {
+        let velocity = Velocity::zeros(&model.parameters, &model.device);
         let average =
             |average: recipe::Average| Average { decay: average.decay, model: model.copy() };
         let average = recipe.average.map(average);
@@ -55,7 +47,7 @@ impl State {
     }
 
     /// update(net, grad): a step further.
-    pub fn update(&mut self, gradients: Vec<Tensor<1>>, hyper: impl Fn(Role) -> Nag) {
+    pub fn update(&mut self, gradients: Vec<Tensor<1>>, hyper: impl Fn(&ParameterSpec) -> Nag) {
         self.velocity.update(&mut self.model.parameters, gradients, hyper);
         self.step += 1;
         if let Some(Average { decay, model }) = &mut self.average {
@@ -75,7 +67,7 @@ impl State {
     /// The tensors of a checkpoint.
     pub fn tensors(&self) -> FileTensors {
         let mut tensors = self.model.tensors();
-        for (parameter, velocity) in self.model.parameters.iter().zip(self.velocity.iter()) {
+        for (parameter, velocity) in self.model.parameters.trainable().zip(self.velocity.iter()) {
             let name = format!("{VELOCITY}{}", parameter.spec.name);
             tensors.insert(name, to_file_tensor(&parameter.spec, velocity));
         }
@@ -100,7 +92,7 @@ impl State {
         let mismatch = |source| TrainError::CheckpointOfAnother { step: checkpoint.step, source };
         let model = Model::from_tensors(network.clone(), model, device).map_err(mismatch)?;
         let mut values = Vec::new();
-        for parameter in model.parameters.iter() {
+        for parameter in model.parameters.trainable() {
             let spec = &parameter.spec;
             let stored = velocities.get(&format!("{VELOCITY}{}", spec.name));
             let Some(tensor) = stored.filter(|tensor| tensor.values.len() == spec.len()) else {
@@ -145,7 +137,8 @@ mod tests {
 
     /// Three updates by gradients of ones at rate 1: each takes 1 from every parameter.
     fn updated(recipe: &Recipe) -> State {
-        let mut state = State::initial(recipe, network(), &nn::cpu());
+        let model = crate::origin::drawn(recipe, network(), &nn::cpu());
+        let mut state = State::initial(recipe, model);
         for _ in 0..3 {
             let gradients =
                 state.model.parameters.iter().map(|p| Tensor::ones([p.spec.len()], &nn::cpu()));

@@ -10,9 +10,6 @@ use zoo::Network;
 use crate::error::TrainError;
 use crate::model_folder;
 
-/// How much a mean or deviation of the teacher may differ, in levels of 0..=255: other programs store shares of 255.
-const LEVELS: f64 = 0.05;
-
 /// A model that only answers, on the inner device and with its batch norms folded.
 #[derive(Debug)]
 pub(crate) struct Teacher {
@@ -81,9 +78,8 @@ pub(crate) fn check(recipe: &Recipe, classes: &[String]) -> Vec<Mistake> {
             "train one at this size, or set preprocess.size to its",
         ));
     }
-    let near = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= LEVELS);
     let (theirs, ours) = (card.normalize, recipe.preprocess.normalize);
-    if !(near(theirs.mean, ours.mean) && near(theirs.std, ours.std)) {
+    if !theirs.is_near(ours) {
         mistakes.push(mistake(
             format!(
                 "the teacher {teacher} is used to another normalization: mean {:?}, std {:?}",

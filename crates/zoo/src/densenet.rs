@@ -56,6 +56,7 @@ pub(crate) fn network(name: &str, blocks: [usize; 4], classes: usize, stem: Stem
         dropout: NO_DROPOUT,
         classifier: Linear { name: "classifier".into(), c_in, c_out: classes },
         auxiliary: None,
+        frozen: 0,
         timm: match stem {
             StemSize::Imagenet => {
                 Timm::Builds { architecture: name.into(), model_args: Map::new() }

@@ -55,6 +55,7 @@ pub(crate) fn network(auxiliary: bool, classes: usize) -> Network {
         dropout: Dropout { share: 0.5, index: 0 },
         classifier: Linear { name: "fc".into(), c_in: 2048, c_out: classes },
         auxiliary: auxiliary.then(|| auxiliary_head(classes)),
+        frozen: 0,
         timm: Timm::Builds { architecture: PLAIN.into(), model_args },
     }
 }

@@ -7,6 +7,7 @@ mod draw;
 mod inception_v3;
 mod mobilenet;
 mod model;
+mod names;
 mod network;
 mod resnet;
 mod resnext;
@@ -21,6 +22,7 @@ pub use draw::draw;
 pub use model::{
     FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values,
 };
+pub use names::{fitting, own_name, own_shape};
 pub use network::{Auxiliary, Feature, Network, Stage, Timm};
 pub use resnet::{Block, Groups, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
 

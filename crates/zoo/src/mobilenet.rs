@@ -76,6 +76,7 @@ impl MobileNet {
             dropout: NO_DROPOUT,
             classifier: Linear { name: "classifier".into(), c_in, c_out: classes },
             auxiliary: None,
+            frozen: 0,
             timm: self.timm(stem),
         }
     }

@@ -1,6 +1,6 @@
 //! A network with its numbers, and those numbers by PyTorch's names and shapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nn::{Device, Folded, Init, Mode, ParameterSpec, Parameters, Pass, Statistics, Tensor};
 
@@ -36,7 +36,67 @@ pub struct Mismatch {
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
+/// Names that are less alike, in millionths, are not taken for each other.
+const LIKELY: u64 = 900_000;
+
+/// The most names of a kind that are listed.
+const MOST_LISTED: usize = 40;
+
 impl Mismatch {
+    /// # Errors
+    /// Where tensors of these names and shapes are not those of the network, all of them and no others.
+    pub fn check(network: &Network, found: &BTreeMap<String, Vec<usize>>) -> Result<(), Mismatch> {
+        let mut mismatch = Mismatch { network: network.name.clone(), ..Mismatch::default() };
+        let mut unexpected: BTreeSet<&String> = found.keys().collect();
+        for (name, shape) in network.file_shapes() {
+            unexpected.remove(&name);
+            match found.get(&name) {
+                None => mismatch.missing.push(name),
+                Some(theirs) if *theirs != shape => {
+                    mismatch.misshaped.push((name, theirs.clone(), shape));
+                }
+                Some(_) => {}
+            }
+        }
+        mismatch.unexpected = unexpected.into_iter().cloned().collect();
+        let Mismatch { missing, unexpected, misshaped, .. } = &mismatch;
+        match missing.is_empty() && unexpected.is_empty() && misshaped.is_empty() {
+            true => Ok(()),
+            false => Err(mismatch),
+        }
+    }
+
+    /// Every name, one a line, the unexpected ones with the missing one that is most like them.
+    pub fn list(&self) -> String {
+        let near = |name: &str| {
+            let likeness = |known: &&String| (strsim::jaro_winkler(known, name) * 1e6) as u64;
+            let nearest = self.missing.iter().filter(|known| likeness(known) > LIKELY);
+            nearest
+                .max_by_key(likeness)
+                .map_or(String::new(), |nearest| format!(" (is it {nearest}?)"))
+        };
+        let unexpected = self.unexpected.iter().map(|name| format!("{name}{}", near(name)));
+        let misshaped = self.misshaped.iter();
+        let misshaped =
+            misshaped.map(|(name, theirs, own)| format!("{name} is {theirs:?}, not {own:?}"));
+        let mut text = format!("the tensors are not those of {}", self.network);
+        for (what, names) in [
+            ("missing", self.missing.clone()),
+            ("unexpected", unexpected.collect()),
+            ("of another shape", misshaped.collect()),
+        ] {
+            if names.is_empty() {
+                continue;
+            }
+            text += &format!("\n  {} {what}:", names.len());
+            names.iter().take(MOST_LISTED).for_each(|name| text += &format!("\n    {name}"));
+            if names.len() > MOST_LISTED {
+                text += &format!("\n    and {} more", names.len() - MOST_LISTED);
+            }
+        }
+        text
+    }
+
     fn describe(&self) -> String {
         let mut text = format!("the tensors are not those of {}", self.network);
         let mut add = |what: &str, names: Vec<String>| {
@@ -70,7 +130,8 @@ impl Model {
             .enumerate()
             .map(|(index, spec)| init.values(spec, last_gamma, &mut rng(index)))
             .collect();
-        let parameters = Parameters::new(specs, values, device);
+        let mut parameters = Parameters::new(specs, values, device);
+        parameters.freeze(network.frozen_parameters());
         let statistics = Statistics::new(&network.batch_norms(), device);
         Model { network, parameters, statistics, device: device.clone() }
     }
@@ -81,35 +142,20 @@ impl Model {
         mut tensors: FileTensors,
         device: &Device,
     ) -> Result<Model, Mismatch> {
+        let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
+        Mismatch::check(&network, &shapes.collect())?;
+        let mut take = |name: &str| tensors.remove(name).expect("it was looked for").values;
         let specs = network.parameters();
-        let mut mismatch = Mismatch { network: network.name.clone(), ..Mismatch::default() };
-        let mut take = |name: &str, shape: Vec<usize>| match tensors.remove(name) {
-            None => {
-                mismatch.missing.push(name.to_owned());
-                Vec::new()
-            }
-            Some(tensor) if tensor.shape != shape => {
-                mismatch.misshaped.push((name.to_owned(), tensor.shape, shape));
-                Vec::new()
-            }
-            Some(tensor) => tensor.values,
-        };
-        let values: Vec<Vec<f32>> = specs
-            .iter()
-            .map(|spec| from_file_layout(spec, take(&spec.name, file_shape(spec))))
-            .collect();
+        let values: Vec<Vec<f32>> =
+            specs.iter().map(|spec| from_file_layout(spec, take(&spec.name))).collect();
         let mut statistics = Statistics::new(&network.batch_norms(), device);
-        for (name, channels) in network.batch_norms() {
-            let mut read = |kind: &str| take(&format!("{name}.{kind}"), vec![channels]);
+        for (name, _) in network.batch_norms() {
+            let mut read = |kind: &str| take(&format!("{name}.{kind}"));
             let pair = [read("running_mean"), read("running_var")];
             statistics.set(&name, pair, device);
         }
-        mismatch.unexpected = tensors.into_keys().collect();
-        let Mismatch { missing, unexpected, misshaped, .. } = &mismatch;
-        if !(missing.is_empty() && unexpected.is_empty() && misshaped.is_empty()) {
-            return Err(mismatch);
-        }
-        let parameters = Parameters::new(specs, values, device);
+        let mut parameters = Parameters::new(specs, values, device);
+        parameters.freeze(network.frozen_parameters());
         Ok(Model { network, parameters, statistics, device: device.clone() })
     }
 

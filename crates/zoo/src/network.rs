@@ -1,11 +1,15 @@
 //! A network: stem, stages, perhaps a head of its own, global average pool, classifier.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 use nn::{
-    Conv2d, ConvBn, Dropout, Folded, Layer, Linear, Norm, ParameterSpec, Part, Pass, Tensor, chain,
-    global_avg_pool,
+    Conv2d, ConvBn, Dropout, Folded, Layer, Linear, Mode, Norm, ParameterSpec, Part, Pass, Tensor,
+    chain, global_avg_pool,
 };
+
+use crate::model::file_shape;
 
 /// A classifier as a value. Images go in as `[n, h, w, 3]`, logits come out as `[n, classes]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +27,8 @@ pub struct Network {
     pub dropout: Dropout,
     pub classifier: Linear,
     pub auxiliary: Option<Auxiliary>,
+    /// How many of [`Network::features`], from the stem on, training leaves as they are.
+    pub frozen: usize,
     /// How timm builds the same function.
     pub timm: Timm,
 }
@@ -75,23 +81,85 @@ pub(crate) const NO_DROPOUT: Dropout = Dropout { share: 0.0, index: 0 };
 impl Network {
     /// x `[n, h, w, 3]` → logits `[n, classes]`.
     pub fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
-        let x = chain(self.layers(), pass, x);
+        let x = self.through(0..self.stages.len() + 1, pass, x);
         self.classify(pass, x)
     }
 
     /// [`Network::forward`], and the auxiliary classifier's logits where there is one.
     pub fn forward_both(&self, pass: &mut Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
-        let Some(head) = &self.auxiliary else { return (self.forward(pass, x), None) };
-        let (before, after) = self.stages.split_at(head.after);
-        let x = chain(self.stem.iter().chain(layers_of(before)), pass, x);
+        let Some(head) = self.teaching_auxiliary() else { return (self.forward(pass, x), None) };
+        let x = self.through(0..head.after + 1, pass, x);
         let pooled = global_avg_pool(chain(&head.layers, pass, x.clone()));
         let auxiliary = head.classifier.forward(pass.leaves, pooled);
-        let x = chain(layers_of(after).chain(&self.head), pass, x);
+        let x = self.through(head.after + 1..self.stages.len() + 1, pass, x);
         (self.classify(pass, x), Some(auxiliary))
     }
 
+    /// Through some of the features, the stem first. A frozen one works as in evaluation, on no graph: its batch norms use
+    /// their running statistics and leave them.
+    fn through(&self, features: Range<usize>, pass: &mut Pass, mut x: Tensor<4>) -> Tensor<4> {
+        let split = self.frozen.clamp(features.start, features.end);
+        if split > features.start {
+            let mode = std::mem::replace(&mut pass.mode, Mode::Eval);
+            x = chain(self.layers_of(features.start..split), pass, x);
+            pass.mode = mode;
+            // Behind the last frozen one the graph begins.
+            if split == self.frozen && pass.leaves.are_tracked() {
+                x = x.autodiff();
+            }
+        }
+        chain(self.layers_of(split..features.end), pass, x)
+    }
+
+    /// The layers of some of the features, the stem first.
+    fn layers_of(&self, features: Range<usize>) -> impl Iterator<Item = &Layer> {
+        let stages = features.start.max(1) - 1..features.end.max(1) - 1;
+        let stem = if features.contains(&0) { &self.stem[..] } else { &[] };
+        stem.iter().chain(self.stages[stages].iter().flat_map(|stage| &stage.layers))
+    }
+
+    /// The auxiliary classifier, unless all that it could teach is frozen.
+    fn teaching_auxiliary(&self) -> Option<&Auxiliary> {
+        self.auxiliary.as_ref().filter(|head| self.frozen <= head.after)
+    }
+
+    /// The same network, of which training leaves everything up to and including the feature of this name as it is. None
+    /// where there is no such feature.
+    pub fn frozen_up_to(mut self, feature: &str) -> Option<Network> {
+        let index = self.features().iter().position(|known| known.name == feature)?;
+        self.frozen = index + 1;
+        Some(self)
+    }
+
+    /// How many of [`Network::parameters`], from the first on, training leaves as they are.
+    pub fn frozen_parameters(&self) -> usize {
+        let mut specs = Vec::new();
+        if self.frozen > 0 {
+            self.stem.iter().for_each(|layer| layer.parameters(&mut specs));
+        }
+        for before in 0..self.stages.len() {
+            if before < self.frozen {
+                self.auxiliary_parameters(before, &mut specs);
+            }
+            if before + 1 < self.frozen {
+                let layers = self.stages[before].layers.iter();
+                layers.for_each(|layer| layer.parameters(&mut specs));
+            }
+        }
+        specs.len()
+    }
+
+    /// Those of the auxiliary classifier, where it is behind so many stages.
+    fn auxiliary_parameters(&self, stages: usize, specs: &mut Vec<ParameterSpec>) {
+        if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == stages) {
+            head.layers.iter().for_each(|layer| layer.parameters(specs));
+            head.classifier.parameters(specs);
+        }
+    }
+
     fn classify(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
-        let pooled = self.dropout.forward(pass, global_avg_pool(x));
+        let pooled = global_avg_pool(chain(&self.head, pass, x));
+        let pooled = self.dropout.forward(pass, pooled);
         self.classifier.forward(pass.leaves, pooled)
     }
 
@@ -126,7 +194,7 @@ impl Network {
 
     /// All layers before the global pool.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.stem.iter().chain(layers_of(&self.stages)).chain(&self.head)
+        self.layers_of(0..self.stages.len() + 1).chain(&self.head)
     }
 
     /// Every part of the layers before the global pool, in order.
@@ -166,10 +234,7 @@ impl Network {
         let mut specs = Vec::new();
         self.stem.iter().for_each(|layer| layer.parameters(&mut specs));
         for (before, stage) in self.stages.iter().enumerate() {
-            if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == before) {
-                head.layers.iter().for_each(|layer| layer.parameters(&mut specs));
-                head.classifier.parameters(&mut specs);
-            }
+            self.auxiliary_parameters(before, &mut specs);
             stage.layers.iter().for_each(|layer| layer.parameters(&mut specs));
         }
         self.head.iter().for_each(|layer| layer.parameters(&mut specs));
@@ -195,13 +260,22 @@ impl Network {
         found.collect()
     }
 
+    /// Name and shape of every tensor in a file of this network: its parameters, then its running statistics.
+    pub fn file_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let parameters = self.parameters().into_iter();
+        let mut shapes: Vec<_> =
+            parameters.map(|spec| (spec.name.clone(), file_shape(&spec))).collect();
+        for (name, channels) in self.batch_norms() {
+            for kind in ["running_mean", "running_var"] {
+                shapes.push((format!("{name}.{kind}"), vec![channels]));
+            }
+        }
+        shapes
+    }
+
     pub fn classes(&self) -> usize {
         self.classifier.c_out
     }
-}
-
-fn layers_of(stages: &[Stage]) -> impl Iterator<Item = &Layer> {
-    stages.iter().flat_map(|stage| &stage.layers)
 }
 
 fn parts<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Part<'a>> {

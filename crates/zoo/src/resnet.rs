@@ -186,6 +186,7 @@ impl ResNet {
             dropout: NO_DROPOUT,
             classifier: Linear { name: "fc".into(), c_in, c_out: classes },
             auxiliary: None,
+            frozen: 0,
             timm,
         }
     }

@@ -1,6 +1,7 @@
 //! The zoo against timm: names, numbers, features; and what a model promises of its tensors.
 
 mod features;
+mod frozen;
 mod keys;
 mod pytorch;
 mod tensors;

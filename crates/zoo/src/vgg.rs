@@ -84,6 +84,7 @@ impl Vgg {
             dropout: Dropout { share: DROPOUT, index: 1 },
             classifier: Linear { name: "head.fc".into(), c_in: HIDDEN, c_out: classes },
             auxiliary: None,
+            frozen: 0,
             timm: Timm::Builds { architecture: self.name(), model_args: Map::new() },
         }
     }

@@ -19,10 +19,11 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute());
     let Resolved { recipe, text, file } = resolve(args)?;
     let folder = folder(args, &recipe.name);
-    let plan = Plan::new(recipe, args.data.as_deref()).map_err(|error| match error {
-        TrainError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
-        other => other,
-    })?;
+    let plan =
+        Plan::new(recipe, args.data.as_deref(), args.resume).map_err(|error| match error {
+            TrainError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
+            other => other,
+        })?;
     if args.dry_run {
         return dry_run::print(&plan, args.json);
     }
@@ -156,10 +157,17 @@ fn introduce(run: &Run, state: &State) {
         recipe.train.batch,
         plan.schedule.initial_rate(),
         plan.schedule.warmup_steps(),
-        parameters.iter().filter(decayed).count(),
-        parameters.iter().count(),
+        parameters.trainable().filter(decayed).count(),
+        parameters.trainable().count(),
         run.folder().display(),
     ));
+    if let Some(feature) = recipe.init.as_ref().and_then(|init| init.freeze.as_ref()) {
+        output::note(&format!(
+            "frozen up to {feature}: {} of {} tensors stay as they are, and their batch norms as in evaluation",
+            plan.network.frozen_parameters(),
+            parameters.iter().count(),
+        ));
+    }
     if state.step > 0 {
         output::note(&format!("resuming at step {}", grouped(state.step)));
     }

@@ -34,8 +34,8 @@ impl Trial {
         let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: *steps };
         let loss = cross_entropy(model.network.forward(&mut pass, x.clone()), p.clone());
         let gradients = leaves.gradients(loss);
-        let hyper = |_| Nag { rate: 1e-3, momentum: 0.9, decay: 1e-4 };
-        velocity.update(&mut model.parameters, gradients, hyper);
+        let hyper = Nag { rate: 1e-3, momentum: 0.9, decay: 1e-4 };
+        velocity.update(&mut model.parameters, gradients, |_| hyper);
         started.elapsed().as_secs_f64()
     }
 }

@@ -17,6 +17,18 @@ impl Case {
         Case { recipe: sandbox.recipe(), sandbox }
     }
 
+    /// From a run of the tiny recipe, the stem and the first stage frozen.
+    fn fine_tuning() -> Case {
+        let case = Case::tiny();
+        let (recipe, data) = (case.recipe.to_str().unwrap(), case.sandbox.colors());
+        let data = data.to_str().unwrap();
+        case.sandbox.succeed(&["train", recipe, "--data", data, "--out", "source"]);
+        let init = "[init]\nfrom = \"source\"\nfreeze = \"stage1\"\n\n[data]";
+        let text = fs::read_to_string(recipe).unwrap().replacen("[data]", init, 1);
+        let text = text.replacen("base = 0.2", "base = 0.2\nhead = 3.0", 1);
+        Case { recipe: case.sandbox.write("fine.toml", text), sandbox: case.sandbox }
+    }
+
     /// Every trick on.
     fn everything() -> Case {
         let sandbox = Sandbox::new();
@@ -96,6 +108,12 @@ fn killed_at_ten_moments_a_run_ends_in_the_same_bytes() {
 #[test]
 fn so_does_a_run_with_every_trick_on() {
     kill_ten_times(&Case::everything());
+}
+
+/// What is frozen has no velocity to save.
+#[test]
+fn so_does_a_run_that_fine_tunes() {
+    kill_ten_times(&Case::fine_tuning());
 }
 
 fn kill_ten_times(case: &Case) {

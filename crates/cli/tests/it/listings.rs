@@ -56,6 +56,7 @@ fn every_verb_has_help_that_names_its_arguments() {
         ("train", vec!["--data", "--resume", "--dry-run", "--set", "Examples"]),
         ("eval", vec!["--data", "--json"]),
         ("predict", vec!["--top", "--json"]),
+        ("import", vec!["--model", "--classes", "--class-names", "Examples"]),
         ("models", vec!["--size", "--json"]),
         ("recipes", vec!["--json"]),
         ("tricks", vec!["--json"]),

@@ -8,4 +8,5 @@ mod refusals;
 mod reports;
 mod runs;
 mod tidy;
+mod transfer;
 mod tricks;

@@ -52,5 +52,5 @@ impl Conv {
 
 pub(super) fn bias(name: &str, channels: usize) -> ParameterSpec {
     let name = format!("{name}.bias");
-    ParameterSpec { name, role: Role::Bias, shape: vec![channels], fans: None }
+    ParameterSpec { name, role: Role::Bias, shape: vec![channels], fans: None, in_head: false }
 }

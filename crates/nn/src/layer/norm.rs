@@ -57,6 +57,6 @@ pub(super) fn affine(
 ) {
     for (kind, role) in [("weight", Role::Gamma { last_in_block }), ("bias", Role::Beta)] {
         let name = format!("{name}.{kind}");
-        specs.push(ParameterSpec { name, role, shape: vec![channels], fans: None });
+        specs.push(ParameterSpec { name, role, shape: vec![channels], fans: None, in_head: false });
     }
 }

@@ -162,6 +162,7 @@ prop_compose! {
 prop_compose! {
     fn rate(run: Span)(
         base in positive(),
+        head in proptest::option::of(positive()),
         reference_batch in proptest::option::of(1..5000usize),
         share in proptest::option::of(0.01..1.0f64),
         factor in 1e-6..0.999f64,
@@ -182,6 +183,7 @@ prop_compose! {
         let end = if zero { RampEnd::Zero } else { RampEnd::OneStep };
         Rate {
             base,
+            head,
             linear_scaling: reference_batch.map(|reference_batch| LinearScaling { reference_batch }),
             warmup: share.map(|share| Warmup { duration: part(share), first: end }),
             decay: match way {
@@ -243,6 +245,7 @@ prop_compose! {
         shape in proptest::option::of(shape()),
         stem in proptest::sample::select(vec![Stem::Imagenet, Stem::Small]),
         init in proptest::sample::select(vec![Init::Xavier, Init::XavierChannels, Init::MsraPrelu]),
+        from in proptest::option::of("[a-z\"\\\\/ ]{0,9}x"),
         source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
         (split, limit) in (1e-6..0.999f64, proptest::option::of(1..99_999usize)),
         preprocess in preprocess(),
@@ -260,6 +263,7 @@ prop_compose! {
             name: format!("n{name}"),
             seed,
             network: Network { model: "resnet50d".into(), stem, init, last_gamma, shape },
+            init: from.map(|from| FineTuning { freeze: (keep > 50).then(|| from.clone()), from }),
             data: Data { source, split, limit },
             preprocess,
             validation: Validation { resize: crop + margin, crop },

@@ -83,6 +83,37 @@ fn a_mismatch_lists_all_that_is_wrong() {
     ] {
         assert!(text.contains(part), "{part} in: {text}");
     }
+    let list = error.list();
+    for part in [
+        "\n  2 missing:\n    layer1.0.conv2.weight\n    layer2.0.bn1.running_var",
+        "\n  1 unexpected:\n    head.weight\n",
+        "\n  2 of another shape:\n    fc.weight is [80, 10], not [10, 80]",
+    ] {
+        assert!(list.contains(part), "{part} in: {list}");
+    }
+}
+
+#[test]
+fn a_long_list_is_cut() {
+    let nothing = std::collections::BTreeMap::new();
+    let network = super::plain("densenet121");
+    let count = network.file_shapes().len();
+    let list = crate::Mismatch::check(&network, &nothing).expect_err("nothing").list();
+    assert_eq!(list.lines().count(), 43);
+    assert!(list.ends_with(&format!("and {} more", count - 40)), "{list}");
+}
+
+#[test]
+fn tensors_tell_which_networks_they_fit() {
+    for (name, expected) in [
+        ("resnet18d", vec!["resnet18d"]),
+        ("resnet50", vec!["resnet50_original", "resnet50"]),
+        ("densenet169", vec!["densenet169"]),
+    ] {
+        let network = network(name, &Options::plain(7)).expect("a known name");
+        let shapes = network.file_shapes().into_iter().collect();
+        assert_eq!(crate::fitting(&shapes), expected);
+    }
 }
 
 /// A file that is cut in its values though its shape is right.

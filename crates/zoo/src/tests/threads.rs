@@ -26,8 +26,8 @@ fn two_steps(network: Network, x: &Tensor<4>, target: &Tensor<2>) -> Vec<Vec<u32
         results.push(numbers(loss.clone().inner()));
         let gradients = leaves.gradients(loss);
         results.extend(gradients.iter().map(|gradient| numbers(gradient.clone())));
-        velocity.update(&mut model.parameters, gradients, |role| {
-            let decay = if role == Role::Weight { 1e-4 } else { 0.0 };
+        velocity.update(&mut model.parameters, gradients, |spec| {
+            let decay = if spec.role == Role::Weight { 1e-4 } else { 0.0 };
             Nag { rate: 0.1, momentum: 0.9, decay }
         });
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use train::{Plan, State};
+use train::{Plan, origin};
 
 use crate::output::{self, grouped};
 use crate::verbs::trial::{Trial, images};
@@ -65,8 +65,8 @@ pub(crate) fn expected_seconds(plan: &Plan, per_image: f64) -> f64 {
 /// Times training steps on a small batch of made-up images.
 pub(crate) fn seconds_per_image(plan: &Plan) -> f64 {
     let batch = TRIAL_BATCH.min(plan.recipe.train.batch);
-    let state = State::initial(&plan.recipe, plan.network.clone(), &nn::cpu());
-    let mut trial = Trial::new(state.model, images(batch, plan.recipe.preprocess.size));
+    let model = origin::drawn(&plan.recipe, plan.network.clone(), &nn::cpu());
+    let mut trial = Trial::new(model, images(batch, plan.recipe.preprocess.size));
     trial.step();
     trial.step().min(trial.step()) / batch as f64
 }

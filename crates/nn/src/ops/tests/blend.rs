@@ -40,6 +40,7 @@ fn averages_move_towards_the_other() {
         role: Role::Beta,
         shape: vec![length],
         fans: None,
+        in_head: false,
     };
     let parameters = |values: Vec<f32>| Parameters::new(vec![spec(2)], vec![values], &cpu());
     let mut average = parameters(vec![1.0, -1.0]);

@@ -33,6 +33,7 @@ fn parameters(random: &mut Random) -> Parameters {
         role,
         shape: vec![length],
         fans: None,
+        in_head: false,
     };
     let specs = vec![spec("weight", Role::Weight, 5), spec("bias", Role::Bias, 3)];
     Parameters::new(specs, vec![random.numbers(5), random.numbers(3)], &cpu())
@@ -104,8 +105,8 @@ fn each_role_has_its_own_numbers() {
     let mut velocity = Velocity::zeros(&parameters, &cpu());
     let before: Vec<Vec<f32>> = parameters.iter().map(|p| numbers(p.value.clone())).collect();
     let gradients = [5, 3].map(|length| flat(vec![0.0; length])).to_vec();
-    velocity.update(&mut parameters, gradients, |role| {
-        let decay = if role == Role::Weight { 0.5 } else { 0.0 };
+    velocity.update(&mut parameters, gradients, |spec| {
+        let decay = if spec.role == Role::Weight { 0.5 } else { 0.0 };
         Nag { rate: 1.0, momentum: 0.0, decay }
     });
     let after: Vec<Vec<f32>> = parameters.iter().map(|p| numbers(p.value.clone())).collect();

@@ -1,0 +1,84 @@
+//! `trickbag import`: a model folder of another program's weights.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use train::import::{self, Imported};
+use train::model_folder;
+
+use crate::args::Import;
+use crate::output::{self, Usage};
+
+pub(crate) fn run(args: &Import) -> Result<()> {
+    let folder = args.out.clone().unwrap_or_else(|| Path::new("models").join(&args.model));
+    if folder.join("config.json").exists() {
+        let text = format!(
+            "{}: a model is here already, and import never overwrites one; give another folder with -o",
+            folder.display()
+        );
+        return Err(Usage(text).into());
+    }
+    let imported = import::import(
+        &import::Import {
+            file: &args.file,
+            network: &args.model,
+            classes: args.classes.map(|classes| classes as usize),
+            class_names: args.class_names.as_deref().map(class_names).transpose()?,
+        },
+        &nn::cpu(),
+    )?;
+    model_folder::write(&folder, &imported.model, &imported.card)?;
+    tell(args, &folder, &imported);
+    Ok(())
+}
+
+/// One a line; the last line may be empty.
+fn class_names(path: &Path) -> Result<Vec<String>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot be read"))?;
+    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    if let Some(line) = names.iter().position(String::is_empty) {
+        anyhow::bail!("{name}:{}: a class has no name; write one a line", line + 1);
+    }
+    Ok(names)
+}
+
+fn tell(args: &Import, folder: &Path, imported: &Imported) {
+    let Imported { model, card, format, section, replaced, left_out } = imported;
+    let (classes, parameters) = (model.network.classes(), model.parameters.count());
+    if args.json {
+        output::json(&json!({
+            "model": folder.display().to_string(),
+            "network": model.network.name,
+            "classes": classes,
+            "parameters": parameters,
+            "format": format.to_string(),
+            "section": section,
+            "replaced_classes": replaced,
+        }));
+        return;
+    }
+    let section = section.map_or(String::new(), |section| format!(", its {section}"));
+    output::note(&format!("{}: {format}{section}", args.file.display()));
+    if let Some(replaced) = replaced {
+        output::note(&format!(
+            "a new classifier for {classes} classes takes the place of its own for {replaced}: train it before use"
+        ));
+    }
+    if *left_out > 0 {
+        output::note(&format!(
+            "{left_out} tensors of an auxiliary classifier are left out; --model inception_v3_aux keeps them"
+        ));
+    }
+    output::note(&format!(
+        "images: shorter edge to {} pixels, center {}, ImageNet's mean and deviation (config.json says so)",
+        card.validation.resize, card.validation.crop
+    ));
+    output::print(&format!(
+        "{}: {} with {} parameters and {classes} classes",
+        folder.display(),
+        model.network.name,
+        output::grouped(parameters as u64),
+    ));
+}

@@ -1,0 +1,174 @@
+//! From a file of another program's to a model and its card.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use nn::{Device, Init};
+use recipe::{Normalize, Validation};
+use weights::{Format, Weights, WeightsError};
+use zoo::{FileTensor, FileTensors, Mismatch, Model, Network, Options};
+
+use crate::error::TrainError;
+use crate::model_folder::{Card, Split, unnamed};
+
+/// What to read as what.
+#[derive(Clone, Debug)]
+pub struct Import<'a> {
+    pub file: &'a Path,
+    /// A name that `zoo::names` lists.
+    pub network: &'a str,
+    /// Classes of the classifier, where they are to be others than the file's: a new one is drawn.
+    pub classes: Option<usize>,
+    /// By index.
+    pub class_names: Option<Vec<String>>,
+}
+
+/// A model from elsewhere.
+#[derive(Debug)]
+pub struct Imported {
+    pub model: Model,
+    pub card: Card,
+    pub format: Format,
+    /// Which of a training file's sets of tensors it is.
+    pub section: Option<&'static str>,
+    /// Classes of a classifier that was left behind for a new one.
+    pub replaced: Option<usize>,
+    /// Tensors of an auxiliary classifier that the network does not have.
+    pub left_out: usize,
+}
+
+/// Every batch norm counts the steps it has seen.
+const COUNTER: &str = "num_batches_tracked";
+
+/// torchvision's files of Inception-V3 have an auxiliary classifier, which the authors' net does without.
+const AUXILIARY: &str = "AuxLogits.";
+
+/// What nearly all weights for ImageNet were trained with: mean and deviation in levels of 0..=255, and the side of the
+/// crop over the shorter edge.
+const IMAGENET: Normalize =
+    Normalize { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
+const CROP_SHARE: f64 = 0.875;
+
+/// The seed of a new classifier.
+const SEED: u64 = 1;
+
+/// A tensor of the file by our name for it.
+struct Named {
+    theirs: String,
+    shape: Vec<usize>,
+}
+
+/// Reads the file as the network.
+///
+/// # Errors
+/// Where the network is unknown, the file cannot be read, or its tensors are not the network's, all of them and no others.
+pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, TrainError> {
+    let plain = |classes| zoo::network(import.network, &Options::plain(classes));
+    // Before the file is read: the name may be wrong.
+    let any = plain(1)?;
+    let broken = |problem: String| TrainError::Import { path: import.file.to_owned(), problem };
+    let unreadable = |error: WeightsError| broken(error.to_string());
+    let bytes =
+        fs::read(import.file).map_err(|error| broken(format!("cannot be read: {error}")))?;
+    let weights = Weights::read(bytes).map_err(unreadable)?;
+    let (mut found, left_out) = found(&weights, &any).map_err(broken)?;
+
+    let classifier = format!("{}.weight", any.classifier.name);
+    let theirs = found.get(&classifier).and_then(|named| named.shape.first().copied());
+    let replaced = theirs.filter(|&theirs| import.classes.is_some_and(|ours| ours != theirs));
+    let classes = import.classes.or(theirs).unwrap_or(1000);
+    let network = plain(classes)?;
+    if replaced.is_some() || theirs.is_none() && import.classes.is_some() {
+        let specs = network.parameters();
+        specs.iter().filter(|spec| spec.in_head).for_each(|spec| drop(found.remove(&spec.name)));
+    }
+    let rng = |index| data::at(SEED, data::Stream::Init, 0, index as u64);
+    let drawn = Model::initialized(network, Init::Xavier, 1.0, device, rng);
+    let tensors = tensors(&weights, found, &drawn, import.classes.is_some()).map_err(broken)?;
+    let norms = drawn.network.batch_norms();
+    let counter = norms.first().map(|(name, _)| format!("{name}.{COUNTER}"));
+    let step = counter.and_then(|name| weights.count(&name)).unwrap_or(0);
+    let card = card(import, &drawn.network, step).map_err(broken)?;
+    let model = Model::from_tensors(drawn.network, tensors, device)
+        .map_err(|mismatch| broken(mismatch.list()))?;
+    let (format, section) = (weights.format(), weights.section());
+    Ok(Imported { model, card, format, section, replaced, left_out })
+}
+
+/// The tensors of a file by our names, and how many of an auxiliary classifier are not wanted.
+fn found(weights: &Weights, network: &Network) -> Result<(BTreeMap<String, Named>, usize), String> {
+    let (mut found, mut left_out) = (BTreeMap::new(), 0);
+    for (theirs, shape) in weights.iter().filter(|(name, _)| !name.ends_with(COUNTER)) {
+        if network.auxiliary.is_none() && theirs.starts_with(AUXILIARY) {
+            left_out += 1;
+            continue;
+        }
+        let name = zoo::own_name(theirs);
+        let shape = zoo::own_shape(network, &name, shape);
+        let named = Named { theirs: theirs.to_owned(), shape };
+        if let Some(other) = found.insert(name.clone(), named) {
+            return Err(format!("{} and {theirs} are both {name}", other.theirs));
+        }
+    }
+    Ok((found, left_out))
+}
+
+/// The numbers of all tensors, none of which is read before all are known to fit.
+fn tensors(
+    weights: &Weights,
+    found: BTreeMap<String, Named>,
+    drawn: &Model,
+    new_head: bool,
+) -> Result<FileTensors, String> {
+    let mut tensors = FileTensors::new();
+    let mut shapes: BTreeMap<_, _> =
+        found.iter().map(|(name, named)| (name.clone(), named.shape.clone())).collect();
+    if new_head {
+        let own = drawn.tensors();
+        for spec in drawn.network.parameters().iter().filter(|spec| spec.in_head) {
+            if !found.contains_key(&spec.name) {
+                let tensor = own[&spec.name].clone();
+                shapes.insert(spec.name.clone(), tensor.shape.clone());
+                tensors.insert(spec.name.clone(), tensor);
+            }
+        }
+    }
+    Mismatch::check(&drawn.network, &shapes).map_err(|mismatch| {
+        let fitting = zoo::fitting(&shapes);
+        let hint = match fitting.as_slice() {
+            [] => String::new(),
+            names => format!("\n  they are those of {}: give it with --model", names.join(" or ")),
+        };
+        mismatch.list() + &hint
+    })?;
+    for (name, Named { theirs, shape }) in found {
+        let values = weights.values(&theirs).map_err(|error| error.to_string())?;
+        tensors.insert(name, FileTensor { shape, values });
+    }
+    Ok(tensors)
+}
+
+fn card(import: &Import<'_>, network: &Network, step: u64) -> Result<Card, String> {
+    let classes = network.classes();
+    let names = match &import.class_names {
+        None => (0..classes).map(unnamed).collect(),
+        Some(names) if names.len() == classes => names.clone(),
+        Some(names) => {
+            return Err(format!("it has {classes} classes, and {} names are given", names.len()));
+        }
+    };
+    let crop = network.input;
+    Ok(Card {
+        classes: names,
+        validation: Validation { resize: (crop as f64 / CROP_SHARE) as usize, crop },
+        normalize: IMAGENET,
+        options: Options::plain(classes),
+        step,
+        split: Split { share: 0.1, seed: SEED, embedded: false },
+        recipe: "import".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
