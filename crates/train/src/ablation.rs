@@ -142,7 +142,7 @@ pub fn check(
             Some(open) => open.clone(),
             None => dataset.insert(Arc::new(plan::open(&recipe, data)?)).clone(),
         };
-        plans.insert(index, Plan::on(recipe, open)?);
+        plans.insert(index, Plan::on(recipe, open, false)?);
     }
     Ok(plans)
 }
@@ -156,12 +156,13 @@ pub fn is_finished(job: &Job) -> Result<bool, TrainError> {
 
 /// Begins a job or goes on with it, to its result; None where a signal stopped it.
 pub fn run(job: &Job, place: &Place) -> Result<Option<Outcome>, TrainError> {
-    let plan = Plan::new(job.recipe.clone(), place.data)?;
+    let resume = run::recipe_of(&job.folder).is_some();
+    let plan = Plan::new(job.recipe.clone(), place.data, resume)?;
     let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
     let device = nn::cpu();
     let start = Start {
         folder: &job.folder,
-        resume: run::recipe_of(&job.folder).is_some(),
+        resume,
         device: &device,
         environment: place.environment.clone(),
     };

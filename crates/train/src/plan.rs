@@ -27,11 +27,11 @@ impl Plan {
     /// model that it once began with.
     pub fn new(recipe: Recipe, data: Option<&Path>, resume: bool) -> Result<Plan, TrainError> {
         let dataset = Arc::new(open(&recipe, data)?);
-        Plan::on(recipe, dataset)
+        Plan::on(recipe, dataset, resume)
     }
 
     /// The same, on data that are open already.
-    pub fn on(recipe: Recipe, dataset: Arc<Dataset>) -> Result<Plan, TrainError> {
+    pub fn on(recipe: Recipe, dataset: Arc<Dataset>, resume: bool) -> Result<Plan, TrainError> {
         let network =
             zoo::network(&recipe.network.model, &options(&recipe, dataset.classes.len()))?;
         for side in [recipe.preprocess.size, recipe.validation.crop] {
