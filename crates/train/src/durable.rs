@@ -105,16 +105,22 @@ pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
 /// What the person at the keyboard can do about it.
 pub(crate) fn mend(cause: &io::Error) -> &'static str {
     match cause.kind() {
-        ErrorKind::StorageFull => "the disk is full: free space and run again with --resume",
-        ErrorKind::QuotaExceeded => "the quota is used up: free space and run again with --resume",
+        ErrorKind::StorageFull => {
+            "the disk is full: free space and run the command again, train with --resume"
+        }
+        ErrorKind::QuotaExceeded => {
+            "the quota is used up: free space and run the command again, train with --resume"
+        }
         ErrorKind::PermissionDenied => {
-            "make the folder and the file writable, or choose another folder with --out"
+            "make the folder and the file writable, or choose another place with --out"
         }
         ErrorKind::ReadOnlyFilesystem => {
-            "the file system is read-only: choose another folder with --out"
+            "the file system is read-only: choose another place with --out"
         }
-        ErrorKind::NotFound => "the folder is gone: put it back and run again with --resume",
-        _ => "see to the disk and run again with --resume",
+        ErrorKind::NotFound => {
+            "its folder is not there: make it and run the command again, train with --resume"
+        }
+        _ => "see to the disk and run the command again, train with --resume",
     }
 }
 
@@ -166,7 +172,7 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains("a.txt"), "{text}");
             assert!(
-                text.ends_with("the disk is full: free space and run again with --resume"),
+                text.contains("the disk is full: free space and run the command again"),
                 "{text}"
             );
             assert_eq!(fs::read_to_string(&path).unwrap(), "old");
@@ -193,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gone").join("a.txt");
         let text = write(&path, b"new").unwrap_err().to_string();
-        assert!(text.contains("gone") && text.contains("the folder is gone"), "{text}");
+        assert!(text.contains("gone") && text.contains("its folder is not there"), "{text}");
     }
 
     #[test]

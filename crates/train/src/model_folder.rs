@@ -6,11 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nn::Device;
+use nn::{Device, Layer, Part};
 use recipe::{Normalize, Validation};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zoo::{FileTensor, FileTensors, Model, Network, Options, Shape, StemSize, Timm};
 
 use crate::durable;
@@ -126,10 +126,9 @@ fn weights(model: &Model, step: u64) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).expect("every tensor is well formed")
 }
 
-fn config(network: &Network, card: &Card) -> Value {
+/// What `config.json` holds.
+pub fn config(network: &Network, card: &Card) -> Value {
     let Validation { resize, crop } = card.validation;
-    let features = network.features();
-    let stride = features.last().map_or(1, |feature| feature.stride);
     let levels = |values: [f64; 3]| values.map(|value| value / 255.0);
     let (architecture, model_args, timm) = match &network.timm {
         Timm::Builds { architecture, model_args } => {
@@ -139,7 +138,6 @@ fn config(network: &Network, card: &Card) -> Value {
             (network.name.clone(), Default::default(), json!(format!("cannot build it: {why}")))
         }
     };
-    let first_conv = network.conv_bns().first().map_or("", |layer| layer.conv.as_str()).to_owned();
     json!({
         "architecture": architecture,
         "num_classes": network.classes(),
@@ -158,8 +156,8 @@ fn config(network: &Network, card: &Card) -> Value {
             "mean": levels(card.normalize.mean),
             "std": levels(card.normalize.std),
             "num_classes": network.classes(),
-            "pool_size": [crop.div_ceil(stride), crop.div_ceil(stride)],
-            "first_conv": first_conv,
+            "pool_size": pool_size(network, crop),
+            "first_conv": first_conv(network),
             "classifier": network.classifier.name,
         },
         "trickbag": {
@@ -185,6 +183,23 @@ fn config(network: &Network, card: &Card) -> Value {
     })
 }
 
+/// Height and width of what timm calls the features: in front of the head, but for its pool.
+fn pool_size(network: &Network, crop: usize) -> [usize; 2] {
+    let body = network.stem.iter().chain(network.stages.iter().flat_map(|stage| &stage.layers));
+    let pools = network.head.iter().take_while(|layer| matches!(layer, Layer::MaxPool(_)));
+    let [height, width, _] = body.chain(pools).fold([crop, crop, 3], |at, layer| layer.output(at));
+    [height, width]
+}
+
+fn first_conv(network: &Network) -> String {
+    let name = |part: &Part| match part {
+        Part::ConvBn { layer, .. } => Some(layer.conv.clone()),
+        Part::Conv(layer) => Some(layer.name.clone()),
+        _ => None,
+    };
+    network.parts().iter().find_map(name).unwrap_or_default()
+}
+
 /// What a model folder tells, or a run folder that holds one: the network's name and the card.
 pub fn read_card(path: &Path) -> Result<(String, Card), TrainError> {
     card_in(&locate(path)?)
@@ -201,6 +216,7 @@ pub fn read(path: &Path, device: &Device) -> Result<(Model, Card), TrainError> {
     let folder = locate(path)?;
     let (name, card) = card_in(&folder)?;
     let network = zoo::network(&name, &card.options)?;
+    zoo::check_side(&network, card.validation.crop)?;
     let file = folder.join(WEIGHTS);
     let broken = |problem| TrainError::ModelFolder { path: file.clone(), problem };
     let tensors = read_weights(&file)?;
@@ -233,14 +249,10 @@ fn read_config(file: &Path) -> Result<Value, TrainError> {
 fn parse_config(config: &Value) -> Result<(String, Card), String> {
     let own = &config["trickbag"];
     let classes = config["num_classes"].as_u64().ok_or("num_classes is missing")? as usize;
-    let name = own["network"].as_str().or(config["architecture"].as_str());
-    let name = name.ok_or("architecture is missing")?.to_owned();
-    let reshaped = config["model_args"].as_object().is_some_and(|args| !args.is_empty());
-    if own.is_null() && reshaped {
-        return Err(
-            "model_args of timm's own are not supported; only plain architectures are".into()
-        );
-    }
+    let name = match own["network"].as_str() {
+        Some(name) => name.to_owned(),
+        None => network_of_timm(config)?,
+    };
     let numbers = |value: &Value, count: usize| -> Option<Vec<f64>> {
         let list: Vec<f64> = value.as_array()?.iter().filter_map(Value::as_f64).collect();
         (list.len() == count).then_some(list)
@@ -269,6 +281,33 @@ fn parse_config(config: &Value) -> Result<(String, Card), String> {
         recipe: own["recipe"].as_str().unwrap_or("").to_owned(),
     };
     Ok((name, card))
+}
+
+/// The network of a folder that timm wrote.
+fn network_of_timm(config: &Value) -> Result<String, String> {
+    let architecture = config["architecture"].as_str().ok_or("architecture is missing")?;
+    let mut model_args = Map::new();
+    for (key, value) in config["model_args"].as_object().into_iter().flatten() {
+        // What timm writes down of every model, and says nothing but the usual.
+        let usual = match key.as_str() {
+            "num_classes" => true,
+            "in_chans" => *value == 3,
+            "global_pool" => value == "avg",
+            "aux_logits" => *value == false,
+            _ => value.is_null(),
+        };
+        if !usual {
+            model_args.insert(key.clone(), value.clone());
+        }
+    }
+    match zoo::by_timm(architecture, &model_args) {
+        Some(name) => Ok(name),
+        None if model_args.is_empty() => Ok(architecture.to_owned()),
+        None => Err(format!(
+            "timm's {architecture} with model_args {} is none of the networks here; `trickbag models` lists them",
+            Value::Object(model_args)
+        )),
+    }
 }
 
 /// timm's own folders give the crop and the share of the resized edge that it takes.
@@ -420,6 +459,54 @@ mod tests {
         assert_eq!(card.validation, Validation { resize: 256, crop: 224 });
         assert_eq!(card.normalize.mean, [127.5, 63.75, 31.875]);
         assert_eq!(card.classes[3], "class 3");
+
+        // As timm 1.0.31 writes it down, with the arguments that say nothing new.
+        let usual = json!({"num_classes": 4, "in_chans": 3, "global_pool": "avg"});
+        let (mut with_args, mut refused) = (config.clone(), config);
+        with_args["model_args"] = usual.clone();
+        fs::write(folder.path().join(CONFIG), with_args.to_string()).unwrap();
+        assert_eq!(read(folder.path(), &nn::cpu()).unwrap().0.network.name, "resnet18");
+        refused["model_args"] = usual;
+        refused["model_args"]["act_layer"] = json!("silu");
+        fs::write(folder.path().join(CONFIG), refused.to_string()).unwrap();
+        let text = read(folder.path(), &nn::cpu()).unwrap_err().to_string();
+        assert!(text.contains("silu") && text.contains("none of the networks"), "{text}");
+    }
+
+    /// timm's `mobilenetv1_100` has ReLU6, and its `resnet18` with a deep stem is our `resnet18c`.
+    #[test]
+    fn a_network_of_timms_is_found_by_its_function() {
+        for (architecture, model_args, name) in [
+            ("mobilenetv1_100", json!({}), "mobilenetv1_100_relu6"),
+            ("mobilenetv1_100", json!({"act_layer": "relu"}), "mobilenetv1_100"),
+            ("resnet18", json!({"stem_type": "deep", "stem_width": 32}), "resnet18c"),
+            ("inception_v3", json!({"aux_logits": false}), "inception_v3"),
+            ("inception_v3", json!({"aux_logits": true, "in_chans": 3}), "inception_v3_aux"),
+            ("resnet51", json!({}), "resnet51"),
+        ] {
+            let config = json!({"architecture": architecture, "model_args": model_args});
+            assert_eq!(network_of_timm(&config).as_deref(), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_config_tells_timm_of_every_network() {
+        for (name, first_conv, pool_size) in [
+            ("resnet50d", "conv1.0", 7),
+            ("inception_v3", "Conv2d_1a_3x3.conv", 8),
+            ("vgg19", "features.0", 7),
+            ("vgg19_bn", "features.0", 7),
+            ("densenet201", "features.conv0", 7),
+            ("mobilenetv1_100", "conv_stem", 7),
+        ] {
+            let options = Options::plain(3);
+            let network = zoo::network(name, &options).expect("a known name");
+            let (crop, resize) = (network.input, network.input + 5);
+            let card = Card { validation: Validation { resize, crop }, ..card(options) };
+            let config = config(&network, &card);
+            assert_eq!(config["pretrained_cfg"]["first_conv"], first_conv, "{name}");
+            assert_eq!(config["pretrained_cfg"]["pool_size"][0], pool_size, "{name}");
+        }
     }
 
     #[test]

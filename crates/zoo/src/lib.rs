@@ -25,6 +25,7 @@ pub use model::{
 pub use names::{fitting, own_name, own_shape};
 pub use network::{Auxiliary, Feature, Network, Stage, Timm};
 pub use resnet::{Block, Groups, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
+pub use timm::by_timm;
 
 /// How a network differs from its name's own.
 #[derive(Clone, Debug, PartialEq, Eq)]

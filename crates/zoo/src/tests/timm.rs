@@ -47,6 +47,23 @@ fn builds_by_name() {
 }
 
 #[test]
+fn finds_its_way_back() {
+    for name in crate::names() {
+        let Timm::Builds { architecture, model_args } = plain(&name).timm else { continue };
+        let back = crate::by_timm(&architecture, &model_args).expect("a network");
+        let network = plain(&back);
+        // A basic block has no 1×1 to stride: both names are one function.
+        assert_eq!(network.stages, plain(&name).stages, "{name} and {back}");
+        assert_eq!(network.stem, plain(&name).stem, "{name} and {back}");
+    }
+    let none = serde_json::Map::new();
+    let back = |architecture| crate::by_timm(architecture, &none);
+    assert_eq!(back("mobilenetv1_100").as_deref(), Some("mobilenetv1_100_relu6"));
+    assert_eq!(back("resnet18").as_deref(), Some("resnet18"));
+    assert_eq!(back("resnet50_original"), None);
+}
+
+#[test]
 fn builds_another_shape_by_arguments() {
     let deep = crate::Shape { stem_channels: 24, ..TINY };
     let flat = crate::Shape { stem_channels: 64, ..TINY };
