@@ -119,16 +119,26 @@ pub(crate) struct Eval {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag predict runs/quickstart shoe.png
+  trickbag predict runs/flowers photos/ --top 3 --html photos.html
+  curl -s https://example.org/cat.jpg | trickbag predict runs/pets - --json
+
+An image that cannot be read is told by name, the others are predicted, and the exit code is 1.")]
 pub(crate) struct Predict {
     /// A run folder or a model folder
     pub(crate) model: PathBuf,
-    /// Image files: JPEG, PNG, WebP, BMP or GIF
+    /// Images (JPEG, PNG, WebP, BMP or GIF), folders of them at any depth, or - for standard input
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
     /// How many classes to tell, the likeliest first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top: u16,
-    /// Print a list of {"image", "classes": [{"class", "probability"}]}
+    /// Write a page with a thumbnail of every image beside its classes, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print a list of {"image", "classes": [{"class", "probability"}]}, or {"image", "error"}
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -170,6 +180,9 @@ pub(crate) struct Models {
     /// Side of the input, pixels [default: the network's own]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) size: Option<u16>,
+    /// Draw the network NAME into this SVG file
+    #[arg(short, long, value_name = "FILE.svg", requires = "name", conflicts_with = "json")]
+    pub(crate) out: Option<PathBuf>,
     /// Print {"name", "parameters", "multiply_adds", "activations", "input"}, and the layers of a NAME
     #[arg(long)]
     pub(crate) json: bool,

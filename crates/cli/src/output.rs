@@ -2,7 +2,12 @@
 
 use std::io::{self, Write};
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 pub(crate) use report::{duration, grouped};
+
+/// Fewer images are done before a bar is read.
+const WORTH_A_BAR: usize = 100;
 
 /// A command line that cannot be meant; exit code 2.
 #[derive(Debug)]
@@ -28,6 +33,15 @@ pub(crate) fn json(value: &serde_json::Value) {
 /// Prints what a person should know and a script need not.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A bar with the time that is left, on standard error; none where that is no terminal or there is little to do.
+pub(crate) fn progress(images: usize) -> ProgressBar {
+    if images < WORTH_A_BAR {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} images, ETA {eta}");
+    ProgressBar::new(images as u64).with_style(style.expect("the template is a constant"))
 }
 
 pub(crate) fn problem(error: &anyhow::Error) {

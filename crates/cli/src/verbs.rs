@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub(crate) mod ablate;
+mod architecture;
 pub(crate) mod bench;
 pub(crate) mod doctor;
 pub(crate) mod eval;

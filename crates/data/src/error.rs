@@ -24,6 +24,11 @@ pub enum DataError {
     Empty { name: String },
 
     #[error(
+        "{name}: no images here, and none in its folders; images are jpg, jpeg, png, webp, bmp or gif files"
+    )]
+    NoImages { name: String },
+
+    #[error(
         "{name}: not a dataset: found {found}; expected one folder for each class, or the folders train and val \
          (or validation, or test) holding one folder for each class"
     )]

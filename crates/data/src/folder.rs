@@ -1,13 +1,25 @@
 //! A dataset as a folder on disk: its files and folders, as a [`Tree`]. Links are followed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::DataError;
 use crate::layout::{Entry, Tree, is_visible};
 
 /// Folders deeper than this are not read: no dataset is so deep, but a link that leads back is.
 const DEPTH: usize = 12;
+
+/// The images in a folder, at any depth, in byte order of their paths.
+///
+/// # Errors
+/// When there are none, or something in the folder cannot be read.
+pub fn images_in(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let images = read(root)?.images();
+    if images.is_empty() {
+        return Err(DataError::NoImages { name: root.display().to_string() });
+    }
+    Ok(images.into_iter().map(|entry| root.join(entry.path)).collect())
+}
 
 pub(crate) fn read(root: &Path) -> Result<Tree, DataError> {
     let mut tree = Tree::default();

@@ -87,6 +87,11 @@ impl Tree {
         }
     }
 
+    /// Every image, in byte order of the paths.
+    pub(crate) fn images(mut self) -> Vec<Entry> {
+        self.take("", true)
+    }
+
     /// Names of the folders directly inside one.
     fn children(&self, path: &str) -> BTreeSet<&str> {
         let prefix = inside(path);

@@ -25,6 +25,7 @@ mod workers;
 pub use augment::{train_sample, validation_sample};
 pub use dataset::{Dataset, Part};
 pub use error::DataError;
+pub use folder::images_in;
 pub use image::{RgbImage, decode};
 pub use loader::{Batch, TrainLoader, ValidationLoader};
 pub use random::{Stream, at};

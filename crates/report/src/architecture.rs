@@ -1,12 +1,15 @@
-//! Figures 1 and 2: the architecture of ResNet and of its tweaks, drawn from what a network says of itself.
+//! Figures 1 and 2, the architecture of ResNet and of its tweaks; and that of any network in the same style, drawn from
+//! what the network says of itself.
 
 use crate::chart::{document, width};
 use crate::text::{escape, rounded};
 
-/// A residual network in words: each step is a label such as `3×3, 512, s=2`.
+/// A network in words: each step is a label such as `3×3, 512, s=2`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     pub name: String,
+    /// What stands beside the name, such as its cost.
+    pub note: String,
     /// Height, width and channels of what goes in, such as `224×224×3`.
     pub input: String,
     pub stem: Vec<String>,
@@ -20,49 +23,69 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     pub name: String,
-    /// Every block; those behind the second are like it.
+    /// Every block; of equal ones in a row, the first is drawn.
     pub blocks: Vec<Block>,
     /// Size of the stage's output.
     pub output: String,
 }
 
-/// The two paths whose sum a block gives (§4.1). An empty path B is the identity.
+/// The layers between which nothing else begins or ends.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Block {
-    pub path_a: Vec<String>,
-    pub path_b: Vec<String>,
+pub enum Block {
+    /// Two paths and their sum (§4.1). An empty path B is the identity.
+    Residual { path_a: Vec<String>, path_b: Vec<String> },
+    /// Paths over one input, their outputs side by side in the channels. An empty one is the input.
+    Branches(Vec<Vec<String>>),
+    /// One step after another.
+    Chain(Vec<String>),
 }
 
-const ROW: f64 = 118.0;
+/// Between two paths of a block.
+const LANE: f64 = 44.0;
+/// Of a block with two paths.
+const ROW: f64 = LANE + 74.0;
 const SPINE: f64 = 128.0;
 const BOX: f64 = 26.0;
 const GAP: f64 = 16.0;
 const MARGIN: f64 = 16.0;
 /// Where details begin, right of the spine.
 const DETAIL: f64 = MARGIN + SPINE + 28.0;
+/// Blocks that would reach beyond this begin a new line.
+const EDGE: f64 = 1240.0;
 
-/// Figure 1: the stem, the stages, and the two paths of their blocks.
+/// Figure 1: the stem, the stages, and the paths of their blocks.
 pub fn figure_1(network: &Network) -> String {
-    let rows: Vec<f64> = (0..network.stages.len() + 3).map(row_top).collect();
     let mut body = title(&network.name);
-    body += &spine_box(rows[0], "Input", &network.input);
-    body += &spine_box(rows[1], "Input stem", &network.stem_output);
-    let (stem, mut right) = chain(DETAIL, rows[1] + 24.0, &network.stem, &[]);
+    let mut right = DETAIL;
+    if !network.note.is_empty() {
+        // The title's letters are larger.
+        let beside = MARGIN + 1.25 * width(&network.name) + 12.0;
+        body += &soft(beside, 26.0, &network.note);
+        right = beside + width(&network.note);
+    }
+    let mut top = 44.0;
+    let spine = |top: f64, height: f64, name: &str, size: &str| {
+        let next = top + height;
+        spine_box(top, name, size) + &arrow_down(MARGIN + SPINE / 2.0, top + 48.0, next)
+    };
+    body += &spine(top, 76.0, "Input", &network.input);
+    top += 76.0;
+    body += &spine(top, 84.0, "Input stem", &network.stem_output);
+    let (stem, end) = chain(DETAIL, top + 24.0, &network.stem, &[]);
     body += &stem;
-    for (stage, &top) in network.stages.iter().zip(&rows[2..]) {
-        body += &spine_box(top, &stage.name, &stage.output);
-        let (row, end) = stage_row(stage, top);
+    right = right.max(end);
+    top += 84.0;
+    for stage in &network.stages {
+        let (row, size) = stage_row(stage, top);
+        body += &spine(top, size[1], &stage.name, &stage.output);
         body += &row;
-        right = right.max(end);
+        right = right.max(size[0]);
+        top += size[1];
     }
-    let last = rows[rows.len() - 1];
-    body += &spine_box(last, "Output", "");
-    let (output, end) = chain(DETAIL, last + 24.0, &network.output, &[]);
+    body += &spine_box(top, "Output", "");
+    let (output, end) = chain(DETAIL, top + 24.0, &network.output, &[]);
     body += &output;
-    for pair in rows.windows(2) {
-        body += &arrow_down(MARGIN + SPINE / 2.0, pair[0] + 48.0, pair[1]);
-    }
-    let size = [right.max(end) + MARGIN, last + 48.0 + MARGIN];
+    let size = [right.max(end) + MARGIN, top + 48.0 + MARGIN];
     document(size, &escape(&network.name), |_| body.clone())
 }
 
@@ -103,15 +126,6 @@ fn title(text: &str) -> String {
     format!("<text class=\"title\" x=\"{MARGIN}\" y=\"26\">{}</text>\n", escape(text))
 }
 
-/// The input, the stem and the output take less room than a stage with its two paths.
-fn row_top(row: usize) -> f64 {
-    match row {
-        0 => 44.0,
-        1 => 44.0 + 76.0,
-        row => 44.0 + 76.0 + 84.0 + (row - 2) as f64 * ROW,
-    }
-}
-
 fn spine_box(top: f64, name: &str, size: &str) -> String {
     let middle = MARGIN + SPINE / 2.0;
     let name_at = if size.is_empty() { top + 28.0 } else { top + 20.0 };
@@ -125,61 +139,123 @@ fn spine_box(top: f64, name: &str, size: &str) -> String {
     )
 }
 
-/// The first block of a stage, and the one that the others are like.
-fn stage_row(stage: &Stage, top: f64) -> (String, f64) {
-    let (mut svg, mut x) = (String::new(), DETAIL);
+/// Each block of a stage that is not like the one before it, and where they end to the right and below.
+fn stage_row(stage: &Stage, top: f64) -> (String, [f64; 2]) {
+    let (mut svg, mut x, mut right) = (String::new(), DETAIL, DETAIL);
+    let (mut top_of_line, mut line) = (top, 0.0f64);
     let count = stage.blocks.len();
-    for (index, each) in stage.blocks.iter().take(2).enumerate() {
-        let caption = match (index, count) {
-            (0, _) => "block 1: ".to_owned(),
-            (_, 2) => "block 2: ".to_owned(),
-            _ => format!("blocks 2 to {count}: "),
+    let mut first = 0;
+    for alike in stage.blocks.chunk_by(|a, b| a == b) {
+        let caption = match alike.len() {
+            _ if count == 1 => String::new(),
+            1 => format!("block {}", first + 1),
+            more => format!("blocks {} to {}", first + 1, first + more),
         };
-        let (drawn, end) = block(x, top + 24.0, &caption, each, None);
+        first += alike.len();
+        let end = |x| block(x, 0.0, &caption, &alike[0], None).1;
+        if x > DETAIL && end(x) > EDGE {
+            (x, top_of_line, line) = (DETAIL, top_of_line + line, 0.0);
+        }
+        let (drawn, end) = block(x, top_of_line + 24.0, &caption, &alike[0], None);
         svg += &drawn;
+        right = right.max(end);
         x = end + 20.0;
+        line = line.max(ROW + (alike[0].lanes() as f64 - 2.0) * LANE);
     }
-    (svg, x - 20.0)
+    (svg, [right, top_of_line + line - top])
 }
 
-/// Path A, behind the caption, above path B, forked and summed. `old` is the block whose steps are not new.
+impl Block {
+    /// How many paths lie above each other.
+    fn lanes(&self) -> usize {
+        match self {
+            Block::Residual { .. } => 2,
+            Block::Branches(branches) => branches.len(),
+            Block::Chain(_) => 1,
+        }
+    }
+}
+
+/// A block under its caption, and where it ends. `old` is the block whose steps are not new.
 fn block(x: f64, y: f64, caption: &str, block: &Block, old: Option<&Block>) -> (String, f64) {
-    let old_steps = |pick: fn(&Block) -> &Vec<String>| old.map(pick).cloned();
-    let old_a = old_steps(|block| &block.path_a).unwrap_or_default();
-    let old_b = old_steps(|block| &block.path_b).unwrap_or_default();
+    let (path_a, path_b) = match block {
+        Block::Residual { path_a, path_b } => (path_a, path_b),
+        Block::Branches(paths) => return branches(x, y, caption, paths),
+        Block::Chain(labels) => {
+            let (svg, end) = chain(x, y, labels, &[]);
+            let end = end.max(x + GAP + width(caption));
+            return (svg + &soft(x + GAP, y - 17.0, caption), end);
+        }
+    };
+    let (old_a, old_b) = match old {
+        Some(Block::Residual { path_a, path_b }) => (path_a.as_slice(), path_b.as_slice()),
+        _ => (&[][..], &[][..]),
+    };
     let inner = x + 2.0 * GAP;
-    let lower = y + 44.0;
-    let wide = steps_width(&block.path_a).max(steps_width(&block.path_b));
+    let lower = y + LANE;
+    let wide = steps_width(path_a).max(steps_width(path_b));
     let start = |steps: &[String]| inner + (wide - steps_width(steps)) / 2.0;
     let sum = inner + wide + 2.0 * GAP;
-    let mut svg = wire(&format!("M{x} {y}H{}", rounded(start(&block.path_a), 2)));
-    svg += &steps(start(&block.path_a), y, &block.path_a, &old_a);
-    svg += &arrow_right(start(&block.path_a) + steps_width(&block.path_a), sum - 9.0, y);
+    let mut svg = wire(&format!("M{x} {y}H{}", rounded(start(path_a), 2)));
+    svg += &steps(start(path_a), y, path_a, old_a);
+    svg += &arrow_right(start(path_a) + steps_width(path_a), sum - 9.0, y);
     let fork = x + GAP;
-    if block.path_b.is_empty() {
+    if path_b.is_empty() {
         svg += &wire(&format!("M{fork} {y}V{lower}H{sum}V{}", y + 15.0));
     } else {
-        let begin = start(&block.path_b);
-        let end = begin + steps_width(&block.path_b);
+        let begin = start(path_b);
+        let end = begin + steps_width(path_b);
         svg += &wire(&format!("M{fork} {y}V{lower}H{}", rounded(begin, 2)));
-        svg += &steps(begin, lower, &block.path_b, &old_b);
+        svg += &steps(begin, lower, path_b, old_b);
         svg += &wire(&format!("M{} {lower}H{sum}V{}", rounded(end, 2), y + 15.0));
     }
-    let label = if block.path_b.is_empty() { "identity" } else { "path B" };
+    let label = if path_b.is_empty() { "identity" } else { "path B" };
+    let caption = if caption.is_empty() { String::new() } else { format!("{caption}: ") };
     svg += &format!(
         "<path class=\"tip\" d=\"M{sum} {tip}l-4 7h8z\"/><circle class=\"box\" cx=\"{sum}\" cy=\"{y}\" r=\"9\"/>\
-         <path class=\"wire\" d=\"M{} {y}h10M{sum} {}v10\"/>\
-         <text class=\"soft\" x=\"{}\" y=\"{}\">{caption}path A</text><text class=\"soft\" x=\"{}\" y=\"{}\">{label}</text>\n",
+         <path class=\"wire\" d=\"M{} {y}h10M{sum} {}v10\"/>",
         sum - 5.0,
         y - 5.0,
-        fork + 4.0,
-        y - 17.0,
-        fork + 4.0,
-        lower + 25.0,
         tip = y + 9.0,
     );
+    svg += &soft(fork + 4.0, y - 17.0, &format!("{caption}path A"));
+    svg += &soft(fork + 4.0, lower + 25.0, label);
     svg += &arrow_right(sum + 9.0, sum + 9.0 + GAP, y);
     (svg, sum + 9.0 + GAP)
+}
+
+/// Paths from one fork to the bar where their outputs come to stand side by side.
+fn branches(x: f64, y: f64, caption: &str, paths: &[Vec<String>]) -> (String, f64) {
+    let (fork, inner) = (x + GAP, x + 2.0 * GAP);
+    let wide = paths.iter().map(|path| steps_width(path)).fold(width(caption), f64::max);
+    let bar = inner + wide + 2.0 * GAP;
+    let last = y + (paths.len() - 1) as f64 * LANE;
+    let mut svg = wire(&format!("M{x} {y}H{fork}V{last}"));
+    for (lane, path) in paths.iter().enumerate() {
+        let y = y + lane as f64 * LANE;
+        let begin = inner + (wide - steps_width(path)) / 2.0;
+        svg += &wire(&format!("M{fork} {y}H{}", rounded(begin, 2)));
+        svg += &steps(begin, y, path, &[]);
+        svg += &arrow_right(begin + steps_width(path), bar, y);
+    }
+    svg += &format!(
+        "<rect class=\"box\" x=\"{}\" y=\"{}\" width=\"10\" height=\"{}\" rx=\"4\"/>",
+        rounded(bar, 2),
+        y - BOX / 2.0,
+        last - y + BOX
+    );
+    svg += &soft(fork + 4.0, y - 17.0, caption);
+    svg += &format!(
+        "<text class=\"soft end\" x=\"{}\" y=\"{}\">side by side</text>\n",
+        rounded(bar + 10.0, 2),
+        last + 25.0
+    );
+    svg += &arrow_right(bar + 10.0, bar + 10.0 + GAP, y);
+    (svg, bar + 10.0 + GAP)
+}
+
+fn soft(x: f64, y: f64, text: &str) -> String {
+    format!("<text class=\"soft\" x=\"{}\" y=\"{y}\">{}</text>\n", rounded(x, 2), escape(text))
 }
 
 /// Steps with an arrow to the first.

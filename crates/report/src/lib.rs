@@ -1,4 +1,5 @@
-//! What people look at: the paper's figures as SVG, and the report of runs as one page of HTML.
+//! What people look at: the paper's figures and networks as SVG; the report of runs and a gallery of predictions as
+//! pages of HTML.
 //!
 //! Plain data and the files of run folders in, text out. No tensor, no clock, no network: the same input gives the
 //! same bytes, and a page asks for nothing outside itself.
@@ -7,6 +8,7 @@ pub mod ablation;
 pub mod architecture;
 mod chart;
 pub mod figures;
+mod gallery;
 mod page;
 mod prediction;
 mod run;
@@ -14,6 +16,7 @@ mod scale;
 pub mod statistics;
 mod text;
 
+pub use gallery::{Guess, Picture, gallery};
 pub use page::{LIMIT, page};
 pub use prediction::Prediction;
 pub use run::{EvaluationRow, ReportError, Run, TrainRow};

@@ -4,6 +4,9 @@ mod curves;
 mod predictions;
 mod summary;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::chart;
 use crate::run::Run;
 use crate::text::escape;
@@ -27,22 +30,11 @@ pub fn page(runs: &[Run]) -> String {
         [run] => run.name.clone(),
         runs => format!("{} runs", runs.len()),
     };
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
-         <title>{} · trickbag</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n",
-        escape(&title),
-        chart::STYLE
-    );
+    let mut page = head(&title);
     page += &summary::header(runs, &title);
     page += &summary::results(runs);
     page += &curves::section(runs);
-    let end = format!(
-        "<footer>Written by trickbag from the files of the run folder.</footer>\n</main>\n\
-         <div id=\"tip\" hidden=\"hidden\"></div>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
-    );
+    let end = foot("Written by trickbag from the files of the run folder.");
     let mut left_out = Vec::new();
     for run in runs {
         let details = details(run, runs.len() > 1);
@@ -57,6 +49,35 @@ pub fn page(runs: &[Run]) -> String {
         page += &too_large(&left_out);
     }
     page + &end
+}
+
+/// A page up to its content; `title` is not escaped yet.
+pub(crate) fn head(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
+         <title>{} · trickbag</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n",
+        escape(title),
+        chart::STYLE
+    )
+}
+
+/// What follows the content.
+pub(crate) fn foot(origin: &str) -> String {
+    format!(
+        "<footer>{origin}</footer>\n</main>\n\
+         <div id=\"tip\" hidden=\"hidden\"></div>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+}
+
+/// A PNG inside the page; none where it is empty.
+pub(crate) fn thumbnail(png: &[u8]) -> String {
+    match png {
+        [] => "<div class=\"none\">no thumbnail</div>".to_owned(),
+        png => format!("<img alt=\"\" src=\"data:image/png;base64,{}\"/>", STANDARD.encode(png)),
+    }
 }
 
 /// What concerns one run alone; folded up where there are several.

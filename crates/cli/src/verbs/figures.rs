@@ -1,7 +1,5 @@
 //! `trickbag figures`: the paper's figures as SVG.
 
-mod architecture;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,6 +8,7 @@ use report::figures;
 
 use crate::args::Figures;
 use crate::output::{self, Usage};
+use crate::verbs::architecture;
 
 /// Of Figure 1, and then, each after the one it was made from, of Figure 2; with the paper's names.
 const NETWORKS: [(&str, &str); 4] = [
@@ -25,7 +24,7 @@ pub(crate) fn run(args: &Figures) -> Result<()> {
     check(&curves, |run| run.evaluations.is_empty(), "has no evaluation yet: figure 3b needs one")?;
     let why = "has no predictions: figure 4b needs them, and training stores them with its best and its last evaluation";
     check(&gaps, |run| run.predictions.is_empty(), why)?;
-    let networks = NETWORKS.map(|(name, title)| architecture::described(name, title));
+    let networks = NETWORKS.map(|(name, title)| architecture::titled(name, title));
     let classes: Vec<usize> = args.classes.iter().map(|&k| k as usize).collect();
     let mut files = vec![
         ("figure1.svg", figure_1(&networks[0])),

@@ -1,11 +1,15 @@
 //! `trickbag models`: every network with its cost, or one drawn.
 
+use std::path::Path;
+
 use anyhow::Result;
+use report::architecture::figure_1;
 use serde_json::{Value, json};
 use zoo::{Network, Options};
 
 use crate::args::Models;
-use crate::output::{self, grouped};
+use crate::output::{self, Usage, grouped};
+use crate::verbs::architecture::described;
 
 /// ImageNet's, which the published counts are for.
 const CLASSES: usize = 1000;
@@ -23,6 +27,9 @@ pub(crate) fn run(args: &Models) -> Result<()> {
     for network in &networks {
         zoo::check_side(network, side(network))?;
     }
+    if let Some(file) = &args.out {
+        return draw_into(file, &networks[0], side(&networks[0]));
+    }
     match (&args.name, args.json) {
         (Some(_), true) => output::json(&detail(&networks[0], side(&networks[0]))),
         (Some(_), false) => draw(&networks[0], side(&networks[0])),
@@ -31,6 +38,17 @@ pub(crate) fn run(args: &Models) -> Result<()> {
         }
         (None, false) => list(&networks, side),
     }
+    Ok(())
+}
+
+fn draw_into(file: &Path, network: &Network, side: usize) -> Result<()> {
+    if file.extension().is_none_or(|extension| extension != "svg") {
+        let text =
+            format!("{}: a network is drawn as SVG; give a name that ends in .svg", file.display());
+        return Err(Usage(text).into());
+    }
+    train::durable::write(file, figure_1(&described(network, side)).as_bytes())?;
+    output::print(&file.display().to_string());
     Ok(())
 }
 

@@ -50,14 +50,34 @@ fn a_network_is_drawn_from_its_value() {
 }
 
 #[test]
+fn a_network_is_drawn_into_a_file() {
+    let sandbox = Sandbox::new();
+    for name in ["inception_v3", "densenet121", "mobilenetv1_100", "vgg19", "seresnet50"] {
+        sandbox.succeed(&["models", name, "-o", "net.svg"]);
+        let svg = std::fs::read_to_string(sandbox.path("net.svg")).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains(name), "{svg}");
+    }
+    for (arguments, words) in [
+        (vec!["resnet50", "-o", "net.png"], "ends in .svg"),
+        (vec!["-o", "net.svg"], "<NAME>"),
+        (vec!["resnet51", "-o", "net.svg"], "did you mean"),
+    ] {
+        let text = sandbox.fail(&[&["models"], &arguments[..]].concat(), 2);
+        assert!(text.contains(words), "{arguments:?}: {text}");
+    }
+    let text = sandbox.fail(&["models", "resnet50", "-o", "none/net.svg"], 1);
+    assert!(text.contains("none/net.svg"), "{text}");
+}
+
+#[test]
 fn every_verb_has_help_that_names_its_arguments() {
     let sandbox = Sandbox::new();
     for (verb, words) in [
         ("train", vec!["--data", "--resume", "--dry-run", "--set", "Examples"]),
         ("eval", vec!["--data", "--json"]),
-        ("predict", vec!["--top", "--json"]),
+        ("predict", vec!["--top", "--html", "--json", "standard input"]),
         ("import", vec!["--model", "--classes", "--class-names", "Examples"]),
-        ("models", vec!["--size", "--json"]),
+        ("models", vec!["--size", "--out", "--json"]),
         ("recipes", vec!["--json"]),
         ("tricks", vec!["--json"]),
         ("doctor", vec!["--json"]),

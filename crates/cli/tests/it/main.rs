@@ -4,6 +4,7 @@ mod fixtures;
 mod golden;
 mod interrupted;
 mod listings;
+mod predictions;
 mod refusals;
 mod reports;
 mod runs;

@@ -1,9 +1,6 @@
 //! What the model took the validation images for: confusion, accuracy by class, the surest mistakes.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use crate::page::section;
+use crate::page::{section, thumbnail};
 use crate::prediction::{by_class, confused_pairs, confusion};
 use crate::run::Run;
 use crate::text::{escape, grouped, percent};
@@ -137,12 +134,7 @@ fn mistakes(run: &Run) -> String {
     let mut html = String::from("<div class=\"mistakes\">\n");
     for (mistake, png) in &run.mistakes {
         let image = escape(&mistake.image);
-        let picture = match png {
-            Some(bytes) => {
-                format!("<img alt=\"\" src=\"data:image/png;base64,{}\"/>", STANDARD.encode(bytes))
-            }
-            None => "<div class=\"none\">no thumbnail</div>".to_owned(),
-        };
+        let picture = thumbnail(png.as_deref().unwrap_or_default());
         html += &format!(
             "<figure title=\"{image}\">{picture}<figcaption><b>{}</b> <span>{:.1} %</span>\
              <div class=\"soft\">is {}</div></figcaption></figure>\n",

@@ -3,6 +3,8 @@ use crate::chart::{Axis, Chart, Line, Series};
 use crate::figures::{figure_3a, figure_3b, figure_4a, figure_4b};
 use crate::tests::page::Folder;
 
+const SVG: &str = "http://www.w3.org/2000/svg";
+
 /// The texts of an SVG, which has to be well-formed XML and to ask for nothing outside itself.
 #[track_caller]
 fn texts(svg: &str) -> Vec<String> {
@@ -77,10 +79,11 @@ fn words(list: &[&str]) -> Vec<String> {
 }
 
 fn network(name: &str, stem: &[&str], path_a: &[&str], path_b: &[&str]) -> Network {
-    let first = Block { path_a: words(path_a), path_b: words(path_b) };
-    let next = Block { path_a: words(&["3×3, 8", "3×3, 8"]), path_b: Vec::new() };
+    let first = Block::Residual { path_a: words(path_a), path_b: words(path_b) };
+    let next = Block::Residual { path_a: words(&["3×3, 8", "3×3, 8"]), path_b: Vec::new() };
     Network {
         name: name.into(),
+        note: "9 k parameters".into(),
         input: "224×224×3".into(),
         stem: words(stem),
         stem_output: "56×56×8".into(),
@@ -112,6 +115,45 @@ fn figure_1_shows_every_step_once() {
     ] {
         let count = texts.iter().filter(|text| *text == expected).count();
         assert_eq!(count, 1, "{expected}: {texts:?}");
+    }
+}
+
+/// Equal neighbours are drawn once, and what does not fit beside begins a new line.
+#[test]
+fn blocks_of_any_kind_are_drawn() {
+    let chain = |label: &str| Block::Chain(words(&[label]));
+    let module = |label: &str| Block::Branches(vec![Vec::new(), words(&[label, label, label])]);
+    let mut drawn = network("net", &["3×3, 8"], &[], &[]);
+    let wide = "a label that is as long as a line of text";
+    drawn.stages[0].blocks = vec![
+        chain("norm & ReLU"),
+        chain("1×1"),
+        chain("1×1"),
+        module("5×5"),
+        module("5×5"),
+        module("5×5"),
+        module(wide),
+        module("7×7"),
+    ];
+    let svg = figure_1(&drawn);
+    let texts = texts(&svg);
+    let count = |wanted: &str| texts.iter().filter(|text| *text == wanted).count();
+    for caption in ["block 1", "blocks 2 to 3", "blocks 4 to 6", "block 7", "block 8"] {
+        assert_eq!(count(caption), 1, "{caption}: {texts:?}");
+    }
+    assert_eq!((count("5×5"), count("7×7"), count("1×1"), count("norm & ReLU")), (3, 3, 1, 1));
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let place = |wanted: &str, axis: &str| -> f64 {
+        let mut nodes = document.descendants().filter(|node| node.text() == Some(wanted));
+        nodes.next().unwrap().attribute(axis).unwrap().parse().unwrap()
+    };
+    assert!(place("block 7", "y") > place("blocks 4 to 6", "y"), "a new line");
+    assert!(place("block 7", "x") < place("blocks 4 to 6", "x"), "a new line");
+    // Nothing reaches beyond the picture.
+    let size: f64 = document.root_element().attribute("width").unwrap().parse().unwrap();
+    for node in document.descendants().filter(|node| node.has_tag_name((SVG, "rect"))) {
+        let number = |key| node.attribute(key).map_or(0.0, |value| value.parse::<f64>().unwrap());
+        assert!(number("x") + number("width") <= size, "{node:?}");
     }
 }
 

@@ -1,2 +1,3 @@
 mod figures;
+mod gallery;
 mod page;
