@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Train image classifiers with the bag of tricks of He et al. 2018 (arXiv 1812.01187).
@@ -26,6 +26,8 @@ pub(crate) enum Verb {
     Predict(Predict),
     /// Make a model folder of a weights file: .safetensors, or .pth and .pt of PyTorch
     Import(Import),
+    /// Write a model for other programs: an ONNX file, or a folder that timm opens
+    Export(Export),
     /// List the networks with parameters and multiply-adds, or draw one
     Models(Models),
     /// List the built-in recipes, or print one
@@ -171,6 +173,40 @@ pub(crate) struct Import {
     /// Print {"model", "network", "classes", "parameters", "format", "section", "replaced_classes"}
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag export runs/flowers --format onnx -o flowers.onnx
+  trickbag export runs/flowers --format timm -o flowers-timm
+
+ONNX: opset 17; images [batch, 3, side, side] f32, RGB, in; logits [batch, classes] out; batch is free. The metadata hold
+label_names and what the images went through (input_size, mean, std, interpolation, crop_pct), as JSON under timm's keys.
+timm: timm.create_model('local-dir:FOLDER', pretrained=True). Of a network that timm cannot build the folder says so.")]
+pub(crate) struct Export {
+    /// A run folder or a model folder
+    pub(crate) model: PathBuf,
+    /// What to write
+    #[arg(long, value_enum)]
+    pub(crate) format: Format,
+    /// The file or folder to write [default: NETWORK.onnx, or the folder NETWORK-timm]
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) out: Option<PathBuf>,
+    /// Leave batch norms in an ONNX file as they are, instead of folding them into convolutions
+    #[arg(long)]
+    pub(crate) keep_batch_norms: bool,
+    /// Print {"format", "network", "path", "bytes", …}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One file, for ONNX Runtime and others
+    Onnx,
+    /// A folder: model.safetensors and config.json
+    Timm,
 }
 
 #[derive(Debug, ClapArgs)]

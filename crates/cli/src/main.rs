@@ -31,6 +31,7 @@ fn run(args: Args) -> Result<()> {
         Verb::Eval(args) => verbs::eval::run(&args),
         Verb::Predict(args) => verbs::predict::run(&args),
         Verb::Import(args) => verbs::import::run(&args),
+        Verb::Export(args) => verbs::export::run(&args),
         Verb::Models(args) => verbs::models::run(&args),
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),

@@ -5,6 +5,7 @@ mod architecture;
 pub(crate) mod bench;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod figures;
 pub(crate) mod import;
 pub(crate) mod models;

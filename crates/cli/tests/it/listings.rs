@@ -77,6 +77,7 @@ fn every_verb_has_help_that_names_its_arguments() {
         ("eval", vec!["--data", "--json"]),
         ("predict", vec!["--top", "--html", "--json", "standard input"]),
         ("import", vec!["--model", "--classes", "--class-names", "Examples"]),
+        ("export", vec!["--format", "--keep-batch-norms", "--json", "onnx", "timm"]),
         ("models", vec!["--size", "--out", "--json"]),
         ("recipes", vec!["--json"]),
         ("tricks", vec!["--json"]),

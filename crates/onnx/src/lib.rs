@@ -1,0 +1,81 @@
+//! A trained network as an ONNX file: its value walked layer by layer, so that every network of the zoo exports by
+//! construction.
+//!
+//! The graph is the network in evaluation: `images` `[batch, 3, side, side]` f32 in, `logits` `[batch, classes]` out, with
+//! `batch` any number. Nodes and tensors carry timm's names. Dropout and an auxiliary classifier, which only training
+//! uses, are not in it.
+
+mod graph;
+mod layers;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+
+use prost::Message;
+use zoo::Model;
+
+use graph::Graph;
+use schema::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
+
+/// The version of the operators' definitions: ONNX 1.12 and later know it.
+pub const OPSET: i64 = 17;
+/// The version of the file format that goes with it.
+const IR_VERSION: i64 = 8;
+/// Protocol buffers end at 2 GiB; a graph without its tensors needs less than the rest.
+const LIMIT: usize = (1 << 31) - (16 << 20);
+
+/// What becomes of a batch norm behind a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchNorms {
+    /// It is multiplied into the convolution's weight and bias, in f64.
+    Folded,
+    /// It stays a node of its own.
+    Kept,
+}
+
+/// How to write a model.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Of the images, pixels; at least the network's `least`.
+    pub side: usize,
+    pub batch_norms: BatchNorms,
+    /// Keys and values that go with the file.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// A model that no ONNX file can hold.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    #[error(
+        "{network} has {bytes} bytes of tensors, and an ONNX file ends at 2 GiB; export it with --format timm"
+    )]
+    TooLarge { network: String, bytes: usize },
+}
+
+/// The bytes of the ONNX file.
+///
+/// # Errors
+/// When the tensors do not fit into a file.
+pub fn export(model: &Model, options: Options) -> Result<Vec<u8>, OnnxError> {
+    let statistics: usize =
+        model.network.batch_norms().iter().map(|(_, channels)| 2 * channels).sum();
+    let bytes = size_of::<f32>() * (model.parameters.count() + statistics);
+    if bytes > LIMIT {
+        return Err(OnnxError::TooLarge { network: model.network.name.clone(), bytes });
+    }
+    Ok(describe(model, options).encode_to_vec())
+}
+
+fn describe(model: &Model, Options { side, batch_norms, metadata }: Options) -> ModelProto {
+    let mut graph = Graph::new(model.tensors(), batch_norms);
+    graph.network(&model.network, side);
+    let entry = |(key, value)| StringStringEntryProto { key, value };
+    ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "trickbag".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph.finish(&model.network, side)),
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        metadata_props: metadata.into_iter().map(entry).collect(),
+    }
+}
