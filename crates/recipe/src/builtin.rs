@@ -6,6 +6,16 @@ use crate::mistake;
 const RECIPES: &[(&str, &str)] = &[
     ("baseline", include_str!("../../../recipes/baseline.toml")),
     ("efficient", include_str!("../../../recipes/efficient.toml")),
+    (
+        "gluoncv-inception-v3-mixup",
+        include_str!("../../../recipes/gluoncv-inception-v3-mixup.toml"),
+    ),
+    ("gluoncv-mobilenet", include_str!("../../../recipes/gluoncv-mobilenet.toml")),
+    ("gluoncv-mobilenet-mixup", include_str!("../../../recipes/gluoncv-mobilenet-mixup.toml")),
+    ("gluoncv-resnet152d", include_str!("../../../recipes/gluoncv-resnet152d.toml")),
+    ("gluoncv-resnet152d-mixup", include_str!("../../../recipes/gluoncv-resnet152d-mixup.toml")),
+    ("gluoncv-resnet50d", include_str!("../../../recipes/gluoncv-resnet50d.toml")),
+    ("gluoncv-resnet50d-mixup", include_str!("../../../recipes/gluoncv-resnet50d-mixup.toml")),
     ("quickstart", include_str!("../../../recipes/quickstart.toml")),
     ("resnet18d-128", include_str!("../../../recipes/resnet18d-128.toml")),
     ("resnet18d-32", include_str!("../../../recipes/resnet18d-32.toml")),

@@ -8,9 +8,17 @@ mod tables;
 use crate::{Recipe, builtin, parse, parse_with_edits};
 
 fn models() -> Vec<String> {
-    ["resnet18d", "resnet50", "resnet50c", "resnet50d", "resnet50_original"]
-        .map(str::to_owned)
-        .to_vec()
+    let names = [
+        "resnet18d",
+        "resnet50",
+        "resnet50c",
+        "resnet50d",
+        "resnet50_original",
+        "resnet152d",
+        "inception_v3",
+        "mobilenetv1_100",
+    ];
+    names.map(str::to_owned).to_vec()
 }
 
 fn read(name: &str) -> Recipe {

@@ -54,8 +54,9 @@ fn the_table_of_tricks_tells_where_each_is_on() {
             "exponential moving average" => recipe.average.is_some(),
             other => panic!("say here how a recipe has {other} on"),
         };
-        let on: Vec<&str> =
-            builtin::names().into_iter().filter(|name| is_on(&read(name))).collect();
+        // The authors' own commands follow their code, not this program.
+        let ours = builtin::names().into_iter().filter(|name| !name.starts_with("gluoncv-"));
+        let on: Vec<&str> = ours.filter(|name| is_on(&read(name))).collect();
         assert_eq!(trick.default_in, on, "{}", trick.name);
     }
 }

@@ -228,3 +228,30 @@ fn a_run_is_not_planned_twice() {
     assert_eq!(planned.cell(0, 1).unwrap().name, "baseline");
     assert_eq!(planned.cell(1, 1).unwrap().name, "bs1024.linear-scaling");
 }
+
+/// The authors' released commands: their variant at every point where it is another than the paper's.
+#[test]
+fn the_authors_commands_say_what_their_code_does() {
+    for (name, epochs, batch, base) in [
+        ("gluoncv-inception-v3-mixup", 200.0, 1024, 0.4),
+        ("gluoncv-mobilenet", 120.0, 1024, 0.4),
+        ("gluoncv-mobilenet-mixup", 200.0, 1024, 0.4),
+        ("gluoncv-resnet152d", 120.0, 512, 0.2),
+        ("gluoncv-resnet152d-mixup", 200.0, 256, 0.1),
+        ("gluoncv-resnet50d", 120.0, 1024, 0.4),
+        ("gluoncv-resnet50d-mixup", 200.0, 1024, 0.4),
+    ] {
+        let recipe = parse(builtin(name).unwrap(), name, &models()).unwrap();
+        assert_eq!(recipe.train.duration, Span::Epochs(epochs), "{name}");
+        assert_eq!((recipe.train.batch, recipe.rate.base), (batch, base), "{name}");
+        assert_eq!(recipe.network.init, Init::MsraPrelu);
+        assert_eq!(recipe.rate.linear_scaling, None);
+        let warmup = Warmup { duration: Span::Epochs(5.0), first: RampEnd::Zero };
+        assert_eq!(recipe.rate.warmup, Some(warmup));
+        assert_eq!(recipe.rate.decay, Decay::Cosine { last: RampEnd::Zero });
+        assert_eq!(recipe.target.smoothing, Some(Smoothing { epsilon: 0.1, over: Spread::All }));
+        assert!(recipe.preprocess.color.is_none() && recipe.preprocess.jitter.is_some());
+        let mixup = Mixup { alpha: 0.2, pairing: Pairing::Reversed };
+        assert_eq!(recipe.mixup, name.ends_with("mixup").then_some(mixup), "{name}");
+    }
+}
