@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use recipe::{Smoothing, Spread};
 use tricks::label_smoothing::{largest_epsilon, optimal_gap};
 use tricks::{cosine_decay, step_decay, warmup};
 
@@ -115,7 +116,7 @@ pub fn figure_4a(classes: &[usize]) -> String {
 const BINS: usize = 60;
 
 /// Figure 4b: how the gap between the largest logit and the mean of the others is distributed over the validation
-/// images of each run.
+/// images of each run, and where theory has it for the ε of those with label smoothing.
 pub fn figure_4b(runs: &[Run]) -> String {
     let gaps = |run: &Run| -> Vec<f64> {
         run.predictions.iter().map(|each| each.gap).filter(|gap| gap.is_finite()).collect()
@@ -131,15 +132,36 @@ pub fn figure_4b(runs: &[Run]) -> String {
         let points = histogram(&gaps, low, high);
         series.push(Series { name, color, line: Line::Filled, points });
     }
+    let mut theory: Vec<(f64, String)> = runs.iter().filter_map(theoretical_gap).collect();
+    theory.sort_by(|a, b| a.0.total_cmp(&b.0));
+    theory.dedup();
+    let reach: Vec<f64> = theory.iter().map(|(gap, _)| *gap).collect();
     Chart {
         title: "Empirical gap on validation images".into(),
-        x: Axis::new("largest logit − mean of the others", &[]),
+        x: Axis::new("largest logit − mean of the others", &reach),
         y: Axis::new("share of images, %", &[0.0]),
         series,
+        marks: theory,
         legend: true,
-        ..Chart::default()
     }
     .file()
+}
+
+/// log((K−1)(1−ε)/ε) of a run with label smoothing, with what it is.
+fn theoretical_gap(run: &Run) -> Option<(f64, String)> {
+    let Smoothing { epsilon, over } = run.recipe.as_ref()?.target.smoothing?;
+    let k = run.classes.len();
+    if k < 2 {
+        return None;
+    }
+    // ε/K for all classes leaves the wrong ones ε (K − 1)/K.
+    let shared = match over {
+        Spread::Others => epsilon,
+        Spread::All => epsilon * largest_epsilon(k),
+    };
+    let gap = optimal_gap(shared, k);
+    let text = format!("theory, ε = {epsilon}, K = {}: {gap:.2}", grouped(k as u64));
+    gap.is_finite().then_some((gap, text))
 }
 
 /// The outline of a histogram, in percent of the values.

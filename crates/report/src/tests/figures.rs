@@ -74,6 +74,23 @@ fn figures_of_runs_are_of_their_rows() {
     }
 }
 
+/// The mark of eq. 5: log(2 · 0.9 / 0.1) for the three classes here.
+#[test]
+fn figure_4b_marks_the_gap_of_theory() {
+    for (over, mark) in [("others", "2.89"), ("all", "3.33")] {
+        let folder = Folder::of_a_run("smoothed");
+        let smoothing = format!("[target]\nsmoothing = {{ epsilon = 0.1, over = \"{over}\" }}\n\n");
+        folder.edit("recipe.toml", |text| {
+            text.replace("[checkpoint]", &(smoothing + "[checkpoint]"))
+        });
+        let texts = texts(&figure_4b(&[folder.read()]));
+        let wanted = format!("theory, ε = 0.1, K = 3: {mark}");
+        assert!(texts.contains(&wanted), "{texts:?}");
+    }
+    let plain = texts(&figure_4b(&[Folder::of_a_run("plain").read()]));
+    assert!(!plain.iter().any(|text| text.contains("theory")), "{plain:?}");
+}
+
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|&word| word.to_owned()).collect()
 }

@@ -65,7 +65,7 @@ impl Folder {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn edit(&self, name: &str, edit: impl FnOnce(String) -> String) {
+    pub(super) fn edit(&self, name: &str, edit: impl FnOnce(String) -> String) {
         let text = fs::read_to_string(self.path(name)).unwrap();
         self.write(name, &edit(text));
     }
