@@ -137,6 +137,11 @@ pub(crate) struct Predict {
     /// How many classes to tell, the likeliest first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top: u16,
+    /// Write the file that the Places365 challenge takes (Table 7): for each image its file name and the numbers of its
+    /// five likeliest classes, counted from 0 in the order of the model's classes, which are Places365's own numbers where
+    /// its class folders are named as it names them (`bakery-shop`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["top", "html"])]
+    pub(crate) submission: Option<PathBuf>,
     /// Write a page with a thumbnail of every image beside its classes, too
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
@@ -226,7 +231,8 @@ pub(crate) struct Models {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Recipes {
-    /// A recipe to print as TOML, such as `baseline` or `table6.mixup`: save it, change it, and train by the file
+    /// A recipe to print as TOML, such as `baseline` or `table6.mixup`: save it, change it, and train by the file. Of a
+    /// table, such as `table6`, its rows
     pub(crate) name: Option<String>,
     /// Print the names and summaries as JSON
     #[arg(long)]

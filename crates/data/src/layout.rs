@@ -60,7 +60,8 @@ pub(crate) fn is_visible(name: &str) -> bool {
     !name.starts_with('.') && name != "__MACOSX"
 }
 
-pub(crate) fn is_image(name: &str) -> bool {
+/// Whether a file of this name is taken for an image.
+pub fn is_image(name: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, found)| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }

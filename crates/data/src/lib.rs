@@ -27,6 +27,7 @@ pub use dataset::{Dataset, Part};
 pub use error::DataError;
 pub use folder::images_in;
 pub use image::{RgbImage, decode};
+pub use layout::is_image;
 pub use loader::{Batch, TrainLoader, ValidationLoader};
 pub use random::{Stream, at};
 pub use resize::resize;

@@ -53,10 +53,8 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Where and with what the runs of an ablation train.
-pub struct Place<'a> {
-    /// The ablation's.
-    pub folder: &'a Path,
+/// With what the runs of an ablation train.
+pub struct With<'a> {
     pub data: Option<&'a Path>,
     pub loader_threads: usize,
     pub environment: Value,
@@ -155,19 +153,19 @@ pub fn is_finished(job: &Job) -> Result<bool, TrainError> {
 }
 
 /// Begins a job or goes on with it, to its result; None where a signal stopped it.
-pub fn run(job: &Job, place: &Place) -> Result<Option<Outcome>, TrainError> {
+pub fn run(job: &Job, with: &With) -> Result<Option<Outcome>, TrainError> {
     let resume = run::recipe_of(&job.folder).is_some();
-    let plan = Plan::new(job.recipe.clone(), place.data, resume)?;
+    let plan = Plan::new(job.recipe.clone(), with.data, resume)?;
     let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
     let device = nn::cpu();
     let start = Start {
         folder: &job.folder,
         resume,
         device: &device,
-        environment: place.environment.clone(),
+        environment: with.environment.clone(),
     };
     let (mut run, mut state) = Run::start(plan, &start)?;
-    let evaluation = match train_to_end(&mut run, &mut state, place.loader_threads) {
+    let evaluation = match train_to_end(&mut run, &mut state, with.loader_threads) {
         Ok(None) => return Ok(None),
         Ok(Some(evaluation)) => Some(evaluation),
         // That a row diverges is a result of the ablation.
@@ -204,5 +202,77 @@ fn read(path: &Path) -> Result<Option<String>, TrainError> {
             let problem = format!("cannot be read: {error}");
             Err(TrainError::Ablation { path: path.to_owned(), problem })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use recipe::{presets, tables};
+    use serde_json::json;
+
+    #[test]
+    fn a_folder_belongs_to_one_ablation() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("deep/inside");
+        let identity =
+            |images: u64| json!({ "table": "table4", "data": { "train_images": images } });
+        claim(&folder, &identity(10)).unwrap();
+        claim(&folder, &identity(10)).unwrap();
+        let error = claim(&folder, &identity(11)).unwrap_err();
+        assert!(error.is_usage());
+        let text = error.to_string();
+        assert!(text.contains(r#"data: {"train_images":10} → {"train_images":11}"#), "{text}");
+        fs::write(folder.join(IDENTITY), "{").unwrap();
+        let text = claim(&folder, &identity(10)).unwrap_err().to_string();
+        assert!(text.contains("ablation.json: is damaged"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_diverges_is_a_result() {
+        let (table, preset) = (tables::find("table4").unwrap(), presets::find("smoke").unwrap());
+        let rows = ["baseline".to_owned()];
+        let ablation = Ablation::new(table, preset, &rows, &[], &zoo::names()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = jobs(&ablation, &[1], folder.path()).remove(0);
+        job.recipe.rate.base = 1e30;
+        let environment = json!({});
+        let with = With { data: None, loader_threads: 1, environment };
+        assert!(!is_finished(&job).unwrap());
+        let outcome = run(&job, &with).unwrap().unwrap();
+        assert_eq!((outcome.top1, outcome.top5, outcome.loss), (None, None, None));
+        assert!(outcome.steps < 30 && outcome.parameters > 0, "{outcome:?}");
+        assert!(is_finished(&job).unwrap());
+        let text = fs::read_to_string(job.folder.join(RESULT)).unwrap();
+        assert!(text.contains("\"top1\": null"), "{text}");
+        job.recipe.rate.base = 0.1;
+        let text = is_finished(&job).unwrap_err().to_string();
+        assert!(text.contains("started by another recipe"), "{text}");
+    }
+
+    #[test]
+    fn teachers_run_once_and_every_seed_is_whole_before_the_next() {
+        let (table, preset) = (tables::find("table6").unwrap(), presets::find("smoke").unwrap());
+        let rows = ["cosine", "distillation"].map(str::to_owned);
+        let columns = ["resnet50d".to_owned()];
+        let ablation = Ablation::new(table, preset, &rows, &columns, &zoo::names()).unwrap();
+        let jobs = jobs(&ablation, &[4, 7], Path::new("out"));
+        let folders: Vec<String> =
+            jobs.iter().map(|job| job.folder.display().to_string()).collect();
+        assert_eq!(
+            folders,
+            [
+                "out/runs/teacher/seed-4",
+                "out/runs/cosine/seed-4",
+                "out/runs/distillation/seed-4",
+                "out/runs/cosine/seed-7",
+                "out/runs/distillation/seed-7",
+            ]
+        );
+        for job in &jobs {
+            assert!(job.folder.ends_with(format!("seed-{}", job.recipe.seed)));
+        }
+        let taught = jobs[4].recipe.distillation.as_ref().unwrap();
+        assert_eq!(taught.teacher, "out/runs/teacher/seed-4");
     }
 }

@@ -8,7 +8,7 @@ use recipe::ablation::Ablation;
 use recipe::{presets, tables};
 use report::ablation::{Results, markdown};
 use serde_json::{Value, json};
-use train::ablation::{self as running, Job, Place};
+use train::ablation::{self as running, Job, With};
 use train::{Plan, durable, signal};
 
 use crate::args::Ablate;
@@ -36,13 +36,12 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     let jobs = running::jobs(&ablation, &seeds, &folder);
     signal::install()?;
     let whole = Whole { args, ablation: &ablation, seeds: &seeds, folder: &folder };
-    let place = Place {
-        folder: &folder,
+    let with = With {
         data: args.data.as_deref(),
         loader_threads: args.threads.loader(),
         environment: environment(args, any),
     };
-    if !whole.run(&jobs, &expected, &place)? {
+    if !whole.run(&jobs, &expected, &with)? {
         output::note("stopped; the same command goes on from here");
         return Ok(());
     }
@@ -171,7 +170,7 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     /// Does every job that is not done; false where a signal stopped it.
-    fn run(&self, jobs: &[Job], expected: &BTreeMap<usize, f64>, place: &Place) -> Result<bool> {
+    fn run(&self, jobs: &[Job], expected: &BTreeMap<usize, f64>, with: &With) -> Result<bool> {
         let mut pace = Pace { expected: 0.0, taken: 0.0 };
         for (index, job) in jobs.iter().enumerate() {
             if running::is_finished(job)? {
@@ -187,7 +186,7 @@ impl Whole<'_> {
                 duration(pace.of(expected[&job.cell])),
                 duration(pace.of(left)),
             ));
-            let Some(outcome) = running::run(job, place)? else { return Ok(false) };
+            let Some(outcome) = running::run(job, with)? else { return Ok(false) };
             pace.expected += expected[&job.cell];
             pace.taken += outcome.seconds;
             match (outcome.top1, outcome.top5) {

@@ -1,6 +1,7 @@
 //! `trickbag predict`: the likeliest classes of images.
 
 mod sources;
+mod submission;
 
 use std::path::Path;
 
@@ -33,7 +34,13 @@ pub(crate) fn run(args: &Predict) -> Result<()> {
     }
     let sources = sources::of(&args.images)?;
     let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    if args.submission.is_some() {
+        submission::check(&card.classes, &sources)?;
+    }
     let outcomes = predict(&model, &card, sources, args);
+    if let Some(file) = &args.submission {
+        return submission::write(&card.classes, outcomes, file);
+    }
     if let [(_, Err(_))] = outcomes.as_slice() {
         return outcomes.into_iter().try_for_each(|(_, only)| only.map(drop));
     }

@@ -1,5 +1,6 @@
 //! The command as a person uses it, on images that the tests make.
 
+mod ablations;
 mod exports;
 mod fixtures;
 mod golden;
