@@ -3,22 +3,19 @@
 //! A folder of class folders, a tar of one (or a tar.gz, unpacked into memory), or the Fashion-MNIST subset inside the
 //! program. Files are read by positioned reads, never mapped: a map of a file that is cut short kills the process.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::formats::blob::Blob;
+use crate::formats::layout::{Entry, Item, Layout};
+use crate::formats::source::{Order, Pixels, Shape, Source, Stored};
+use crate::formats::{self, Found, fashion_mnist};
 use crate::image::{Cut, RgbImage, decode_into};
 use crate::jpeg::Baseline;
-use crate::layout::{Item, Layout, Tree};
 use crate::resize::Region;
 use crate::times::{Times, lap};
-use crate::{DataError, archive, fashion_mnist, folder, split};
-
-/// A tar.gz is unpacked into memory; a larger one has to be unpacked on disk.
-const UNPACKED_LIMIT: u64 = 4 << 30;
+use crate::{DataError, split};
 
 #[derive(Debug)]
 pub struct Dataset {
@@ -34,48 +31,24 @@ pub struct Dataset {
 /// Labelled images, numbered from 0.
 #[derive(Debug)]
 pub struct Part {
-    store: Arc<Store>,
+    source: Arc<dyn Source>,
     items: Vec<Item>,
 }
 
-#[derive(Debug)]
-enum Store {
-    Folder(PathBuf),
-    Tar {
-        path: PathBuf,
-        file: File,
-    },
-    /// A tar in memory.
-    Unpacked {
-        path: PathBuf,
-        tar: Vec<u8>,
-    },
-    /// Grey squares, one after another.
-    Grey {
-        side: usize,
-        pixels: Vec<u8>,
-    },
-}
-
 impl Dataset {
-    /// Opens a folder or a tar, told apart by looking. Without a validation part, the share `split` of each class
+    /// Opens a folder or a file, told apart by looking. Without a validation part, the share `split` of each class
     /// is held out, chosen by `seed`.
     pub fn open(path: &Path, split: f64, seed: u64) -> Result<Dataset, DataError> {
         let name = path.display().to_string();
-        let failed = |source| DataError::Read { name: name.clone(), source };
-        let metadata = match std::fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(DataError::Missing { path: path.to_owned() });
-            }
-            Err(error) => return Err(failed(error)),
+        let Found { layout, source } = formats::open(path)?;
+        let Layout { classes, train, validation } = layout;
+        let (train, validation) = match validation {
+            Some(validation) => (train, validation),
+            None if split > 0.0 && split < 1.0 => split::split(train, split, seed),
+            None => return Err(DataError::Split { name, split }),
         };
-        let (store, tree) = if metadata.is_dir() {
-            (Store::Folder(path.to_owned()), folder::read(path)?)
-        } else {
-            open_archive(path, &name, metadata.len())?
-        };
-        Dataset::arrange(store, tree, name, split, seed)
+        let train = Part { source: source.clone(), items: train };
+        Ok(Dataset { name, classes, train, validation: Part { source, items: validation } })
     }
 
     /// The same with at most `limit` training images, taken evenly from the whole: each class keeps its share.
@@ -93,30 +66,16 @@ impl Dataset {
         self
     }
 
-    fn arrange(
-        store: Store,
-        tree: Tree,
-        name: String,
-        share: f64,
-        seed: u64,
-    ) -> Result<Dataset, DataError> {
-        let Layout { classes, train, validation } = tree.layout(|path| store.name(path))?;
-        let (train, validation) = match validation {
-            Some(validation) => (train, validation),
-            None if share > 0.0 && share < 1.0 => split::split(train, share, seed),
-            None => return Err(DataError::Split { name, split: share }),
-        };
-        let store = Arc::new(store);
-        let train = Part { store: store.clone(), items: train };
-        Ok(Dataset { name, classes, train, validation: Part { store, items: validation } })
-    }
-
     /// The Fashion-MNIST subset inside the program: 5,000 training and 1,000 test images of 28×28 pixels.
     pub fn fashion_mnist() -> Dataset {
         let fashion_mnist::FashionMnist { side, train, validation } = fashion_mnist::unpack();
+        let shape = Shape { width: side, height: side, order: Order::Grey };
         let part = |images: fashion_mnist::Images, name: &str| Part {
-            items: grey_items(&images.labels, side, name),
-            store: Arc::new(Store::Grey { side, pixels: images.pixels }),
+            items: grey_items(&images.labels, shape, name),
+            source: Arc::new(Pixels {
+                files: vec![Blob::memory("fashion-mnist".to_owned(), images.pixels)],
+                shape,
+            }),
         };
         Dataset {
             name: "fashion-mnist".to_owned(),
@@ -127,63 +86,18 @@ impl Dataset {
     }
 }
 
-fn grey_items(labels: &[u32], side: usize, name: &str) -> Vec<Item> {
-    let length = (side * side) as u64;
-    labels
-        .iter()
-        .enumerate()
-        .map(|(index, &label)| Item {
-            label,
-            entry: crate::layout::Entry {
-                path: format!("{name}/{index}"),
-                offset: index as u64 * length,
-                length,
-            },
-        })
-        .collect()
-}
-
-fn open_archive(path: &Path, name: &str, length: u64) -> Result<(Store, Tree), DataError> {
-    let failed = |source| DataError::Read { name: name.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    let mut magic = [0; 2];
-    let is_gzip = length >= 2 && {
-        file.read_exact_at(&mut magic, 0).map_err(failed)?;
-        magic == [0x1F, 0x8B]
+fn grey_items(labels: &[u32], shape: Shape, name: &str) -> Vec<Item> {
+    let length = shape.bytes() as u64;
+    let item = |(index, &label)| Item {
+        label,
+        entry: Entry {
+            path: format!("{name}/{index}"),
+            file: 0,
+            offset: index as u64 * length,
+            length,
+        },
     };
-    if !is_gzip {
-        let tree = archive::read(&file, length, name)?;
-        return Ok((Store::Tar { path: path.to_owned(), file }, tree));
-    }
-    let mut tar = Vec::new();
-    let broken = |reason: String| DataError::Tar { name: name.to_owned(), reason };
-    flate2::read::MultiGzDecoder::new(file)
-        .take(UNPACKED_LIMIT + 1)
-        .read_to_end(&mut tar)
-        .map_err(|error| broken(format!("its gzip stream is damaged ({error})")))?;
-    if tar.len() as u64 > UNPACKED_LIMIT {
-        return Err(broken("it unpacks to more than 4 GiB; `gunzip` it and give the .tar".into()));
-    }
-    let tree = archive::read(Cursor::new(&tar), tar.len() as u64, name)?;
-    Ok((Store::Unpacked { path: path.to_owned(), tar }, tree))
-}
-
-impl Store {
-    /// How messages call a path inside.
-    fn name(&self, path: &str) -> String {
-        match self {
-            Store::Folder(root) if path.is_empty() => root.display().to_string(),
-            Store::Folder(root) => root.join(path).display().to_string(),
-            Store::Tar { path: file, .. } | Store::Unpacked { path: file, .. } => {
-                if path.is_empty() {
-                    file.display().to_string()
-                } else {
-                    format!("{}:{path}", file.display())
-                }
-            }
-            Store::Grey { .. } => format!("fashion-mnist:{path}"),
-        }
-    }
+    labels.iter().enumerate().map(item).collect()
 }
 
 /// Memory that a thread uses again for every image it reads.
@@ -210,22 +124,12 @@ impl Part {
 
     /// The path of an image, for messages.
     pub fn name(&self, index: usize) -> String {
-        self.store.name(&self.items[index].entry.path)
+        self.source.name(&self.items[index].entry)
     }
 
     /// Bytes of all images as they are stored.
     pub fn bytes(&self) -> Result<u64, DataError> {
-        let Store::Folder(root) = &*self.store else {
-            return Ok(self.items.iter().map(|item| item.entry.length).sum());
-        };
-        let size = |item: &Item| {
-            let path = root.join(&item.entry.path);
-            let metadata = std::fs::metadata(&path);
-            metadata
-                .map(|metadata| metadata.len())
-                .map_err(|source| DataError::Read { name: path.display().to_string(), source })
-        };
-        self.items.iter().map(size).sum()
+        self.items.iter().map(|item| self.source.length(&item.entry)).sum()
     }
 
     /// Reads and decodes an image.
@@ -247,40 +151,26 @@ impl Part {
     ) -> Result<(), DataError> {
         let entry = &self.items[index].entry;
         let mut start = Instant::now();
-        let failed = |source| DataError::Read { name: self.name(index), source };
         let ReadScratch { bytes, jpeg, cut, times } = scratch;
-        bytes.clear();
-        let found = match &*self.store {
-            Store::Folder(root) => {
-                let mut file = File::open(root.join(&entry.path)).map_err(failed)?;
-                file.read_to_end(bytes).map_err(failed)?;
-                bytes.as_slice()
-            }
-            Store::Tar { file, .. } => {
-                bytes.resize(entry.length as usize, 0);
-                file.read_exact_at(bytes, entry.offset).map_err(failed)?;
-                bytes.as_slice()
-            }
-            Store::Unpacked { tar, .. } => slice(tar, entry.offset, entry.length),
-            Store::Grey { side, pixels } => {
-                let grey = slice(pixels, entry.offset, entry.length);
-                wanted(*side, *side);
-                cut.region = Region { left: 0, top: 0, width: *side, height: *side };
+        let stored = self.source.read(entry, bytes)?;
+        lap(&mut start, &mut times.read);
+        let file = match stored {
+            Stored::File(file) => file,
+            Stored::Pixels(pixels, shape) => {
+                let Shape { width, height, .. } = shape;
+                wanted(width, height);
+                cut.region = Region { left: 0, top: 0, width, height };
                 cut.pixels.clear();
-                cut.pixels.extend(grey.iter().flat_map(|&value| [value; 3]));
+                shape.to_rgb(pixels, &mut cut.pixels);
+                lap(&mut start, &mut times.decode);
                 return Ok(());
             }
         };
-        lap(&mut start, &mut times.read);
         // The name is only made for an error: paths are long and images are many.
-        let decoded = decode_into(found, "", wanted, jpeg, cut);
+        let decoded = decode_into(file, "", wanted, jpeg, cut);
         lap(&mut start, &mut times.decode);
         decoded.map_err(|error| error.at(self.name(index)))
     }
-}
-
-fn slice(bytes: &[u8], offset: u64, length: u64) -> &[u8] {
-    &bytes[offset as usize..(offset + length) as usize]
 }
 
 #[cfg(test)]

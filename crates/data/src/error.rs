@@ -68,6 +68,9 @@ pub enum DataError {
     )]
     Tar { name: String, reason: String },
 
+    #[error("{name}: not a usable {what}: {reason}; {mend}")]
+    Malformed { name: String, what: &'static str, reason: String, mend: &'static str },
+
     #[error("{name}: the name is not valid UTF-8; rename the file")]
     NameNotText { name: String },
 

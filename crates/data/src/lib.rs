@@ -3,16 +3,13 @@
 //! What a batch holds is a pure function of the dataset, the recipe's `[preprocess]`, the seed and the step: not of
 //! threads, not of what came before.
 
-mod archive;
 pub mod augment;
 pub mod dataset;
 mod error;
 pub mod exif;
-mod fashion_mnist;
-mod folder;
+mod formats;
 pub mod image;
 mod jpeg;
-mod layout;
 pub mod loader;
 pub mod random;
 pub mod resize;

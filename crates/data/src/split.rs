@@ -3,7 +3,7 @@
 //! Of a class of n images ⌊split · n⌉ are held out, at least 1 and at most n − 1; a class of one image keeps it.
 //! Which ones is a function of the seed and the class alone.
 
-use crate::layout::Item;
+use crate::formats::layout::Item;
 use crate::random::{self, Stream};
 
 /// Splits items that are sorted by label into (training, validation), each in the order it had.
@@ -30,7 +30,7 @@ pub(crate) fn split(items: Vec<Item>, share: f64, seed: u64) -> (Vec<Item>, Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Entry;
+    use crate::formats::layout::Entry;
 
     fn items(sizes: &[usize]) -> Vec<Item> {
         sizes
@@ -39,7 +39,7 @@ mod tests {
             .flat_map(|(label, &n)| {
                 (0..n).map(move |i| Item {
                     label: label as u32,
-                    entry: Entry { path: format!("{label}/{i:03}"), offset: 0, length: 0 },
+                    entry: Entry { path: format!("{label}/{i:03}"), ..Entry::default() },
                 })
             })
             .collect()

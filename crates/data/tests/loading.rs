@@ -262,10 +262,7 @@ fn mistakes_say_what_is_wrong_and_how_to_mend_it() {
         (failure("flat", 1.0), "flat: has no validation part, and data.split is 1; set data.split"),
         (failure("flat", f64::NAN), "flat: has no validation part, and data.split is NaN"),
         (failure("noise.tar", 0.1), "noise.tar: not a usable tar archive: "),
-        (
-            failure("noise.gz", 0.1),
-            "noise.gz: not a usable tar archive: its gzip stream is damaged",
-        ),
+        (failure("noise.gz", 0.1), "noise.gz: not a usable gzip file: its stream is damaged"),
         (failure("nothing.tar", 0.1), "nothing.tar: no images here"),
         (failure("cut.tar", 0.1), "cut.tar: not a usable tar archive: "),
     ];

@@ -20,11 +20,13 @@ const VALIDATION: [&str; 3] = ["val", "validation", "test"];
 const NAMES: usize = 5;
 
 /// An image before it has a class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// From the root of the folder or archive, with `/` between.
+    /// From the root of the folder or archive, with `/` between; the name in messages.
     pub(crate) path: String,
-    /// Where its bytes are in an archive.
+    /// Which file of several holds it.
+    pub(crate) file: u32,
+    /// Where its bytes are in that file; in which unit is the source's affair.
     pub(crate) offset: u64,
     pub(crate) length: u64,
 }
@@ -269,7 +271,7 @@ mod tests {
         for path in paths {
             match path.strip_suffix('/') {
                 Some(folder) => tree.add_folder(folder),
-                None => tree.add_file(Entry { path: (*path).to_owned(), offset: 0, length: 0 }),
+                None => tree.add_file(Entry { path: (*path).to_owned(), ..Entry::default() }),
             }
         }
         tree.layout(|path| format!("set:{path}"))

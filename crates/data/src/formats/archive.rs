@@ -6,8 +6,8 @@ use std::io::{Read, Seek};
 
 use tar::{Archive, EntryType};
 
+use super::layout::{Entry, Tree, is_image, is_visible};
 use crate::DataError;
-use crate::layout::{Entry, Tree, is_image, is_visible};
 
 /// Reads the index of a tar of `length` bytes; `name` is for messages.
 pub(crate) fn read(tar: impl Read + Seek, length: u64, name: &str) -> Result<Tree, DataError> {
@@ -49,7 +49,7 @@ pub(crate) fn read(tar: impl Read + Seek, length: u64, name: &str) -> Result<Tre
         }
     }
     for (path, (offset, length)) in files {
-        tree.add_file(Entry { path, offset, length });
+        tree.add_file(Entry { path, file: 0, offset, length });
     }
     Ok(tree)
 }

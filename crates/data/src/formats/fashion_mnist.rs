@@ -8,7 +8,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-const FILE: &[u8] = include_bytes!("../assets/fashion-mnist.bin.gz");
+const FILE: &[u8] = include_bytes!("../../assets/fashion-mnist.bin.gz");
 const MAGIC: &[u8] = b"FMNIST 1";
 
 pub(crate) const CLASSES: [&str; 10] = [

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::layout::{Entry, Tree, is_visible};
 use crate::DataError;
-use crate::layout::{Entry, Tree, is_visible};
 
 /// Folders deeper than this are not read: no dataset is so deep, but a link that leads back is.
 const DEPTH: usize = 12;
@@ -51,7 +51,7 @@ fn walk(folder: &Path, inner: &str, depth: usize, tree: &mut Tree) -> Result<(),
                 walk(&path, &inner, depth + 1, tree)?;
             }
         } else {
-            tree.add_file(Entry { path: inner, offset: 0, length: 0 });
+            tree.add_file(Entry { path: inner, ..Entry::default() });
         }
     }
     Ok(())

@@ -1,0 +1,164 @@
+//! The seam of formats: where the bytes of an image are.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::blob::Blob;
+use super::layout::Entry;
+use crate::DataError;
+
+/// What holds the images of a dataset. Images are asked for in any order and from many threads.
+pub(crate) trait Source: std::fmt::Debug + Send + Sync {
+    /// How messages call an image.
+    fn name(&self, entry: &Entry) -> String;
+
+    /// Bytes of an image as it is stored.
+    fn length(&self, entry: &Entry) -> Result<u64, DataError> {
+        Ok(entry.length)
+    }
+
+    /// Reads an image into `buffer`, or lends it where it is in memory anyway.
+    fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError>;
+}
+
+/// An image as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stored<'a> {
+    /// A JPEG, PNG, WebP, BMP or GIF.
+    File(&'a [u8]),
+    /// Pixels of 8 bits, `Shape::bytes` of them.
+    Pixels(&'a [u8], Shape),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) order: Order,
+}
+
+/// How the values of a picture follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One a pixel.
+    Grey,
+    /// All red ones, all green ones, all blue ones.
+    Planar,
+}
+
+impl Shape {
+    pub(crate) fn bytes(&self) -> usize {
+        let channels = match self.order {
+            Order::Grey => 1,
+            Order::Planar => 3,
+        };
+        self.width * self.height * channels
+    }
+
+    /// Appends the pixels as height × width × 3 values.
+    pub(crate) fn to_rgb(self, pixels: &[u8], into: &mut Vec<u8>) {
+        match self.order {
+            Order::Grey => into.extend(pixels.iter().flat_map(|&value| [value; 3])),
+            Order::Planar => {
+                let (red, rest) = pixels.split_at(self.width * self.height);
+                let (green, blue) = rest.split_at(self.width * self.height);
+                let pixels = red.iter().zip(green).zip(blue);
+                into.extend(pixels.flat_map(|((&red, &green), &blue)| [red, green, blue]));
+            }
+        }
+    }
+}
+
+/// Files by their path, which ends where the file ends.
+#[derive(Debug)]
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Source for Folder {
+    fn name(&self, entry: &Entry) -> String {
+        self.0.join(&entry.path).display().to_string()
+    }
+
+    fn length(&self, entry: &Entry) -> Result<u64, DataError> {
+        let metadata = std::fs::metadata(self.0.join(&entry.path));
+        let failed = |source| DataError::Read { name: self.name(entry), source };
+        metadata.map(|metadata| metadata.len()).map_err(failed)
+    }
+
+    fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
+        buffer.clear();
+        let read = File::open(self.0.join(&entry.path)).and_then(|mut f| f.read_to_end(buffer));
+        match read {
+            Ok(_) => Ok(Stored::File(buffer)),
+            Err(source) => Err(DataError::Read { name: self.name(entry), source }),
+        }
+    }
+}
+
+/// Files that lie whole inside larger ones, such as tars; `Entry::file` says in which.
+#[derive(Debug)]
+pub(crate) struct Parts(pub(crate) Vec<Blob>);
+
+impl Source for Parts {
+    fn name(&self, entry: &Entry) -> String {
+        format!("{}:{}", self.0[entry.file as usize].name, entry.path)
+    }
+
+    fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
+        let read = self.0[entry.file as usize].read(entry.offset, entry.length, buffer);
+        match read {
+            Ok(bytes) => Ok(Stored::File(bytes)),
+            Err(source) => Err(DataError::Read { name: self.name(entry), source }),
+        }
+    }
+}
+
+/// Pictures of one shape, as bare pixels.
+#[derive(Debug)]
+pub(crate) struct Pixels {
+    pub(crate) files: Vec<Blob>,
+    pub(crate) shape: Shape,
+}
+
+impl Source for Pixels {
+    fn name(&self, entry: &Entry) -> String {
+        format!("{}:{}", self.files[entry.file as usize].name, entry.path)
+    }
+
+    fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
+        let length = self.shape.bytes() as u64;
+        let read = self.files[entry.file as usize].read(entry.offset, length, buffer);
+        match read {
+            Ok(pixels) => Ok(Stored::Pixels(pixels, self.shape)),
+            Err(source) => Err(DataError::Read { name: self.name(entry), source }),
+        }
+    }
+}
+
+/// Where files of a dataset are found by their path: a folder, or an archive.
+#[derive(Debug)]
+pub(crate) enum Root {
+    Folder(PathBuf),
+    Archive(Blob),
+}
+
+impl Root {
+    /// How messages call a path inside.
+    pub(crate) fn name(&self, path: &str) -> String {
+        match self {
+            Root::Folder(root) if path.is_empty() => root.display().to_string(),
+            Root::Folder(root) => root.join(path).display().to_string(),
+            Root::Archive(archive) if path.is_empty() => archive.name.clone(),
+            Root::Archive(archive) => format!("{}:{path}", archive.name),
+        }
+    }
+
+    /// Its files as images.
+    pub(crate) fn source(self) -> Arc<dyn Source> {
+        match self {
+            Root::Folder(root) => Arc::new(Folder(root)),
+            Root::Archive(archive) => Arc::new(Parts(vec![archive])),
+        }
+    }
+}
