@@ -62,7 +62,7 @@ which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).")]
 pub(crate) struct Train {
     /// A built-in recipe (see `trickbag recipes`) or a TOML file
     pub(crate) recipe: Option<String>,
-    /// The dataset: a folder of class folders, or a tar of one
+    /// The dataset: a folder of class folders, a tar of one, WebDataset, Parquet, RecordIO, lists and others
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// The run folder [default: runs/RECIPE, or the next free runs/RECIPE-N]

@@ -1,7 +1,6 @@
 //! A dataset: class names, and two parts of labelled images.
 //!
-//! A folder of class folders, a tar of one (or a tar.gz, unpacked into memory), or the Fashion-MNIST subset inside the
-//! program. Files are read by positioned reads, never mapped: a map of a file that is cut short kills the process.
+//! It comes from files of any format ([`crate::formats`]) or is the Fashion-MNIST subset inside the program.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,8 +38,22 @@ impl Dataset {
     /// Opens a folder or a file, told apart by looking. Without a validation part, the share `split` of each class
     /// is held out, chosen by `seed`.
     pub fn open(path: &Path, split: f64, seed: u64) -> Result<Dataset, DataError> {
-        let name = path.display().to_string();
-        let Found { layout, source } = formats::open(path)?;
+        Dataset::arrange(formats::open(path)?, path.display().to_string(), split, seed)
+    }
+
+    /// As [`Dataset::open`], a file that is in memory; `name` is for messages.
+    pub fn from_bytes(
+        name: &str,
+        bytes: Vec<u8>,
+        split: f64,
+        seed: u64,
+    ) -> Result<Dataset, DataError> {
+        let found = formats::open_file(Blob::memory(name.to_owned(), bytes))?;
+        Dataset::arrange(found, name.to_owned(), split, seed)
+    }
+
+    fn arrange(found: Found, name: String, split: f64, seed: u64) -> Result<Dataset, DataError> {
+        let Found { layout, source } = found;
         let Layout { classes, train, validation } = layout;
         let (train, validation) = match validation {
             Some(validation) => (train, validation),
@@ -73,7 +86,8 @@ impl Dataset {
         let part = |images: fashion_mnist::Images, name: &str| Part {
             items: grey_items(&images.labels, shape, name),
             source: Arc::new(Pixels {
-                files: vec![Blob::memory("fashion-mnist".to_owned(), images.pixels)],
+                files: vec![(Blob::memory("fashion-mnist".to_owned(), images.pixels), 0)],
+                stride: shape.bytes() as u64,
                 shape,
             }),
         };

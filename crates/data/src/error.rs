@@ -3,11 +3,15 @@
 
 use std::path::PathBuf;
 
+/// What is looked for besides folders of classes.
+const KINDS: &str = "a list of images (train.txt, labels.csv), WebDataset shards (.tar), ImageNet's or Places365's files, \
+                     Parquet with images, RecordIO (.rec), CIFAR batches, idx files";
+
 /// An error of the world, not of the programmer. Inside a tar a path reads `archive.tar:inner/path`.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     #[error(
-        "{}: no such file or folder; give the path of a folder of class folders, or of a tar of one",
+        "{}: no such file or folder; give the path of a folder of class folders, of a tar of one, or of another dataset",
         path.display()
     )]
     Missing { path: PathBuf },
@@ -19,7 +23,7 @@ pub enum DataError {
 
     #[error(
         "{name}: no images here; expected class folders of jpg, jpeg, png, webp, bmp or gif files, such as \
-         {name}/cat/1.jpg"
+         {name}/cat/1.jpg, or a dataset of another kind: {KINDS}"
     )]
     Empty { name: String },
 
@@ -30,7 +34,7 @@ pub enum DataError {
 
     #[error(
         "{name}: not a dataset: found {found}; expected one folder for each class, or the folders train and val \
-         (or validation, or test) holding one folder for each class"
+         (or validation, or test) holding one folder for each class, or a dataset of another kind: {KINDS}"
     )]
     NotDataset { name: String, found: String },
 
@@ -70,6 +74,9 @@ pub enum DataError {
 
     #[error("{name}: not a usable {what}: {reason}; {mend}")]
     Malformed { name: String, what: &'static str, reason: String, mend: &'static str },
+
+    #[error("{name}: label {label} is not {expected}; correct the label or the class names")]
+    Label { name: String, label: String, expected: String },
 
     #[error("{name}: the name is not valid UTF-8; rename the file")]
     NameNotText { name: String },

@@ -5,26 +5,11 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Batch, DataError, Dataset, Part, TrainLoader, ValidationLoader};
-use recipe::{Color, Crop, Normalize, Preprocess, Validation};
+use data::{DataError, Dataset, Part, TrainLoader, ValidationLoader};
+use recipe::Validation;
 
-const NORMALIZE: Normalize =
-    Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] };
-
-fn preprocess(size: usize) -> Preprocess {
-    let range = [0.6, 1.4];
-    Preprocess {
-        size,
-        crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
-        flip: Some(0.5),
-        randaugment: None,
-        jitter: None,
-        color: Some(Color { hue: range, saturation: range, brightness: range }),
-        pca_noise: Some(0.1),
-        normalize: NORMALIZE,
-        erasing: None,
-    }
-}
+mod common;
+use common::{NORMALIZE, open, preprocess, train_batches, validation_batches};
 
 /// A PNG that differs from all others.
 fn picture(number: u32) -> Vec<u8> {
@@ -68,29 +53,6 @@ fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         builder.append_data(&mut header, format!("./set/{path}"), bytes.as_slice()).unwrap();
     }
     builder.into_inner().unwrap()
-}
-
-fn open(path: &Path) -> Arc<Dataset> {
-    Arc::new(Dataset::open(path, 0.1, 0).unwrap())
-}
-
-fn train_batches(dataset: &Arc<Dataset>, first: u64, count: u64, workers: usize) -> Vec<Batch> {
-    let dataset = dataset.clone();
-    let mut loader = TrainLoader::new(dataset, preprocess(12), 3, 4, first, workers).unwrap();
-    (first..first + count).map(|_| loader.next().unwrap()).collect()
-}
-
-fn validation_batches(dataset: &Arc<Dataset>, workers: usize) -> Vec<Batch> {
-    let validation = Validation { resize: 14, crop: 12 };
-    let mut loader =
-        ValidationLoader::new(dataset.clone(), validation, NORMALIZE, 4, workers).unwrap();
-    let mut batches = Vec::new();
-    while let Some(batch) = loader.next().unwrap() {
-        batches.push(batch.clone());
-        loader.recycle(batch);
-    }
-    assert!(loader.next().unwrap().is_none(), "the end stays the end");
-    batches
 }
 
 #[test]

@@ -99,7 +99,21 @@ impl Blob {
         Ok(buffer)
     }
 
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
+    /// `length` bytes from `offset` on.
+    pub(crate) fn take(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        if length > self.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; length as usize];
+        self.read_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    /// Fills `into` with what begins at `offset`.
+    pub(crate) fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
+        if offset.checked_add(into.len() as u64).is_none_or(|end| end > self.length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let from = self.start + offset;
         match &self.home {
             Home::Path(path) => File::open(path)?.read_exact_at(into, from),
@@ -122,9 +136,7 @@ impl Blob {
 
     /// All of it.
     pub(crate) fn all(&self) -> Result<Vec<u8>, DataError> {
-        let mut bytes = vec![0; self.length as usize];
-        self.read_at(&mut bytes, 0).map_err(|source| self.failed(source))?;
-        Ok(bytes)
+        self.take(0, self.length).map_err(|source| self.failed(source))
     }
 
     /// All of it as text.

@@ -27,6 +27,13 @@ pub(crate) fn read(root: &Path) -> Result<Tree, DataError> {
     Ok(tree)
 }
 
+/// Only the files in the folder itself.
+pub(crate) fn read_flat(root: &Path) -> Result<Tree, DataError> {
+    let mut tree = Tree::default();
+    walk(root, "", DEPTH, &mut tree)?;
+    Ok(tree)
+}
+
 fn walk(folder: &Path, inner: &str, depth: usize, tree: &mut Tree) -> Result<(), DataError> {
     let failed = |source| DataError::Read { name: folder.display().to_string(), source };
     for found in fs::read_dir(folder).map_err(failed)? {

@@ -48,7 +48,7 @@ pub(crate) struct Layout {
 #[derive(Debug, Default)]
 struct Folder {
     images: Vec<Entry>,
-    others: usize,
+    others: Vec<Entry>,
 }
 
 /// All folders by their path; the root's is empty.
@@ -62,8 +62,13 @@ pub(crate) fn is_visible(name: &str) -> bool {
     !name.starts_with('.') && name != "__MACOSX"
 }
 
+/// A path without its folders.
+pub(crate) fn base_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
 /// Whether a file of this name is taken for an image.
-pub fn is_image(name: &str) -> bool {
+pub(crate) fn is_image(name: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, found)| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
@@ -86,13 +91,49 @@ impl Tree {
         if is_image(&entry.path) {
             folder.images.push(entry);
         } else {
-            folder.others += 1;
+            folder.others.push(entry);
         }
     }
 
     /// Every image, in byte order of the paths.
     pub(crate) fn images(mut self) -> Vec<Entry> {
         self.take("", true)
+    }
+
+    /// Files that are no images, by their path.
+    pub(crate) fn others(&self) -> Vec<&Entry> {
+        let mut others: Vec<&Entry> =
+            self.folders.values().flat_map(|folder| &folder.others).collect();
+        others.sort_by(|a, b| a.path.cmp(&b.path));
+        others
+    }
+
+    pub(crate) fn has_images(&self) -> bool {
+        self.folders.values().any(|folder| !folder.images.is_empty())
+    }
+
+    /// The folder of class folders to train on, beside one for validation that holds either class folders or images
+    /// alone. Of the latter, whether it is one.
+    pub(crate) fn parts(&self) -> Option<(String, String, bool)> {
+        self.folders.keys().find_map(|folder| {
+            let parent = match folder.rsplit_once('/') {
+                Some((parent, TRAIN)) => parent,
+                None if folder == TRAIN => "",
+                _ => return None,
+            };
+            let is_part = self.direct(folder).is_empty() && !self.children(folder).is_empty();
+            let siblings = self.children(parent);
+            let found = VALIDATION.into_iter().find(|part| siblings.contains(part))?;
+            let validation = join(parent, found);
+            let is_flat =
+                !self.direct(&validation).is_empty() && self.children(&validation).is_empty();
+            is_part.then(|| (folder.clone(), validation, is_flat))
+        })
+    }
+
+    /// Images and other files, folder by folder.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&[Entry], &[Entry])> {
+        self.folders.values().map(|folder| (folder.images.as_slice(), folder.others.as_slice()))
     }
 
     /// Names of the folders directly inside one.
@@ -142,7 +183,7 @@ impl Tree {
         let children: Vec<&str> = self.children(path).into_iter().collect();
         let folder = self.folders.get(path);
         let images = folder.map_or(0, |folder| folder.images.len());
-        let others = folder.map_or(0, |folder| folder.others);
+        let others = folder.map_or(0, |folder| folder.others.len());
         let mut parts = Vec::new();
         if !children.is_empty() {
             parts.push(format!("{} ({})", count(children.len(), "folder"), listed(&children)));
@@ -158,7 +199,7 @@ impl Tree {
 
     /// Finds classes and parts. `name` turns a path in the tree into one for messages.
     pub(crate) fn layout(mut self, name: impl Fn(&str) -> String) -> Result<Layout, DataError> {
-        if self.folders.values().all(|folder| folder.images.is_empty()) {
+        if !self.has_images() {
             return Err(DataError::Empty { name: name("") });
         }
         let root = self.root();
@@ -250,11 +291,11 @@ fn inside(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("{path}/") }
 }
 
-fn count(n: usize, what: &str) -> String {
+pub(crate) fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
-fn listed(names: &[&str]) -> String {
+pub(crate) fn listed(names: &[&str]) -> String {
     let mut text = names[..names.len().min(NAMES)].join(", ");
     if names.len() > NAMES {
         text += &format!(" and {} more", names.len() - NAMES);

@@ -9,6 +9,9 @@ use super::blob::Blob;
 use super::layout::Entry;
 use crate::DataError;
 
+/// Files of a dataset that stay open; of more, each is opened for every image.
+pub(crate) const OPEN: usize = 64;
+
 /// What holds the images of a dataset. Images are asked for in any order and from many threads.
 pub(crate) trait Source: std::fmt::Debug + Send + Sync {
     /// How messages call an image.
@@ -114,22 +117,29 @@ impl Source for Parts {
     }
 }
 
-/// Pictures of one shape, as bare pixels.
+/// Pictures of one shape, as bare pixels. An entry without a path is told by its number.
 #[derive(Debug)]
 pub(crate) struct Pixels {
-    pub(crate) files: Vec<Blob>,
+    /// With the place of their first picture.
+    pub(crate) files: Vec<(Blob, u64)>,
+    /// From one picture to the next.
+    pub(crate) stride: u64,
     pub(crate) shape: Shape,
 }
 
 impl Source for Pixels {
     fn name(&self, entry: &Entry) -> String {
-        format!("{}:{}", self.files[entry.file as usize].name, entry.path)
+        let (file, first) = &self.files[entry.file as usize];
+        if entry.path.is_empty() {
+            format!("{}: image {}", file.name, (entry.offset - first) / self.stride)
+        } else {
+            format!("{}:{}", file.name, entry.path)
+        }
     }
 
     fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
         let length = self.shape.bytes() as u64;
-        let read = self.files[entry.file as usize].read(entry.offset, length, buffer);
-        match read {
+        match self.files[entry.file as usize].0.read(entry.offset, length, buffer) {
             Ok(pixels) => Ok(Stored::Pixels(pixels, self.shape)),
             Err(source) => Err(DataError::Read { name: self.name(entry), source }),
         }
@@ -152,6 +162,27 @@ impl Root {
             Root::Archive(archive) if path.is_empty() => archive.name.clone(),
             Root::Archive(archive) => format!("{}:{path}", archive.name),
         }
+    }
+
+    /// A file of it.
+    pub(crate) fn blob(&self, entry: &Entry) -> Result<Blob, DataError> {
+        match self {
+            Root::Folder(root) => Blob::open(&root.join(&entry.path)),
+            Root::Archive(archive) => {
+                let name = self.name(&entry.path);
+                let part = archive.part(name, entry.offset, entry.length);
+                part.ok_or_else(|| archive.failed(std::io::ErrorKind::UnexpectedEof.into()))
+            }
+        }
+    }
+
+    /// A file of it that is opened anew for every read, unless it is part of an archive.
+    pub(crate) fn closed(&self, entry: &Entry) -> Result<Blob, DataError> {
+        let blob = self.blob(entry)?;
+        Ok(match self {
+            Root::Folder(root) => blob.closed(&root.join(&entry.path)),
+            Root::Archive(_) => blob,
+        })
     }
 
     /// Its files as images.
