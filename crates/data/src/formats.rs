@@ -4,6 +4,7 @@
 //! the image of an entry. What shuffles, decodes and augments knows no formats. Every format is read in any order, so an
 //! epoch is shuffled as a whole and a place in it is a number.
 
+pub use folder::images_in;
 use std::path::Path;
 use std::sync::Arc;
 
