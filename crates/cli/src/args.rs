@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use data::Resources;
 
 /// Train image classifiers with the bag of tricks of He et al. 2018 (arXiv 1812.01187).
 ///
@@ -38,8 +39,10 @@ pub(crate) enum Verb {
     Doctor(Doctor),
     /// Run a table of the paper at a stated smaller scale, and write it beside the published numbers
     Ablate(Ablate),
-    /// Time training steps, inference or single layers on random inputs
+    /// Time training steps, inference or single layers on random inputs, or a loader on a dataset
     Bench(Bench),
+    /// Check a dataset, count it, or write a packed copy that loads faster
+    Data(Data),
     /// Write one page about a run, or about several beside each other
     Report(Report),
     /// Write the paper's figures as SVG
@@ -92,6 +95,24 @@ pub(crate) struct Threads {
     /// Threads that read, decode and augment images, apart from those that compute [default: as many]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     loader_threads: Option<u16>,
+    /// Megabytes that loading may take for batches, files and pictures on their way; never exceeded [default: a quarter of
+    /// the machine's memory, at least 2048]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    loader_memory: Option<u64>,
+}
+
+/// Of work whose threads all do the same.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct Cores {
+    /// Threads that work [default: one for each core]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Cores {
+    pub(crate) fn count(self) -> usize {
+        Threads { threads: self.threads, loader_threads: None, loader_memory: None }.compute()
+    }
 }
 
 impl Threads {
@@ -100,9 +121,20 @@ impl Threads {
         self.threads.map_or_else(cores, usize::from)
     }
 
-    pub(crate) fn loader(self) -> usize {
-        self.loader_threads.map_or_else(|| self.compute(), usize::from)
+    pub(crate) fn loader(self) -> Resources {
+        let threads = self.loader_threads.map_or_else(|| self.compute(), usize::from);
+        let memory =
+            self.loader_memory.map_or_else(|| (machine_memory() / 4).max(2 << 30), |mb| mb << 20);
+        Resources { threads, memory }
     }
+}
+
+/// Bytes of memory that the machine has; 8 GB where it does not tell.
+fn machine_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kilobytes = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.map_or(8 << 30, |kilobytes| kilobytes << 10)
 }
 
 #[derive(Debug, ClapArgs)]
@@ -254,6 +286,98 @@ pub(crate) struct Doctor {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Data {
+    #[command(subcommand)]
+    pub(crate) of: DataOf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataOf {
+    /// Read and decode every image and tell what is wrong, by kind
+    Check(DataCheck),
+    /// Count images, and tell sizes, mean and standard deviation
+    Info(DataInfo),
+    /// Write a prepared copy as indexed shards: fewer, smaller files that load faster
+    Pack(DataPack),
+}
+
+/// Exit code 1 says that something found would stop a training run: files that do not decode, parts of different classes.
+/// What trains on but should be known is told too: duplicates within a part and across training and validation, CMYK,
+/// 16-bit, palette, animated and EXIF-rotated pictures, classes of very different size.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag data check imagenet
+  trickbag data check photos.tar --json | jq '.findings[] | select(.stops_training).path'")]
+pub(crate) struct DataCheck {
+    /// The dataset, as for `trickbag train --data`
+    pub(crate) path: PathBuf,
+    /// Paths to list of each kind; --json lists all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) paths: usize,
+    #[command(flatten)]
+    pub(crate) threads: Cores,
+    /// Print {"classes", "train_images", "validation_images", "bytes", "stops_training", "counts", "findings": [{"kind",
+    /// "stops_training", "path", "detail"}]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Mean and standard deviation are of the training images, each weighing the same, in levels of 0 to 255: as a recipe's
+/// preprocess.normalize wants them.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag data info photos
+  trickbag data info photos.tar -o sheet.png     with a contact sheet, a row for each class")]
+pub(crate) struct DataInfo {
+    /// The dataset, as for `trickbag train --data`
+    pub(crate) path: PathBuf,
+    /// Write a contact sheet as PNG
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) threads: Cores,
+    /// Print {"train_images", "validation_images", "bytes", "width", "height", "mean", "std", "classes": […]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Without an option images are kept byte for byte. The copy has the same images, labels and order, so a run on it holds
+/// out the same validation images. A pack that was interrupted at any moment goes on where it stopped when the same
+/// command is given again.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag data pack imagenet -o imagenet-256 --short-side 256     for training at 224 pixels
+  trickbag data pack photos.tar -o photos-raw --short-side 160 --raw
+  trickbag train baseline --data imagenet-256")]
+pub(crate) struct DataPack {
+    /// The dataset, as for `trickbag train --data`
+    pub(crate) path: PathBuf,
+    /// The folder to write to: new, or of the same pack interrupted
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Shrink images whose shorter edge is longer than this many pixels; smaller ones are kept as they are
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..=8192))]
+    pub(crate) short_side: Option<u16>,
+    /// Store every image as a JPEG of this quality [default: 90 for those that are shrunk]
+    #[arg(long, value_name = "1-100", value_parser = clap::value_parser!(u8).range(1..=100), conflicts_with = "raw")]
+    pub(crate) quality: Option<u8>,
+    /// Store every image as bare pixels: large, and fastest to load
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Turn images as their EXIF data says; what is not kept byte for byte has none any more
+    #[arg(long)]
+    pub(crate) upright: bool,
+    #[command(flatten)]
+    pub(crate) threads: Cores,
+    /// Print {"pack", "images", "shards", "bytes"}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   trickbag report runs/quickstart                      writes runs/quickstart/report.html
@@ -349,14 +473,42 @@ pub(crate) enum BenchOf {
     Infer(BenchCommon),
     /// Each convolution of the network in its three products
     Layers(BenchCommon),
+    /// Training batches from a dataset: read, decode, augment
+    Loader(BenchLoader),
 }
 
-impl Bench {
-    pub(crate) fn common(&self) -> &BenchCommon {
-        match &self.of {
-            BenchOf::Step(common) | BenchOf::Infer(common) | BenchOf::Layers(common) => common,
-        }
-    }
+/// What `bench loader` makes of the images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Augment {
+    /// Random crop and flip
+    CropFlip,
+    /// The paper's six steps: hue, saturation, brightness and PCA noise too
+    Paper,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchLoader {
+    /// The dataset, as for `trickbag train --data`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: PathBuf,
+    /// Side of the samples, pixels
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    pub(crate) size: u16,
+    /// What is made of the images
+    #[arg(long, value_enum, default_value_t = Augment::Paper)]
+    pub(crate) augment: Augment,
+    #[command(flatten)]
+    pub(crate) threads: Cores,
+    /// Rounds to measure, of which the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rounds: u16,
+    /// Seconds of a round
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) seconds: f64,
+    /// Print {"images_per_second", "milliseconds" (of a thread, an image), "shares": {"read", "decode", "copy", "resize",
+    /// "color"}, "images", "bytes", …}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -376,9 +528,8 @@ pub(crate) struct BenchCommon {
     /// The stem for images of at most 64 pixels
     #[arg(long)]
     pub(crate) small_stem: bool,
-    /// Threads that compute [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: Cores,
     /// Print {"images_per_second", "milliseconds", "gigaflops", "peak_memory_bytes", …}
     #[arg(long)]
     pub(crate) json: bool,
@@ -398,6 +549,6 @@ impl BenchCommon {
     }
 
     pub(crate) fn threads(&self) -> usize {
-        Threads { threads: self.threads, loader_threads: None }.compute()
+        self.threads.count()
     }
 }

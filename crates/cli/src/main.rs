@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod progress;
 mod verbs;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn run(args: Args) -> Result<()> {
         Verb::Doctor(args) => verbs::doctor::run(&args),
         Verb::Ablate(args) => verbs::ablate::run(&args),
         Verb::Bench(args) => verbs::bench::run(&args),
+        Verb::Data(args) => verbs::data::run(&args),
         Verb::Report(args) => verbs::report::run(&args),
         Verb::Figures(args) => verbs::figures::run(&args),
         Verb::Completions { shell } => verbs::completions(shell),

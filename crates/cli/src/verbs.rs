@@ -2,7 +2,9 @@
 
 pub(crate) mod ablate;
 mod architecture;
+pub(crate) mod bad_images;
 pub(crate) mod bench;
+pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;

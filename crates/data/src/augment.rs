@@ -20,7 +20,7 @@ use rand_chacha::rand_core::RngCore;
 use recipe::{Normalize, Preprocess, Validation};
 
 use crate::image::RgbImage;
-use crate::resize::{Plan, Region, Resizer, View};
+use crate::resize::{Plan, Region, Resizer, View, to_shorter};
 use crate::times::{Times, lap};
 use normalize::Affine;
 use operations::Operation;
@@ -140,9 +140,7 @@ pub fn validation_sample(v: &Validation, n: &Normalize, image: &RgbImage, out: &
 /// The size (width, height) of the resized image and the window that is cut from it.
 fn validation_geometry(v: &Validation, width: usize, height: usize) -> ([usize; 2], Region) {
     assert!(v.crop <= v.resize, "a crop of {} from {} pixels", v.crop, v.resize);
-    let (short, long) = (width.min(height), width.max(height));
-    let longer = ((v.resize * long) as f64 / short as f64) as usize;
-    let size = if width <= height { [v.resize, longer] } else { [longer, v.resize] };
+    let size = to_shorter(width, height, v.resize);
     let [left, top] = size.map(|edge| ((edge - v.crop) as f64 / 2.0).round_ties_even() as usize);
     (size, Region { left, top, width: v.crop, height: v.crop })
 }

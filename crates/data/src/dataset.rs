@@ -6,12 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use recipe::Orientation;
+
+use crate::budget::decoding;
+use crate::exif;
 use crate::formats::blob::Blob;
 use crate::formats::layout::{Entry, Item, Layout};
 use crate::formats::source::{Order, Pixels, Shape, Source, Stored};
 use crate::formats::{self, Found, fashion_mnist};
 use crate::image::{Cut, RgbImage, decode_into};
 use crate::jpeg::Baseline;
+use crate::probe::probe;
 use crate::resize::Region;
 use crate::times::{Times, lap};
 use crate::{DataError, split};
@@ -32,6 +37,7 @@ pub struct Dataset {
 pub struct Part {
     source: Arc<dyn Source>,
     items: Vec<Item>,
+    orientation: Orientation,
 }
 
 impl Dataset {
@@ -60,8 +66,36 @@ impl Dataset {
             None if split > 0.0 && split < 1.0 => split::split(train, split, seed),
             None => return Err(DataError::Split { name, split }),
         };
-        let train = Part { source: source.clone(), items: train };
-        Ok(Dataset { name, classes, train, validation: Part { source, items: validation } })
+        Ok(Dataset::of(name, classes, source, [train, validation]))
+    }
+
+    /// As [`Dataset::open`], but nothing is held out: a dataset without a validation part has an empty one.
+    pub fn undivided(path: &Path) -> Result<Dataset, DataError> {
+        let Found { layout, source } = formats::open(path)?;
+        let Layout { classes, train, validation } = layout;
+        let parts = [train, validation.unwrap_or_default()];
+        Ok(Dataset::of(path.display().to_string(), classes, source, parts))
+    }
+
+    fn of(
+        name: String,
+        classes: Vec<String>,
+        source: Arc<dyn Source>,
+        parts: [Vec<Item>; 2],
+    ) -> Dataset {
+        let [train, validation] = parts.map(|items| Part {
+            source: source.clone(),
+            items,
+            orientation: Orientation::Stored,
+        });
+        Dataset { name, classes, train, validation }
+    }
+
+    /// The same images, turned as the orientation says.
+    pub fn oriented(mut self, orientation: Orientation) -> Dataset {
+        self.train.orientation = orientation;
+        self.validation.orientation = orientation;
+        self
     }
 
     /// The same with at most `limit` training images, taken evenly from the whole: each class keeps its share.
@@ -90,6 +124,7 @@ impl Dataset {
                 stride: shape.bytes() as u64,
                 shape,
             }),
+            orientation: Orientation::Stored,
         };
         Dataset {
             name: "fashion-mnist".to_owned(),
@@ -141,6 +176,25 @@ impl Part {
         self.source.name(&self.items[index].entry)
     }
 
+    /// Reads an image as it is stored.
+    pub(crate) fn stored<'a>(
+        &'a self,
+        index: usize,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Stored<'a>, DataError> {
+        self.source.read(&self.items[index].entry, buffer)
+    }
+
+    /// The path of an image inside its dataset.
+    pub(crate) fn path(&self, index: usize) -> &str {
+        &self.items[index].entry.path
+    }
+
+    /// Bytes of an image as it is stored.
+    pub(crate) fn length(&self, index: usize) -> Result<u64, DataError> {
+        self.source.length(&self.items[index].entry)
+    }
+
     /// Bytes of all images as they are stored.
     pub fn bytes(&self) -> Result<u64, DataError> {
         self.items.iter().map(|item| self.source.length(&item.entry)).sum()
@@ -150,41 +204,76 @@ impl Part {
     pub fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         let mut scratch = ReadScratch::default();
         let whole = &mut |width, height| Region { left: 0, top: 0, width, height };
-        self.read(index, whole, &mut scratch)?;
+        self.read(index, whole, &mut |_| Ok(()), &mut scratch)?;
         let Cut { region, pixels } = scratch.cut;
         Ok(RgbImage { width: region.width, height: region.height, pixels })
     }
 
     /// [`Part::image`] into memory that is used again, and of the image at least the region that `wanted` chooses from
-    /// its width and height.
+    /// its width and height. `room` is asked for bytes before they are taken.
     pub(crate) fn read(
         &self,
         index: usize,
         wanted: &mut dyn FnMut(usize, usize) -> Region,
+        room: &mut dyn FnMut(u64) -> Result<(), DataError>,
         scratch: &mut ReadScratch,
     ) -> Result<(), DataError> {
-        let entry = &self.items[index].entry;
         let mut start = Instant::now();
         let ReadScratch { bytes, jpeg, cut, times } = scratch;
-        let stored = self.source.read(entry, bytes)?;
+        room(self.length(index)?)?;
+        let stored = self.stored(index, bytes)?;
         lap(&mut start, &mut times.read);
         let file = match stored {
             Stored::File(file) => file,
             Stored::Pixels(pixels, shape) => {
                 let Shape { width, height, .. } = shape;
-                wanted(width, height);
-                cut.region = Region { left: 0, top: 0, width, height };
+                room(width as u64 * height as u64 * 3)?;
+                let region = wanted(width, height);
                 cut.pixels.clear();
-                shape.to_rgb(pixels, &mut cut.pixels);
-                lap(&mut start, &mut times.decode);
+                if shape.order == Order::Rgb {
+                    cut.region = region;
+                    let rows = pixels.chunks_exact(width * 3).skip(region.top).take(region.height);
+                    let part = region.left * 3..(region.left + region.width) * 3;
+                    rows.for_each(|row| cut.pixels.extend_from_slice(&row[part.clone()]));
+                } else {
+                    cut.region = Region { left: 0, top: 0, width, height };
+                    shape.to_rgb(pixels, &mut cut.pixels);
+                }
+                lap(&mut start, &mut times.copy);
                 return Ok(());
             }
         };
+        room(decoding(&probe(file), file.len() as u64))?;
         // The name is only made for an error: paths are long and images are many.
-        let decoded = decode_into(file, "", wanted, jpeg, cut);
+        let decoded = match self.orientation {
+            Orientation::Exif => decode_upright(file, wanted, jpeg, cut),
+            Orientation::Stored => decode_into(file, "", wanted, jpeg, cut),
+        };
         lap(&mut start, &mut times.decode);
         decoded.map_err(|error| error.at(self.name(index)))
     }
+}
+
+/// Decodes a file and turns it as its EXIF data says.
+fn decode_upright(
+    file: &[u8],
+    wanted: &mut dyn FnMut(usize, usize) -> Region,
+    jpeg: &mut Baseline,
+    cut: &mut Cut,
+) -> Result<(), DataError> {
+    let orientation = exif::orientation(file);
+    if orientation == 1 {
+        return decode_into(file, "", wanted, jpeg, cut);
+    }
+    let whole = &mut |width, height| Region { left: 0, top: 0, width, height };
+    decode_into(file, "", whole, jpeg, cut)?;
+    let Region { width, height, .. } = cut.region;
+    let stored = RgbImage { width, height, pixels: std::mem::take(&mut cut.pixels) };
+    let upright = stored.upright(orientation);
+    wanted(upright.width, upright.height);
+    cut.region = Region::whole(&upright);
+    cut.pixels = upright.pixels;
+    Ok(())
 }
 
 #[cfg(test)]

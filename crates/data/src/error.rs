@@ -6,6 +6,15 @@ use std::path::PathBuf;
 /// What is looked for besides folders of classes.
 const KINDS: &str = "a list of images (train.txt, labels.csv), WebDataset shards (.tar), ImageNet's or Places365's files, \
                      Parquet with images, RecordIO (.rec), CIFAR batches, idx files";
+/// Bad images that a message lists.
+const LISTED: usize = 100;
+
+/// An image that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadImage {
+    pub name: String,
+    pub reason: String,
+}
 
 /// An error of the world, not of the programmer. Inside a tar a path reads `archive.tar:inner/path`.
 #[derive(Debug, thiserror::Error)]
@@ -86,11 +95,61 @@ pub enum DataError {
     )]
     Panic { name: String, reason: String },
 
+    #[error(
+        "{name}: {} of {images} images cannot be used; replace or remove them; a training run goes on without bad \
+         training images by --set data.on_bad_sample=skip, but never without a validation image{}",
+        bad.len(),
+        listed(bad)
+    )]
+    BadImages { name: String, images: usize, bad: Vec<BadImage> },
+
+    #[error(
+        "{name}: needs up to {} MB to decode, more than half of what batches leave of the loader's {} MB; shrink the image, \
+         or raise --loader-memory",
+        needed.div_ceil(1 << 20), budget >> 20
+    )]
+    TooMuchMemory { name: String, needed: u64, budget: u64 },
+
+    #[error(
+        "the batches on their way take {} MB, which the loader's {} MB do not hold; raise --loader-memory, or lower \
+         train.batch",
+        batches.div_ceil(1 << 20), budget >> 20
+    )]
+    BatchMemory { batches: u64, budget: u64 },
+
+    #[error("{}: cannot be written: {source}; see to the disk and give the same command again", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+
+    #[error("{}: holds {what}; give a new folder with -o, or empty this one", path.display())]
+    Occupied { path: PathBuf, what: String },
+
     #[error("the loader has stopped after an earlier error; open a new one")]
     Stopped,
 }
 
+fn listed(bad: &[BadImage]) -> String {
+    let shown = bad.iter().take(LISTED);
+    let mut text: String =
+        shown.map(|BadImage { name, reason }| format!("\n  {name}: {reason}")).collect();
+    if bad.len() > LISTED {
+        let more = bad.len() - LISTED;
+        text += &format!("\n  and {more} more; `trickbag data check` lists them all");
+    }
+    text
+}
+
 impl DataError {
+    /// What is wrong with the content of an image file, and would be at any other time; nothing for other errors.
+    pub fn bad_image(&self) -> Option<String> {
+        match self {
+            DataError::Image { reason, .. } => Some(reason.clone()),
+            DataError::TooManyPixels { width, height, limit, .. } => {
+                Some(format!("{width}×{height} pixels are more than the limit of {limit}"))
+            }
+            _ => None,
+        }
+    }
+
     /// The same error of an image, told of another path.
     pub(crate) fn at(self, name: String) -> DataError {
         match self {

@@ -5,6 +5,7 @@
 use crate::RgbImage;
 
 const ORIENTATION: u16 = 0x0112;
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// The orientation that a JPEG, PNG or WebP file names, 1 to 8; 1, upright, where it names none that is known.
 pub fn orientation(file: &[u8]) -> u8 {
@@ -17,16 +18,11 @@ pub fn orientation(file: &[u8]) -> u8 {
 
 /// The file's EXIF data, a TIFF file of its own.
 fn block(file: &[u8]) -> Option<&[u8]> {
-    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
     if file.starts_with(&[0xFF, 0xD8]) {
         return jpeg_block(file);
     }
     if file.starts_with(PNG) {
-        // Length, kind, data, checksum.
-        return chunk(file, PNG.len(), b"eXIf", |head| {
-            let length = u32::from_be_bytes(head[..4].try_into().ok()?) as usize;
-            Some((head[4..].try_into().ok()?, length, length.checked_add(4)?))
-        });
+        return png_chunk(file, b"eXIf");
     }
     if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WEBP") {
         // Kind, length, data, a byte to make it even.
@@ -37,6 +33,15 @@ fn block(file: &[u8]) -> Option<&[u8]> {
         return Some(data.strip_prefix(b"Exif\0\0").unwrap_or(data));
     }
     None
+}
+
+/// The data of the first chunk of a kind in a PNG.
+pub(crate) fn png_chunk<'a>(file: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
+    // Length, kind, data, checksum.
+    chunk(file, PNG.len(), wanted, |head| {
+        let length = u32::from_be_bytes(head[..4].try_into().ok()?) as usize;
+        Some((head[4..].try_into().ok()?, length, length.checked_add(4)?))
+    })
 }
 
 fn jpeg_block(file: &[u8]) -> Option<&[u8]> {

@@ -19,6 +19,7 @@ mod imagenet;
 pub(crate) mod layout;
 mod list;
 mod matlab;
+pub(crate) mod pack;
 mod parquet;
 mod pickle;
 mod places365;
@@ -51,6 +52,9 @@ pub(crate) fn open(path: &Path) -> Result<Found, DataError> {
         Err(source) => return Err(DataError::Read { name: path.display().to_string(), source }),
     };
     if metadata.is_dir() {
+        if pack::is_pack(path) {
+            return pack::open(path);
+        }
         let tree = folder::read(path)?;
         return recognise(Root::Folder(path.to_owned()), tree);
     }

@@ -2,8 +2,8 @@
 //!
 //! Every format ends as 8-bit RGB, as Pillow's `convert("RGB")` gives it: grey is repeated, a palette is looked
 //! up, alpha is dropped (not blended), of an animation the first frame is taken, and an orientation in EXIF is not
-//! applied. Of 16-bit values the high byte is kept; for 16-bit grey Pillow clips at 255 instead, which turns such
-//! an image white, so here we depart from it.
+//! applied. Of 16-bit values the high byte is kept, but 16-bit grey is clipped at 255, which turns most such images
+//! white: so does Pillow, and `data check` finds them.
 //!
 //! Deviation: pixels become 32-bit floats after resizing, not before (step 2 runs on 8 bits).
 
@@ -14,6 +14,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::DataError;
 use crate::jpeg::{self, Baseline};
+use crate::probe::probe;
 use crate::resize::Region;
 
 /// Pillow's limit: more pixels than this are taken for an attack ("decompression bomb").
@@ -40,6 +41,12 @@ pub fn decode(bytes: &[u8], name: &str) -> Result<RgbImage, DataError> {
 pub(crate) struct Cut {
     pub(crate) region: Region,
     pub(crate) pixels: Vec<u8>,
+}
+
+impl Cut {
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.region.width, self.region.height)
+    }
 }
 
 impl Default for Cut {
@@ -115,6 +122,10 @@ fn decode_other(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refu
             return Err(Refusal::Unreadable("not a JPEG, PNG, WebP, BMP or GIF file".into()));
         }
     };
+    // The file's own word comes first: a decoder may fail on a bomb in another way.
+    if let Some((width, height)) = probe(bytes).size {
+        check_size(width, height)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.no_limits();
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
@@ -132,6 +143,7 @@ fn decode_other(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refu
 
 fn to_rgb(decoded: &DynamicImage, pixels: &mut Vec<u8>) {
     let high = |value: u16| (value >> 8) as u8;
+    let clipped = |value: u16| value.min(255) as u8;
     match decoded {
         DynamicImage::ImageRgb8(image) => pixels.extend_from_slice(image.as_raw()),
         DynamicImage::ImageRgba8(image) => {
@@ -149,7 +161,7 @@ fn to_rgb(decoded: &DynamicImage, pixels: &mut Vec<u8>) {
                 .extend(image.as_raw().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]].map(high)));
         }
         DynamicImage::ImageLuma16(image) => {
-            pixels.extend(image.as_raw().iter().flat_map(|&g| [high(g); 3]));
+            pixels.extend(image.as_raw().iter().flat_map(|&g| [clipped(g); 3]));
         }
         DynamicImage::ImageLumaA16(image) => {
             pixels.extend(image.as_raw().chunks_exact(2).flat_map(|p| [high(p[0]); 3]));

@@ -48,7 +48,7 @@ pub(crate) fn decode_into(
 }
 
 /// Whether the first picture of the file is followed by its end-of-image marker.
-fn reaches_its_end(bytes: &[u8]) -> bool {
+pub(crate) fn reaches_its_end(bytes: &[u8]) -> bool {
     const END: u8 = 0xD9;
     if bytes.ends_with(&[0xFF, END]) {
         return true;
@@ -70,7 +70,7 @@ fn reaches_its_end(bytes: &[u8]) -> bool {
 }
 
 /// The byte after the next run of 0xFF at or after `at`, which moves behind it.
-fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
+pub(crate) fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     let run = bytes.get(*at..)?.iter().position(|&byte| byte == 0xFF)? + *at;
     let marker = bytes[run..].iter().position(|&byte| byte != 0xFF)? + run;
     *at = marker + 1;

@@ -4,15 +4,22 @@
 //! threads, not of what came before.
 
 pub mod augment;
+mod budget;
+pub mod check;
 pub mod dataset;
 mod error;
 pub mod exif;
 mod formats;
 pub mod image;
+pub mod info;
 mod jpeg;
 pub mod loader;
+pub mod pack;
+mod parallel;
+mod probe;
 pub mod random;
 pub mod resize;
+mod retry;
 pub mod sampler;
 mod split;
 mod thumbnail;
@@ -20,11 +27,12 @@ mod times;
 mod workers;
 
 pub use augment::{train_sample, validation_sample};
+pub use budget::Resources;
 pub use dataset::{Dataset, Part};
-pub use error::DataError;
+pub use error::{BadImage, DataError};
 pub use formats::images_in;
 pub use image::{RgbImage, decode};
-pub use loader::{Batch, TrainLoader, ValidationLoader};
+pub use loader::{Batch, Skipped, TrainLoader, ValidationLoader};
 pub use random::{Stream, at};
 pub use resize::resize;
 pub use sampler::order;

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use recipe::{Normalize, Preprocess, Validation};
+use recipe::{Normalize, OnBadSample, Preprocess, Validation};
 
 use crate::augment::Sample;
 use crate::random::{self, Stream};
 use crate::workers::{Position, Task, Workers};
-use crate::{DataError, Dataset, Part, Times, sampler};
+use crate::{DataError, Dataset, Part, Resources, Times, sampler};
 
 /// Images ready for the network.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,21 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// The image's number in its part.
     pub indices: Vec<u32>,
+    /// The images that could not be decoded, in the order of their places. Always empty in validation.
+    pub skipped: Vec<Skipped>,
 }
+
+/// An image that could not be decoded, and the one in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Numbers in the training part.
+    pub index: u32,
+    pub stand_in: u32,
+    pub reason: String,
+}
+
+/// How many images in a row may fail to stand in for a bad one before the data is taken to be bad as a whole.
+const STAND_INS: u32 = 32;
 
 /// Training batches, without end.
 #[derive(Debug)]
@@ -30,21 +44,27 @@ pub struct TrainLoader {
 }
 
 impl TrainLoader {
-    /// Starts `workers` threads on the batch of step `first_step`.
+    /// Starts the threads of `resources`, such as a number of them, on the batch of step `first_step`.
+    ///
+    /// Under [`OnBadSample::Skip`] the place of an image that does not decode is taken by one drawn from all training
+    /// images, a function of the seed, the epoch and the bad image alone: batches keep their size, and are the same for any
+    /// number of threads and after a resume. What cannot be read at all stops the loader still: it may be readable at
+    /// another time, and the batch would be another one then.
     pub fn new(
         dataset: Arc<Dataset>,
         preprocess: Preprocess,
+        on_bad_sample: OnBadSample,
         seed: u64,
         batch: usize,
         first_step: u64,
-        workers: usize,
+        resources: impl Into<Resources>,
     ) -> Result<TrainLoader, DataError> {
         let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, batch)?;
         let epoch = first_step / steps_per_epoch;
         let order = sampler::order(seed, epoch, dataset.train.len());
         let position = Position { step: first_step, epoch, order };
-        let task = Training { dataset, preprocess, seed, batch, steps_per_epoch };
-        Ok(TrainLoader { workers: Workers::start(task, position, workers)? })
+        let task = Training { dataset, preprocess, on_bad_sample, seed, batch, steps_per_epoch };
+        Ok(TrainLoader { workers: Workers::start(task, position, resources.into())? })
     }
 
     /// Whole batches in an epoch; an error when there is none.
@@ -82,6 +102,7 @@ impl TrainLoader {
 struct Training {
     dataset: Arc<Dataset>,
     preprocess: Preprocess,
+    on_bad_sample: OnBadSample,
     seed: u64,
     batch: usize,
     steps_per_epoch: u64,
@@ -90,6 +111,10 @@ struct Training {
 impl Task for Training {
     fn part(&self) -> &Part {
         &self.dataset.train
+    }
+
+    fn batch(&self) -> usize {
+        self.batch
     }
 
     fn values(&self) -> usize {
@@ -111,6 +136,17 @@ impl Task for Training {
         let mut rng = random::at(self.seed, Stream::Augment, epoch, u64::from(index));
         Sample::train(&self.preprocess, width, height, &mut rng)
     }
+
+    fn stand_ins(&self, epoch: u64, index: u32) -> Vec<u32> {
+        match self.on_bad_sample {
+            OnBadSample::Stop => Vec::new(),
+            OnBadSample::Skip => {
+                let mut rng = random::at(self.seed, Stream::StandIn, epoch, u64::from(index));
+                let images = self.part().len() as u64;
+                (0..STAND_INS).map(|_| random::below(&mut rng, images) as u32).collect()
+            }
+        }
+    }
 }
 
 /// Every validation image once, in order; the last batch may be short.
@@ -125,11 +161,13 @@ impl ValidationLoader {
         validation: Validation,
         normalize: Normalize,
         batch: usize,
-        workers: usize,
+        resources: impl Into<Resources>,
     ) -> Result<ValidationLoader, DataError> {
         assert!(batch > 0, "a batch holds at least one image");
         let task = Validating { dataset, validation, normalize, batch };
-        Ok(ValidationLoader { workers: Workers::start(task, Position::default(), workers)? })
+        Ok(ValidationLoader {
+            workers: Workers::start(task, Position::default(), resources.into())?,
+        })
     }
 
     /// The next batch; nothing when every image was given.
@@ -164,6 +202,10 @@ struct Validating {
 impl Task for Validating {
     fn part(&self) -> &Part {
         &self.dataset.validation
+    }
+
+    fn batch(&self) -> usize {
+        self.batch
     }
 
     fn values(&self) -> usize {

@@ -26,6 +26,8 @@ pub enum Stream {
     Cutmix = 7,
     /// Mixup or CutMix, where both are on; index: the step.
     Coin = 8,
+    /// Which images stand in for one that does not decode; index: that image.
+    StandIn = 9,
 }
 
 /// The generator at a position. Its key is the four numbers, little-endian.

@@ -33,6 +33,13 @@ pub fn resize(image: &RgbImage, width: usize, height: usize) -> RgbImage {
     resize_region(image, Region::whole(image), width, height)
 }
 
+/// Width and height in proportion when the shorter edge becomes `side`: the longer one ⌊side · long/short⌋, as in
+/// torchvision.
+pub(crate) fn to_shorter(width: usize, height: usize, side: usize) -> [usize; 2] {
+    let longer = ((side * width.max(height)) as f64 / width.min(height) as f64) as usize;
+    if width <= height { [side, longer] } else { [longer, side] }
+}
+
 /// Cuts a region out of an image and resizes it: no pixel outside the region bleeds in.
 pub fn resize_region(image: &RgbImage, region: Region, width: usize, height: usize) -> RgbImage {
     let window = Region { left: 0, top: 0, width, height };

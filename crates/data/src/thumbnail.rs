@@ -13,20 +13,26 @@ use crate::resize::resize;
 /// # Panics
 /// On an image without pixels.
 pub fn thumbnail(image: &RgbImage, side: usize) -> Vec<u8> {
-    let longer = image.width.max(image.height);
+    let [width, height] = fitted(image.width, image.height, side);
+    png(&resize(image, width, height))
+}
+
+/// Width and height shrunk in proportion until the longer edge is at most `side`.
+pub(crate) fn fitted(width: usize, height: usize, side: usize) -> [usize; 2] {
+    let longer = width.max(height);
     assert!(longer > 0, "an image has pixels");
-    let small;
-    let shown = if longer <= side {
-        image
-    } else {
-        let scaled = |edge: usize| ((edge * side + longer / 2) / longer).max(1);
-        small = resize(image, scaled(image.width), scaled(image.height));
-        &small
-    };
+    if longer <= side {
+        return [width, height];
+    }
+    [width, height].map(|edge| ((edge * side + longer / 2) / longer).max(1))
+}
+
+/// An image as a PNG file.
+pub(crate) fn png(image: &RgbImage) -> Vec<u8> {
     let mut png = Cursor::new(Vec::new());
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
-    let (width, height) = (shown.width as u32, shown.height as u32);
-    let written = encoder.write_image(&shown.pixels, width, height, ExtendedColorType::Rgb8);
+    let (width, height) = (image.width as u32, image.height as u32);
+    let written = encoder.write_image(&image.pixels, width, height, ExtendedColorType::Rgb8);
     written.expect("memory takes every byte of a well-formed image");
     png.into_inner()
 }

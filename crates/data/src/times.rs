@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Time spent on `images` samples, by step. Nothing is copied afterwards: samples are written to their place in the batch.
+/// Time spent on `images` samples, by step. Samples are written to their place in the batch; what is stored as pixels is
+/// copied once before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     pub images: u64,
@@ -10,6 +11,8 @@ pub struct Times {
     pub read: Duration,
     /// Step 1, of the region that is needed.
     pub decode: Duration,
+    /// Of what is stored as pixels, those of the region that is needed.
+    pub copy: Duration,
     /// Steps 2 and 3.
     pub resize: Duration,
     /// Steps 4 to 6.
@@ -21,6 +24,7 @@ impl Times {
         self.images += other.images;
         self.read += other.read;
         self.decode += other.decode;
+        self.copy += other.copy;
         self.resize += other.resize;
         self.color += other.color;
     }

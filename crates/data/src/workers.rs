@@ -12,8 +12,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::augment::{Sample, Scratch};
+use crate::budget::{Budget, Resources, Room, augmenting};
 use crate::dataset::ReadScratch;
-use crate::{Batch, DataError, Part, Times};
+use crate::{Batch, DataError, Part, Skipped, Times};
 
 /// Batches that wait, finished, to be taken.
 const QUEUE: usize = 1;
@@ -23,12 +24,18 @@ const IMAGES_BETWEEN_MEETINGS: usize = 8;
 /// What a loader makes of the images of a part.
 pub(crate) trait Task: Send + Sync + 'static {
     fn part(&self) -> &Part;
+    /// Images of a batch.
+    fn batch(&self) -> usize;
     /// Values of one image.
     fn values(&self) -> usize;
     /// The images of the next batch; nothing at the end.
     fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>>;
     /// What is made of an image of width × height.
     fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample;
+    /// The images to try in the place of one that does not decode, in this order; without any, it is an error.
+    fn stand_ins(&self, _epoch: u64, _index: u32) -> Vec<u32> {
+        Vec::new()
+    }
 }
 
 /// Where a loader is.
@@ -45,6 +52,28 @@ pub(crate) struct Position {
 struct Memory {
     read: ReadScratch,
     augment: Scratch,
+}
+
+impl Memory {
+    /// Gives all memory back; what was measured stays.
+    fn forget(&mut self) {
+        let Memory { read, augment } = self;
+        let times = (read.times, augment.times);
+        *self = Memory::default();
+        (self.read.times, self.augment.times) = times;
+    }
+}
+
+/// Images of a round: enough to keep so many workers busy between two meetings.
+fn enough(workers: usize) -> usize {
+    if workers == 1 { 1 } else { workers * IMAGES_BETWEEN_MEETINGS }
+}
+
+/// Bytes of the batches that exist at once: those of a round, those that wait, and the one that is being used.
+fn batch_bytes(task: &impl Task, workers: usize) -> u64 {
+    let batch = task.batch();
+    let batches = enough(workers).div_ceil(batch) + QUEUE + 1;
+    (batches * batch * task.values() * size_of::<f32>()) as u64
 }
 
 /// What the maker hands over: a batch, the end, or why there are no more.
@@ -65,15 +94,27 @@ impl Workers {
     pub(crate) fn start(
         task: impl Task,
         position: Position,
-        count: usize,
+        resources: Resources,
     ) -> Result<Workers, DataError> {
+        let count = resources.threads.max(1);
+        let batches = batch_bytes(&task, count);
+        let Some(budget) = Budget::new(resources, batches) else {
+            return Err(DataError::BatchMemory { batches, budget: resources.memory });
+        };
         let (sender, batches) = sync_channel(QUEUE);
         let (used, free) = channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let memories = (0..count.max(1)).map(|_| Memory::default()).collect();
+        let memories = (0..count).map(|_| Memory::default()).collect();
         let times = Arc::new(Mutex::new(Times::default()));
-        let mut maker =
-            Maker { task, position, memories, free, stop: stop.clone(), times: times.clone() };
+        let mut maker = Maker {
+            task,
+            position,
+            memories,
+            budget,
+            free,
+            stop: stop.clone(),
+            times: times.clone(),
+        };
         let thread = thread::Builder::new()
             .name("loader".to_owned())
             .spawn(move || maker.run(&sender))
@@ -130,6 +171,7 @@ struct Maker<T> {
     position: Position,
     /// One for each worker.
     memories: Vec<Memory>,
+    budget: Budget,
     free: Receiver<Vec<f32>>,
     stop: Arc<AtomicBool>,
     times: Arc<Mutex<Times>>,
@@ -176,10 +218,7 @@ impl<T: Task> Maker<T> {
 
     /// The batches of a round, empty, with their epochs: enough images to keep all workers busy.
     fn plan(&mut self) -> Vec<(u64, Batch)> {
-        let enough = match self.memories.len() {
-            1 => 1,
-            workers => workers * IMAGES_BETWEEN_MEETINGS,
-        };
+        let enough = enough(self.memories.len());
         let mut batches = Vec::new();
         let mut images = 0;
         while images < enough {
@@ -189,14 +228,15 @@ impl<T: Task> Maker<T> {
                 indices.iter().map(|&index| self.task.part().label(index as usize)).collect();
             let mut values = self.free.try_recv().unwrap_or_default();
             values.resize(indices.len() * self.task.values(), 0.0);
-            batches.push((self.position.epoch, Batch { images: values, labels, indices }));
+            let batch = Batch { images: values, labels, indices, skipped: Vec::new() };
+            batches.push((self.position.epoch, batch));
         }
         batches
     }
 
     /// Makes the images of a round. Of several failures the one of the first image counts.
     fn fill(&mut self, batches: &mut [(u64, Batch)]) -> Option<(usize, DataError)> {
-        let Maker { task, memories, stop, times, .. } = self;
+        let Maker { task, memories, budget, stop, times, .. } = self;
         let values = task.values();
         let jobs: Vec<Job> = batches
             .iter_mut()
@@ -209,13 +249,18 @@ impl<T: Task> Maker<T> {
             .collect();
         let queue = Mutex::new(jobs.into_iter());
         let failure: Mutex<Option<(usize, DataError)>> = Mutex::new(None);
+        let skipped: Mutex<Vec<(usize, Skipped)>> = Mutex::default();
         let work = |memory: &mut Memory| {
             while !stop.load(Ordering::Relaxed) {
                 let Some(mut job) = lock(&queue).next() else { return };
-                if let Err(error) = make(task, &mut job, memory) {
-                    let mut failure = lock(&failure);
-                    if failure.as_ref().is_none_or(|&(place, _)| job.place < place) {
-                        *failure = Some((job.place, error));
+                match make_or_stand_in(task, &mut job, budget, memory) {
+                    Ok(None) => {}
+                    Ok(Some(found)) => lock(&skipped).push((job.place, found)),
+                    Err(error) => {
+                        let mut failure = lock(&failure);
+                        if failure.as_ref().is_none_or(|&(place, _)| job.place < place) {
+                            *failure = Some((job.place, error));
+                        }
                     }
                 }
             }
@@ -236,20 +281,73 @@ impl<T: Task> Maker<T> {
             times.add(std::mem::take(&mut read.times));
             times.add(std::mem::take(&mut augment.times));
         }
+        let skipped = skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
+        note_skipped(task.part(), batches, skipped);
         failure.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads, decodes and prepares one image. A panic on the way is an error that names the image.
-fn make(task: &impl Task, job: &mut Job, memory: &mut Memory) -> Result<(), DataError> {
-    let index = job.index as usize;
+/// Writes into the batches of a round which of their images others stand in for.
+fn note_skipped(part: &Part, batches: &mut [(u64, Batch)], mut skipped: Vec<(usize, Skipped)>) {
+    skipped.sort_by_key(|&(place, _)| place);
+    let mut skipped = skipped.into_iter().peekable();
+    let mut first = 0;
+    for (_, batch) in batches {
+        let next = first + batch.indices.len();
+        while let Some((place, found)) = skipped.next_if(|&(place, _)| place < next) {
+            batch.indices[place - first] = found.stand_in;
+            batch.labels[place - first] = part.label(found.stand_in as usize);
+            batch.skipped.push(found);
+        }
+        first = next;
+    }
+}
+
+/// Makes the image of a job, or where it does not decode, the first of its stand-ins that does.
+fn make_or_stand_in(
+    task: &impl Task,
+    job: &mut Job,
+    budget: &Budget,
+    memory: &mut Memory,
+) -> Result<Option<Skipped>, DataError> {
+    let Err(error) = make(task, job, job.index, budget, memory) else { return Ok(None) };
+    let Some(reason) = error.bad_image() else { return Err(error) };
+    for stand_in in task.stand_ins(job.epoch, job.index) {
+        match make(task, job, stand_in, budget, memory) {
+            Ok(()) => return Ok(Some(Skipped { index: job.index, stand_in, reason })),
+            Err(other) if other.bad_image().is_some() => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Err(error)
+}
+
+/// Reads, decodes and prepares one image in the place of a job's, with the job's random numbers. A panic on the way is an
+/// error that names the image.
+fn make(
+    task: &impl Task,
+    job: &mut Job,
+    index: u32,
+    budget: &Budget,
+    memory: &mut Memory,
+) -> Result<(), DataError> {
+    let index = index as usize;
+    let mut room = Room::new(budget);
     let made = catch_unwind(AssertUnwindSafe(|| {
         let mut sample = None;
         let mut wanted = |width, height| {
             sample.insert(task.sample(job.epoch, job.index, width, height)).needed()
         };
-        let Memory { read, augment } = memory;
-        task.part().read(index, &mut wanted, read)?;
+        let Memory { read, augment } = &mut *memory;
+        let mut ask = |bytes| {
+            room.ask(bytes).map_err(|needed| DataError::TooMuchMemory {
+                name: task.part().name(index),
+                needed,
+                budget: budget.total,
+            })
+        };
+        task.part().read(index, &mut wanted, &mut ask, read)?;
+        ask(augmenting(read.cut.size(), task.values()))?;
         sample.expect("a picture that was read has a size").write(
             augment,
             (&read.cut).into(),
@@ -257,6 +355,9 @@ fn make(task: &impl Task, job: &mut Job, memory: &mut Memory) -> Result<(), Data
         );
         Ok(())
     }));
+    if room.is_large() {
+        memory.forget();
+    }
     made.unwrap_or_else(|panic| {
         let reason = panic
             .downcast_ref::<String>()
@@ -285,6 +386,10 @@ mod tests {
             &self.0.train
         }
 
+        fn batch(&self) -> usize {
+            4
+        }
+
         fn values(&self) -> usize {
             3
         }
@@ -305,9 +410,11 @@ mod tests {
 
     #[test]
     fn a_panic_comes_out_as_an_error_at_its_batch() {
-        for count in [1, 3] {
+        for count in [1usize, 3] {
             let dataset = Dataset::fashion_mnist();
-            let mut workers = Workers::start(Failing(dataset), Position::default(), count).unwrap();
+            let mut workers =
+                Workers::start(Failing(dataset), Position::default(), Resources::from(count))
+                    .unwrap();
             for step in 0..2 {
                 let batch = workers.next().unwrap().unwrap();
                 assert_eq!(batch.images[0].round(), step as f32 * 4.0);

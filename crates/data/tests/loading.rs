@@ -5,8 +5,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{DataError, Dataset, Part, TrainLoader, ValidationLoader};
-use recipe::Validation;
+use data::{Batch, DataError, Dataset, Part, TrainLoader, ValidationLoader};
+use recipe::{OnBadSample, Validation};
 
 mod common;
 use common::{NORMALIZE, open, preprocess, train_batches, validation_batches};
@@ -108,7 +108,8 @@ fn starting_at_a_step_equals_running_to_it() {
 fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
     let set = Arc::new(Dataset::fashion_mnist());
     assert_eq!(TrainLoader::steps_per_epoch(&set, 999).unwrap(), 5);
-    let mut loader = TrainLoader::new(set.clone(), preprocess(8), 0, 999, 0, 2).unwrap();
+    let mut loader =
+        TrainLoader::new(set.clone(), preprocess(8), OnBadSample::Stop, 0, 999, 0, 2usize).unwrap();
     let mut seen: Vec<u32> = (0..5).flat_map(|_| loader.next().unwrap().indices).collect();
     seen.sort_unstable();
     seen.dedup();
@@ -116,7 +117,8 @@ fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
     assert!(loader.waited() > std::time::Duration::ZERO);
 
     let validation = Validation { resize: 8, crop: 8 };
-    let mut loader = ValidationLoader::new(set.clone(), validation, NORMALIZE, 300, 2).unwrap();
+    let mut loader =
+        ValidationLoader::new(set.clone(), validation, NORMALIZE, 300, 2usize).unwrap();
     let mut indices = Vec::new();
     let mut sizes = Vec::new();
     while let Some(batch) = loader.next().unwrap() {
@@ -166,14 +168,73 @@ fn a_broken_image_is_an_error_that_names_its_path_and_ends_the_loader() {
         let expected = format!("{}{inner}: not a readable image: ", path.display());
         let set = open(&path);
         assert!(set.train.image(3).unwrap_err().to_string().starts_with(&expected));
-        for workers in [1, 3] {
+        for workers in [1usize, 3] {
             let mut loader =
-                TrainLoader::new(set.clone(), preprocess(8), 0, 7, 0, workers).unwrap();
+                TrainLoader::new(set.clone(), preprocess(8), OnBadSample::Stop, 0, 7, 0, workers)
+                    .unwrap();
             let error = (0..3).find_map(|_| loader.next().err()).expect("an error in epoch 0");
             assert!(error.to_string().starts_with(&expected), "{error}");
             assert!(matches!(loader.next(), Err(DataError::Stopped)));
         }
     }
+}
+
+/// Every fifth training image is spoiled, each in its way; what stays of a batch is what it was.
+#[test]
+fn bad_images_are_skipped_and_listed_alike_for_any_number_of_threads() {
+    let place = tempfile::tempdir().unwrap();
+    let mut files = files();
+    let spoiled: Vec<usize> = (0..files.len()).filter(|at| at % 10 < 7 && at % 5 == 3).collect();
+    for &at in &spoiled {
+        files[at].1.truncate(60 * (at % 2));
+    }
+    folder(&place.path().join("set"), &files);
+    let set = open(&place.path().join("set"));
+    let batches = |first: u64, count: u64, workers: usize| -> Vec<Batch> {
+        let skip = OnBadSample::Skip;
+        let mut loader =
+            TrainLoader::new(set.clone(), preprocess(12), skip, 3, 4, first, workers).unwrap();
+        (0..count).map(|_| loader.next().unwrap()).collect()
+    };
+    let all = batches(0, 15, 1);
+    assert_eq!(all, batches(0, 15, 3));
+    for step in [1, 6, 14] {
+        assert_eq!(all[step as usize..], batches(step, 15 - step, 2), "resumed at step {step}");
+    }
+    let bad = |index: u32| {
+        let name = set.train.name(index as usize);
+        spoiled.iter().any(|&at| name.ends_with(&files[at].0))
+    };
+    let mut seen = 0;
+    for (step, batch) in all.iter().enumerate() {
+        let order = data::order(3, step as u64 / 5, set.train.len());
+        let expected = &order[step % 5 * 4..][..4];
+        let replaced: Vec<usize> = (0..4).filter(|&at| bad(expected[at])).collect();
+        let listed: Vec<u32> = batch.skipped.iter().map(|skipped| skipped.index).collect();
+        assert_eq!(listed, replaced.iter().map(|&at| expected[at]).collect::<Vec<_>>());
+        for at in 0..4 {
+            let stands_in = replaced.iter().position(|&replaced| replaced == at);
+            let index = stands_in.map_or(expected[at], |one| batch.skipped[one].stand_in);
+            assert_eq!(batch.indices[at], index);
+            assert_eq!(batch.labels[at], set.train.label(index as usize));
+            assert!(!bad(index));
+        }
+        assert!(batch.skipped.iter().all(|skipped| !skipped.reason.is_empty()));
+        seen += replaced.len();
+    }
+    assert!(seen > 6, "{seen} bad images in three epochs");
+}
+
+#[test]
+fn data_of_bad_images_only_stops_under_skip_too() {
+    let place = tempfile::tempdir().unwrap();
+    let files: Vec<_> =
+        files().into_iter().map(|(path, _)| (path, b"these are words".to_vec())).collect();
+    folder(&place.path().join("set"), &files);
+    let set = open(&place.path().join("set"));
+    let mut loader =
+        TrainLoader::new(set, preprocess(8), OnBadSample::Skip, 3, 4, 0, 2usize).unwrap();
+    assert!(loader.next().unwrap_err().bad_image().is_some());
 }
 
 #[test]
@@ -194,8 +255,10 @@ fn a_file_that_vanishes_or_shrinks_is_an_error_not_a_crash() {
 #[test]
 fn dropping_a_loader_ends_its_threads() {
     let set = Arc::new(Dataset::fashion_mnist());
-    for (workers, taken) in [(1, 0), (3, 0), (3, 2)] {
-        let mut loader = TrainLoader::new(set.clone(), preprocess(32), 0, 16, 0, workers).unwrap();
+    for (workers, taken) in [(1usize, 0), (3, 0), (3, 2)] {
+        let mut loader =
+            TrainLoader::new(set.clone(), preprocess(32), OnBadSample::Stop, 0, 16, 0, workers)
+                .unwrap();
         (0..taken).for_each(|_| drop(loader.next().unwrap()));
         assert_eq!(Arc::strong_count(&set), 2);
         drop(loader);
@@ -233,7 +296,9 @@ fn mistakes_say_what_is_wrong_and_how_to_mend_it() {
         assert!(message.starts_with(&expected), "{message}\nis not\n{expected}");
     }
     let set = open(&root.join("flat"));
-    let error = TrainLoader::new(set, preprocess(8), 0, 64, 0, 1).unwrap_err().to_string();
+    let error = TrainLoader::new(set, preprocess(8), OnBadSample::Stop, 0, 64, 0, 1usize)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with(
             "flat: 1 training images do not fill one batch of 64; set train.batch to 1 or less, or add images"

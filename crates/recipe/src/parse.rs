@@ -8,7 +8,8 @@ use crate::schema;
 use crate::tree::{self, Place, Value};
 use crate::types::*;
 use crate::words::{
-    DECAY_ON, INITS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS, WEIGHTINGS, Words,
+    DECAY_ON, INITS, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS,
+    WEIGHTINGS, Words,
 };
 
 /// The version of the format that this program reads and writes.
@@ -197,7 +198,15 @@ fn data(reader: &mut Reader<'_>) -> Option<Data> {
         "more than 0 and less than 1",
     );
     let limit = optional(reader, "data.limit", |reader| reader.count("data.limit"));
-    Some(Data { source: source?, split: split?, limit: limit? })
+    let on_bad_sample = or_default(reader, "data.on_bad_sample", ON_BAD_SAMPLE);
+    let orientation = or_default(reader, "data.orientation", ORIENTATIONS);
+    Some(Data {
+        source: source?,
+        split: split?,
+        limit: limit?,
+        on_bad_sample: on_bad_sample?,
+        orientation: orientation?,
+    })
 }
 
 /// An edge of an image.
@@ -326,7 +335,7 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     });
     let warmup = optional(reader, "rate.warmup", |reader| {
         let duration = reader.span("rate.warmup.duration");
-        let first = or_papers(reader, "rate.warmup.first", RAMP_ENDS);
+        let first = or_default(reader, "rate.warmup.first", RAMP_ENDS);
         Some(Warmup { duration: duration?, first: first? })
     });
     let decay = decay(reader);
@@ -339,8 +348,8 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     })
 }
 
-/// A word that may be left out, for what the paper does.
-fn or_papers<T: Copy + Default>(
+/// A word that may be left out.
+fn or_default<T: Copy + Default>(
     reader: &mut Reader<'_>,
     key: &'static str,
     words: Words<T>,
@@ -352,7 +361,7 @@ fn or_papers<T: Copy + Default>(
 fn decay(reader: &mut Reader<'_>) -> Option<Decay> {
     let step = reader.has("rate.decay.step").then(|| step_decay(reader));
     let cosine = reader.has("rate.decay.cosine").then(|| {
-        Some(Decay::Cosine { last: or_papers(reader, "rate.decay.cosine.last", RAMP_ENDS)? })
+        Some(Decay::Cosine { last: or_default(reader, "rate.decay.cosine.last", RAMP_ENDS)? })
     });
     let exponential = reader.has("rate.decay.exponential").then(|| exponential_decay(reader));
     step.or(cosine).or(exponential).flatten()

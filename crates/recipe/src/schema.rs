@@ -51,6 +51,8 @@ pub(crate) static KEYS: &[Key] = &[
     value("data.source", r#""path""#),
     value("data.split", "0.1"),
     optional("data.limit", "10000"),
+    optional("data.on_bad_sample", r#""skip""#),
+    optional("data.orientation", r#""exif""#),
     table("preprocess"),
     value("preprocess.size", "224"),
     optional_table("preprocess.crop"),

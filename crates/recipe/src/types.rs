@@ -105,6 +105,30 @@ pub struct Data {
     /// same ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    pub on_bad_sample: OnBadSample,
+    pub orientation: Orientation,
+}
+
+/// What becomes of a training image that does not decode. A validation image always stops the run: each counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnBadSample {
+    /// The run stops and names every bad image. What a recipe means that does not say.
+    #[default]
+    Stop,
+    /// Another training image, drawn at random, stands in for it, and the run folder lists both.
+    Skip,
+}
+
+/// Which way up a picture is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orientation {
+    /// As its pixels are stored: torchvision's way. What a recipe means that does not say.
+    #[default]
+    Stored,
+    /// As its EXIF data says.
+    Exif,
 }
 
 /// Where the images come from.

@@ -2,7 +2,8 @@
 
 use crate::types::*;
 use crate::words::{
-    DECAY_ON, INITS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS, WEIGHTINGS, word,
+    DECAY_ON, INITS, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS,
+    WEIGHTINGS, Words, word,
 };
 
 /// A value as TOML writes it, or the entries of a table.
@@ -85,7 +86,7 @@ fn entries(recipe: &Recipe) -> Entries {
         seed,
         network: network_table,
         init,
-        data,
+        data: data_table,
         preprocess: preprocess_table,
         validation,
         train: train_table,
@@ -113,7 +114,7 @@ fn entries(recipe: &Recipe) -> Entries {
     ];
     entries.extend(init.as_ref().map(|init| ("init", fine_tuning(init))));
     entries.extend([
-        ("data", data_table(data)),
+        ("data", data(data_table)),
         ("preprocess", preprocess(preprocess_table)),
         (
             "validation",
@@ -133,12 +134,12 @@ fn entries(recipe: &Recipe) -> Entries {
     entries
 }
 
-fn data_table(data: &Data) -> Written {
-    let Data { source, split, limit } = data;
-    let mut entries = vec![("source", text(word(SOURCES, source))), ("split", number(*split))];
-    if let Some(limit) = limit {
-        entries.push(("limit", Plain(limit.to_string())));
-    }
+fn data(data: &Data) -> Written {
+    let Data { source, split, limit, on_bad_sample, orientation } = *data;
+    let mut entries = vec![("source", text(word(SOURCES, &source))), ("split", number(split))];
+    entries.extend(limit.map(|limit| ("limit", Plain(limit.to_string()))));
+    entries.extend(but_default("on_bad_sample", ON_BAD_SAMPLE, on_bad_sample));
+    entries.extend(but_default("orientation", ORIENTATIONS, orientation));
     Table(entries)
 }
 
@@ -263,7 +264,7 @@ fn rate(rate: &Rate) -> Written {
     }
     if let Some(Warmup { duration, first }) = warmup {
         let mut warmup = vec![("duration", text(duration))];
-        warmup.extend(but_papers("first", *first));
+        warmup.extend(but_default("first", RAMP_ENDS, *first));
         entries.push(("warmup", Table(warmup)));
     }
     let decay = match decay {
@@ -273,7 +274,7 @@ fn rate(rate: &Rate) -> Written {
             ("step", Table(step))
         }
         Decay::Cosine { last } => {
-            ("cosine", Table(but_papers("last", *last).into_iter().collect()))
+            ("cosine", Table(but_default("last", RAMP_ENDS, *last).into_iter().collect()))
         }
         Decay::Exponential { factor, every } => {
             ("exponential", Table(vec![("factor", number(*factor)), ("every", text(every))]))
@@ -283,9 +284,13 @@ fn rate(rate: &Rate) -> Written {
     Table(entries)
 }
 
-/// Left out where it is what the paper does.
-fn but_papers(key: &'static str, end: RampEnd) -> Option<(&'static str, Written)> {
-    (end != RampEnd::default()).then(|| (key, text(word(RAMP_ENDS, &end))))
+/// Left out where it is what a recipe means that does not say.
+fn but_default<T: PartialEq + Default>(
+    key: &'static str,
+    words: Words<T>,
+    value: T,
+) -> Option<(&'static str, Written)> {
+    (value != T::default()).then(|| (key, text(word(words, &value))))
 }
 
 /// Text in quotes, escaped as TOML asks.

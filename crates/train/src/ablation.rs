@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::Dataset;
+use data::{Dataset, Resources};
 use recipe::Recipe;
 use recipe::ablation::{Ablation, Planned};
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub struct Outcome {
 /// With what the runs of an ablation train.
 pub struct With<'a> {
     pub data: Option<&'a Path>,
-    pub loader_threads: usize,
+    pub resources: Resources,
     pub environment: Value,
 }
 
@@ -165,7 +165,7 @@ pub fn run(job: &Job, with: &With) -> Result<Option<Outcome>, TrainError> {
         environment: with.environment.clone(),
     };
     let (mut run, mut state) = Run::start(plan, &start)?;
-    let evaluation = match train_to_end(&mut run, &mut state, with.loader_threads) {
+    let evaluation = match train_to_end(&mut run, &mut state, with.resources) {
         Ok(None) => return Ok(None),
         Ok(Some(evaluation)) => Some(evaluation),
         // That a row diverges is a result of the ablation.
@@ -237,7 +237,7 @@ mod tests {
         let mut job = jobs(&ablation, &[1], folder.path()).remove(0);
         job.recipe.rate.base = 1e30;
         let environment = json!({});
-        let with = With { data: None, loader_threads: 1, environment };
+        let with = With { data: None, resources: 1.into(), environment };
         assert!(!is_finished(&job).unwrap());
         let outcome = run(&job, &with).unwrap().unwrap();
         assert_eq!((outcome.top1, outcome.top5, outcome.loss), (None, None, None));

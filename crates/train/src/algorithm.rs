@@ -36,6 +36,7 @@ pub fn train<T: Task>(
         let evaluate = run.schedule().evaluate_at(state.step - 1);
 
         run.record_step(state, loss, rate, task.waited())?;
+        run.record_skipped(state, task.skipped())?;
         if evaluate {
             let evaluation = task.evaluate(state.evaluated())?;
             run.record_evaluation(state, evaluation)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use data::{Batch, Dataset, TrainLoader, ValidationLoader};
+use data::{Batch, Dataset, Resources, Skipped, TrainLoader, ValidationLoader};
 use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
 use recipe::{Normalize, Recipe, Validation};
 use zoo::Model;
@@ -33,19 +33,23 @@ pub struct Classify {
     step: u64,
     teacher: Option<Teacher>,
     loader: TrainLoader,
-    loader_threads: usize,
+    /// Of the last batch.
+    skipped: Vec<Skipped>,
+    resources: Resources,
 }
 
 impl Classify {
-    /// Goes on from `step`.
-    pub fn new(plan: &Plan, step: u64, loader_threads: usize) -> Result<Classify, TrainError> {
+    /// Goes on from `step`. Training and validation have a loader each, so each has half of the memory.
+    pub fn new(plan: &Plan, step: u64, resources: Resources) -> Result<Classify, TrainError> {
+        let resources = Resources { memory: resources.memory / 2, ..resources };
         let loader = TrainLoader::new(
             plan.dataset.clone(),
             plan.recipe.preprocess.clone(),
+            plan.recipe.data.on_bad_sample,
             plan.recipe.seed,
             plan.recipe.train.batch,
             step,
-            loader_threads,
+            resources,
         )?;
         let teacher = plan.recipe.distillation.as_ref();
         Ok(Classify {
@@ -55,7 +59,8 @@ impl Classify {
             step,
             teacher: teacher.map(|recipe| Teacher::load(recipe, &nn::cpu())).transpose()?,
             loader,
-            loader_threads,
+            skipped: Vec::new(),
+            resources,
         })
     }
 }
@@ -64,7 +69,8 @@ impl Task for Classify {
     type Part = Examples;
 
     fn batch(&mut self) -> Result<Vec<Examples>, TrainError> {
-        let batch = self.loader.next()?;
+        let mut batch = self.loader.next()?;
+        self.skipped = std::mem::take(&mut batch.skipped);
         let position = Position { epoch: self.step / self.steps_per_epoch, step: self.step };
         self.step += 1;
         Ok(examples::examples(&self.recipe, self.dataset.classes.len(), position, batch))
@@ -88,7 +94,11 @@ impl Task for Classify {
 
     fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError> {
         let (validation, normalize) = (self.recipe.validation, self.recipe.preprocess.normalize);
-        evaluate(model, &self.dataset, validation, normalize, self.loader_threads)
+        evaluate(model, &self.dataset, validation, normalize, self.resources)
+    }
+
+    fn skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
     }
 
     fn waited(&self) -> Duration {
@@ -100,9 +110,9 @@ impl Task for Classify {
 pub fn train_to_end(
     run: &mut Run,
     state: &mut State,
-    loader_threads: usize,
+    resources: Resources,
 ) -> Result<Option<Evaluation>, TrainError> {
-    let mut task = Classify::new(run.plan(), state.step, loader_threads)?;
+    let mut task = Classify::new(run.plan(), state.step, resources)?;
     if algorithm::train(&mut task, state, run)? == Ending::Stopped {
         run.pause();
         return Ok(None);
@@ -121,11 +131,11 @@ pub fn evaluate(
     dataset: &Arc<Dataset>,
     validation: Validation,
     normalize: Normalize,
-    loader_threads: usize,
+    resources: Resources,
 ) -> Result<Evaluation, TrainError> {
     let batch = VALIDATION_BATCH;
     let mut loader =
-        ValidationLoader::new(dataset.clone(), validation, normalize, batch, loader_threads)?;
+        ValidationLoader::new(dataset.clone(), validation, normalize, batch, resources)?;
     let (mut loss, mut first, mut five, mut count) = (0.0, 0u64, 0u64, 0u64);
     let mut predictions = Vec::with_capacity(dataset.validation.len());
     while let Some(batch) = loader.next()? {

@@ -181,6 +181,7 @@ mod tests {
             images: (0..count * VALUES).map(|value| (value / VALUES + 1) as f32).collect(),
             labels: (0..count).map(|image| (image % CLASSES) as u32).collect(),
             indices: (0..count as u32).collect(),
+            skipped: Vec::new(),
         }
     }
 

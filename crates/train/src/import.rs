@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use nn::{Device, Init};
-use recipe::{Normalize, Validation};
+use recipe::{Normalize, Orientation, Validation};
 use weights::{Format, Weights, WeightsError};
 use zoo::{FileTensor, FileTensors, Mismatch, Model, Network, Options};
 
@@ -163,6 +163,7 @@ fn card(import: &Import<'_>, network: &Network, step: u64) -> Result<Card, Strin
         classes: names,
         validation: Validation { resize: (crop as f64 / CROP_SHARE) as usize, crop },
         normalize: IMAGENET,
+        orientation: Orientation::Stored,
         options: Options::plain(classes),
         step,
         split: Split { share: 0.1, seed: SEED, embedded: false },

@@ -5,6 +5,7 @@
 //! that a power cut may leave: a resumed run leaves the same rows as one that was never interrupted. Nothing here
 //! reads a clock.
 
+pub mod bad_samples;
 mod csv;
 mod events;
 mod jsonl;

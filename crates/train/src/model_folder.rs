@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nn::{Device, Layer, Part};
-use recipe::{Normalize, Validation};
+use recipe::{Normalize, Orientation, Validation};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
@@ -24,6 +24,7 @@ pub struct Card {
     pub classes: Vec<String>,
     pub validation: Validation,
     pub normalize: Normalize,
+    pub orientation: Orientation,
     /// How the network differs from its name's own.
     pub options: Options,
     /// Steps trained; each batch norm's `num_batches_tracked`.
@@ -49,6 +50,7 @@ impl Card {
             classes: plan.dataset.classes.clone(),
             validation: recipe.validation,
             normalize: recipe.preprocess.normalize,
+            orientation: recipe.data.orientation,
             options: plan.options(),
             step,
             split: Split {
@@ -174,6 +176,7 @@ pub fn config(network: &Network, card: &Card) -> Value {
             "crop": crop,
             "mean": card.normalize.mean,
             "std": card.normalize.std,
+            "orientation": card.orientation,
             "split": card.split.share,
             "seed": card.split.seed,
             "embedded": card.split.embedded,
@@ -271,6 +274,10 @@ fn parse_config(config: &Value) -> Result<(String, Card), String> {
         classes: if names.len() == classes { names } else { (0..classes).map(unnamed).collect() },
         validation: parse_validation(config)?,
         normalize: Normalize { mean: three("mean", 255.0)?, std: three("std", 255.0)? },
+        orientation: match own["orientation"].as_str() {
+            Some("exif") => Orientation::Exif,
+            _ => Orientation::Stored,
+        },
         options: parse_options(own, classes)?,
         step: own["step"].as_u64().unwrap_or(0),
         split: Split {
@@ -391,6 +398,7 @@ mod tests {
             classes,
             validation: Validation { resize: 37, crop: 32 },
             normalize: Normalize { mean: [120.0, 110.5, 100.0], std: [60.0, 61.0, 62.5] },
+            orientation: Orientation::Exif,
             options,
             step: 7,
             split: Split { share: 0.25, seed: 11, embedded: false },

@@ -102,7 +102,10 @@ pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError>
         (Source::FashionMnist, Some(_)) => {
             return Err(TrainError::NeedlessData { recipe: recipe_name() });
         }
-        (Source::Path, Some(path)) => Dataset::open(path, recipe.data.split, recipe.seed)?,
+        (Source::Path, Some(path)) => {
+            let dataset = Dataset::open(path, recipe.data.split, recipe.seed)?;
+            dataset.oriented(recipe.data.orientation)
+        }
         (Source::Path, None) => return Err(TrainError::NoData { recipe: recipe_name() }),
     };
     Ok(match recipe.data.limit {

@@ -1,19 +1,21 @@
 //! A run folder: begun once, resumed at the very step, never overwritten.
 //!
 //! It holds `recipe.toml` (resolved), `run.json` (where it ran), `metrics.jsonl`, `metrics.csv`, TensorBoard events,
-//! `checkpoints/`, `predictions.jsonl` and `mistakes/` of the best or the last evaluation, and at the end `model/`.
+//! `checkpoints/`, `bad_samples.jsonl` where the recipe skips bad images, `predictions.jsonl` and `mistakes/` of the best or the last evaluation, and at the end `model/`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use data::Skipped;
 use nn::{Device, Gradients, Nag, ParameterSpec, Tensor};
-use recipe::{Interval, Recipe, Schedule};
+use recipe::{Interval, OnBadSample, Recipe, Schedule};
 use tricks::gradient_clipping;
 
 use crate::checkpoint::{self, Best, Checkpoint, RunFacts};
 use crate::clock::Clock;
 use crate::durable;
 use crate::error::TrainError;
+use crate::log::bad_samples::{BadSamples, SkipRow};
 use crate::log::{EvaluationRow, RunLog, TrainRow};
 use crate::model_folder::{self, Card};
 use crate::origin;
@@ -28,6 +30,8 @@ pub struct Run {
     folder: PathBuf,
     plan: Plan,
     log: RunLog,
+    /// Where the recipe skips bad images.
+    bad_samples: Option<BadSamples>,
     progress: Progress,
     clock: Clock,
     /// Work done when the last checkpoint was saved, and its step.
@@ -94,6 +98,8 @@ impl Run {
         };
         let clock = Clock::after(worked);
         let log = RunLog::open(&folder, state.step, clock.start_of_run())?;
+        let skips = plan.recipe.data.on_bad_sample == OnBadSample::Skip;
+        let bad_samples = skips.then(|| BadSamples::open(&folder, state.step)).transpose()?;
         let total = plan.schedule.total_steps();
         let mut progress = Progress::new(total, state.step, plan.steps_per_epoch);
         notes.iter().for_each(|note| progress.note(note));
@@ -105,6 +111,7 @@ impl Run {
             folder,
             plan,
             log,
+            bad_samples,
             progress,
             clock,
         };
@@ -215,6 +222,29 @@ impl Run {
         Ok(())
     }
 
+    /// Lists the images that could not be decoded and those in their places.
+    pub fn record_skipped(
+        &mut self,
+        state: &State,
+        skipped: Vec<Skipped>,
+    ) -> Result<(), TrainError> {
+        let Some(list) = &mut self.bad_samples else { return Ok(()) };
+        let images = &self.plan.dataset.train;
+        for Skipped { index, stand_in, reason } in skipped {
+            let [image, stand_in] = [index, stand_in].map(|number| images.name(number as usize));
+            let row = SkipRow { step: state.step, image, reason, stand_in };
+            if list.list(&row)? {
+                self.progress.note(&format!("skipped {}: {}", row.image, row.reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many training images are bad, and how often one was skipped; nothing where the recipe does not skip.
+    pub fn skipped(&self) -> Option<(u64, u64)> {
+        self.bad_samples.as_ref().map(BadSamples::counts)
+    }
+
     /// Logs an evaluation, remembers the best, and keeps what the best and the last one said of each image.
     pub fn record_evaluation(
         &mut self,
@@ -260,6 +290,7 @@ impl Run {
             return Ok(());
         }
         self.log.sync()?;
+        self.bad_samples.as_ref().map_or(Ok(()), BadSamples::sync)?;
         let recipe = &self.plan.recipe;
         let facts = RunFacts {
             recipe: recipe::to_toml(recipe),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data::Skipped;
 use nn::{Leaves, Tensor};
 use zoo::Model;
 
@@ -21,6 +22,9 @@ pub trait Task {
 
     /// The measure of a model over the validation images, each counted once.
     fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError>;
+
+    /// Training images that the last batch was to have and that could not be decoded; asked once for each batch.
+    fn skipped(&mut self) -> Vec<Skipped>;
 
     /// Total time spent waiting for data.
     fn waited(&self) -> Duration;

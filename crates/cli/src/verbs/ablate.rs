@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     let whole = Whole { args, ablation: &ablation, seeds: &seeds, folder: &folder };
     let with = With {
         data: args.data.as_deref(),
-        loader_threads: args.threads.loader(),
+        resources: args.threads.loader(),
         environment: environment(args, any),
     };
     if !whole.run(&jobs, &expected, &with)? {
@@ -75,7 +75,7 @@ fn environment(args: &Ablate, plan: &Plan) -> Value {
         "trickbag": env!("CARGO_PKG_VERSION"),
         "instruction_set": kernels::instruction_set(),
         "threads": args.threads.compute(),
-        "loader_threads": args.threads.loader(),
+        "loader_threads": args.threads.loader().threads,
         "data": plan.dataset.name,
         "train_images": plan.dataset.train.len(),
         "validation_images": plan.dataset.validation.len(),

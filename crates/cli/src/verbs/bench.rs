@@ -1,7 +1,8 @@
-//! `trickbag bench`: how fast this machine trains and infers, on random inputs.
+//! `trickbag bench`: how fast this machine trains and infers, on random inputs, and loads images.
 
 mod infer;
 mod layers;
+mod loader;
 mod process;
 mod step;
 
@@ -15,12 +16,14 @@ use crate::args::{Bench, BenchCommon, BenchOf};
 use crate::output;
 
 pub(crate) fn run(args: &Bench) -> Result<()> {
-    super::use_threads(args.common().threads());
-    match &args.of {
-        BenchOf::Step(common) => step::run(common),
-        BenchOf::Infer(common) => infer::run(common),
-        BenchOf::Layers(common) => layers::run(common),
-    }
+    let (common, measure): (&BenchCommon, fn(&BenchCommon) -> Result<()>) = match &args.of {
+        BenchOf::Step(common) => (common, step::run),
+        BenchOf::Infer(common) => (common, infer::run),
+        BenchOf::Layers(common) => (common, layers::run),
+        BenchOf::Loader(loader) => return loader::run(loader),
+    };
+    super::use_threads(common.threads());
+    measure(common)
 }
 
 /// The network of the command line.

@@ -38,7 +38,10 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
 
 fn open(args: &Eval, card: &Card) -> Result<Dataset> {
     match &args.data {
-        Some(path) => Ok(Dataset::open(path, card.split.share, card.split.seed)?),
+        Some(path) => {
+            let dataset = Dataset::open(path, card.split.share, card.split.seed)?;
+            Ok(dataset.oriented(card.orientation))
+        }
         None if card.split.embedded => Ok(Dataset::fashion_mnist()),
         None => {
             let usage = "eval needs images: give their path with --data (a folder of class folders, or a tar of one)";

@@ -90,7 +90,9 @@ fn predict(model: &Model, card: &Card, sources: Vec<Source>, args: &Predict) -> 
     for sources in sources.chunks(BATCH) {
         let prepared: Vec<Result<Prepared>> = sources
             .par_iter()
-            .map(|source| Ok(Prepared::of(&source.image()?, card, args.html.is_some())))
+            .map(|source| {
+                Ok(Prepared::of(&source.image(card.orientation)?, card, args.html.is_some()))
+            })
             .collect();
         let read = prepared.iter().flatten();
         let values: Vec<f32> = read.flat_map(|image| image.values.iter().copied()).collect();

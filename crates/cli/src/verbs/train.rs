@@ -13,7 +13,7 @@ use train::{Evaluation, Plan, State, TrainError, signal};
 
 use crate::args::Train;
 use crate::output::{self, Usage, grouped};
-use crate::verbs::{recipes, report};
+use crate::verbs::{bad_images, recipes, report};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute());
@@ -37,7 +37,9 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     };
     let (mut run, mut state) = Run::start(plan, &start)?;
     introduce(&run, &state);
-    match train_to_end(&mut run, &mut state, args.threads.loader())? {
+    let ended = train_to_end(&mut run, &mut state, args.threads.loader())
+        .map_err(|error| name_all_bad(error, &run, args))?;
+    match ended {
         None => {
             output::note(&format!(
                 "stopped at step {}; go on with: trickbag train --resume --out {}{}",
@@ -54,6 +56,16 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The error with every bad image named, where it is about one.
+fn name_all_bad(error: TrainError, run: &Run, args: &Train) -> TrainError {
+    match error {
+        TrainError::Data(found) => {
+            bad_images::name_all(found, &run.plan().dataset, args.threads.loader().threads).into()
+        }
+        other => other,
+    }
 }
 
 /// A recipe, and the text it was read from.
@@ -119,7 +131,7 @@ fn environment(args: &Train, plan: &Plan) -> serde_json::Value {
         "trickbag": env!("CARGO_PKG_VERSION"),
         "instruction_set": kernels::instruction_set(),
         "threads": args.threads.compute(),
-        "loader_threads": args.threads.loader(),
+        "loader_threads": args.threads.loader().threads,
         "data": plan.dataset.name,
         "train_images": plan.dataset.train.len(),
         "validation_images": plan.dataset.validation.len(),
@@ -177,6 +189,7 @@ fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, pa
     let Evaluation { loss, top1, top5, images, .. } = evaluation;
     let seconds = run.worked().as_secs_f64();
     let model = run.folder().join("model");
+    let (bad_images, skips) = run.skipped().unwrap_or_default();
     if args.json {
         output::json(&json!({
             "run": run.folder().display().to_string(),
@@ -189,6 +202,8 @@ fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, pa
             "images": images,
             "best_top1": state.best.map(|best| best.top1),
             "seconds": seconds,
+            "bad_images": bad_images,
+            "skips": skips,
         }));
         return;
     }
@@ -197,6 +212,14 @@ fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, pa
         grouped(state.step),
         output::duration(seconds),
     ));
+    if bad_images > 0 {
+        output::print(&format!(
+            "{} bad images were skipped, {} times in all: {}",
+            grouped(bad_images),
+            grouped(skips),
+            run.folder().join(train::log::bad_samples::FILE).display(),
+        ));
+    }
     output::print(&format!("model: {}", model.display()));
     output::print(&format!("report: {}", page.display()));
 }

@@ -232,5 +232,5 @@ fn a_submission_has_a_line_for_each_image_in_order() {
     let text = sandbox.fail(&["predict", "run", "test", "--submission", "other.txt"], 2);
     assert!(text.contains("a b.png") && text.contains("spaces"), "{text}");
     let text = sandbox.fail(&["predict", "run", "colors", "--submission", "other.txt"], 2);
-    assert!(text.contains("colors: no images in this folder"), "{text}");
+    assert!(text.contains("have one name"), "{text}");
 }

@@ -143,6 +143,39 @@ impl Sandbox {
         root
     }
 
+    /// The same in parts: 42 images to train on, 12 for validation.
+    pub(crate) fn parts(&self) -> PathBuf {
+        let root = self.path("parts");
+        for (class, name) in CLASSES.iter().enumerate() {
+            for index in 0..18 {
+                let part = if index < 14 { "train" } else { "val" };
+                let path = root.join(part).join(name).join(format!("{index:02}.png"));
+                write_image(&path, class, index);
+            }
+        }
+        root
+    }
+
+    /// The parts with ten training images spoiled, each in another way than the one before; gives their paths inside.
+    pub(crate) fn spoiled(&self) -> (PathBuf, Vec<String>) {
+        let root = self.parts();
+        let names: Vec<String> =
+            (0..10).map(|at| format!("train/{}/{:02}.png", CLASSES[at % 3], at + at / 3)).collect();
+        for (at, name) in names.iter().enumerate() {
+            let path = root.join(name);
+            let whole = fs::read(&path).unwrap();
+            let spoiled = match at % 4 {
+                0 => Vec::new(),
+                1 => b"these are words".to_vec(),
+                2 => whole[..whole.len() / 2].to_vec(),
+                _ => b"GIF89a\x01\0\x01\0\0\0\0\x2C\0\0\0\0\xFF\xFF\xFF\xFF\0\x02\x01\0\0\x3B"
+                    .to_vec(),
+            };
+            fs::write(path, spoiled).unwrap();
+        }
+        (root, names)
+    }
+
     /// Runs the command in this folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the command runs")

@@ -9,12 +9,22 @@ use crate::fixtures::Sandbox;
 struct Case {
     sandbox: Sandbox,
     recipe: PathBuf,
+    data: PathBuf,
 }
 
 impl Case {
     fn tiny() -> Case {
         let sandbox = Sandbox::new();
-        Case { recipe: sandbox.recipe(), sandbox }
+        Case { recipe: sandbox.recipe(), data: sandbox.colors(), sandbox }
+    }
+
+    /// Ten bad images, skipped.
+    fn spoiled() -> Case {
+        let sandbox = Sandbox::new();
+        let text = fs::read_to_string(sandbox.recipe()).unwrap();
+        let text = text.replace("split = 0.2", "split = 0.2\non_bad_sample = \"skip\"");
+        let (data, _) = sandbox.spoiled();
+        Case { recipe: sandbox.write("skipping.toml", text), data, sandbox }
     }
 
     /// From a run of the tiny recipe, the stem and the first stage frozen.
@@ -26,19 +36,19 @@ impl Case {
         let init = "[init]\nfrom = \"source\"\nfreeze = \"stage1\"\n\n[data]";
         let text = fs::read_to_string(recipe).unwrap().replacen("[data]", init, 1);
         let text = text.replacen("base = 0.2", "base = 0.2\nhead = 3.0", 1);
-        Case { recipe: case.sandbox.write("fine.toml", text), sandbox: case.sandbox }
+        Case { recipe: case.sandbox.write("fine.toml", text), ..case }
     }
 
     /// Every trick on.
     fn everything() -> Case {
         let sandbox = Sandbox::new();
-        Case { recipe: sandbox.everything(), sandbox }
+        Case { recipe: sandbox.everything(), data: sandbox.colors(), sandbox }
     }
 }
 
 /// The run of the tests here: long enough to be killed ten times.
 fn arguments(case: &Case, out: &str) -> Vec<String> {
-    let (recipe, data) = (&case.recipe, case.sandbox.colors());
+    let Case { recipe, data, .. } = case;
     let arguments = [
         "train",
         recipe.to_str().unwrap(),
@@ -114,6 +124,15 @@ fn so_does_a_run_with_every_trick_on() {
 #[test]
 fn so_does_a_run_that_fine_tunes() {
     kill_ten_times(&Case::fine_tuning());
+}
+
+/// What stands in for a bad image is a function of its place, and the list of them is the whole run's.
+#[test]
+fn so_does_a_run_that_skips_bad_images() {
+    let case = Case::spoiled();
+    kill_ten_times(&case);
+    let list = |out: &str| fs::read(case.sandbox.path(out).join("bad_samples.jsonl")).unwrap();
+    assert!(list("whole") == list("killed"), "the lists differ");
 }
 
 fn kill_ten_times(case: &Case) {

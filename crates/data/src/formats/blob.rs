@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::retry::retry;
 
 /// All that is unpacked into memory together; more has to be unpacked on disk.
 const UNPACKED_LIMIT: u64 = 4 << 30;
@@ -116,8 +117,8 @@ impl Blob {
         }
         let from = self.start + offset;
         match &self.home {
-            Home::Path(path) => File::open(path)?.read_exact_at(into, from),
-            Home::File(file) => file.read_exact_at(into, from),
+            Home::Path(path) => retry(|| File::open(path)?.read_exact_at(into, from)),
+            Home::File(file) => retry(|| file.read_exact_at(into, from)),
             Home::Memory(bytes) => {
                 let from = from as usize;
                 into.copy_from_slice(&bytes[from..from + into.len()]);

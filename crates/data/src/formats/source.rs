@@ -1,13 +1,15 @@
 //! The seam of formats: where the bytes of an image are.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::blob::Blob;
 use super::layout::Entry;
 use crate::DataError;
+use crate::retry::retry;
 
 /// Files of a dataset that stay open; of more, each is opened for every image.
 pub(crate) const OPEN: usize = 64;
@@ -47,6 +49,8 @@ pub(crate) struct Shape {
 pub(crate) enum Order {
     /// One a pixel.
     Grey,
+    /// Red, green and blue of each pixel.
+    Rgb,
     /// All red ones, all green ones, all blue ones.
     Planar,
 }
@@ -55,7 +59,7 @@ impl Shape {
     pub(crate) fn bytes(&self) -> usize {
         let channels = match self.order {
             Order::Grey => 1,
-            Order::Planar => 3,
+            Order::Rgb | Order::Planar => 3,
         };
         self.width * self.height * channels
     }
@@ -64,6 +68,7 @@ impl Shape {
     pub(crate) fn to_rgb(self, pixels: &[u8], into: &mut Vec<u8>) {
         match self.order {
             Order::Grey => into.extend(pixels.iter().flat_map(|&value| [value; 3])),
+            Order::Rgb => into.extend_from_slice(pixels),
             Order::Planar => {
                 let (red, rest) = pixels.split_at(self.width * self.height);
                 let (green, blue) = rest.split_at(self.width * self.height);
@@ -84,19 +89,36 @@ impl Source for Folder {
     }
 
     fn length(&self, entry: &Entry) -> Result<u64, DataError> {
-        let metadata = std::fs::metadata(self.0.join(&entry.path));
+        let metadata = with_path(&self.0, &entry.path, |path| std::fs::metadata(path));
         let failed = |source| DataError::Read { name: self.name(entry), source };
         metadata.map(|metadata| metadata.len()).map_err(failed)
     }
 
     fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
-        buffer.clear();
-        let read = File::open(self.0.join(&entry.path)).and_then(|mut f| f.read_to_end(buffer));
+        let read = with_path(&self.0, &entry.path, |path| {
+            retry(|| {
+                buffer.clear();
+                File::open(path)?.read_to_end(buffer)
+            })
+        });
         match read {
             Ok(_) => Ok(Stored::File(buffer)),
             Err(source) => Err(DataError::Read { name: self.name(entry), source }),
         }
     }
+}
+
+/// Joins the paths in memory that the thread uses again: images are many.
+fn with_path<T>(root: &Path, inner: &str, act: impl FnOnce(&Path) -> T) -> T {
+    thread_local! {
+        static JOINED: RefCell<PathBuf> = const { RefCell::new(PathBuf::new()) };
+    }
+    JOINED.with_borrow_mut(|joined| {
+        joined.as_mut_os_string().clear();
+        joined.push(root);
+        joined.push(inner);
+        act(joined)
+    })
 }
 
 /// Files that lie whole inside larger ones, such as tars; `Entry::file` says in which.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::{Batch, Dataset, TrainLoader, ValidationLoader};
-use recipe::{Color, Crop, Normalize, Preprocess, Validation};
+use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess, Validation};
 
 pub(crate) const NORMALIZE: Normalize =
     Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] };
@@ -35,7 +35,8 @@ pub(crate) fn train_batches(
     workers: usize,
 ) -> Vec<Batch> {
     let dataset = dataset.clone();
-    let mut loader = TrainLoader::new(dataset, preprocess(12), 3, 4, first, workers).unwrap();
+    let mut loader =
+        TrainLoader::new(dataset, preprocess(12), OnBadSample::Stop, 3, 4, first, workers).unwrap();
     (first..first + count).map(|_| loader.next().unwrap()).collect()
 }
 

@@ -167,6 +167,11 @@ fn set_edits_a_recipe() {
         ("baseline", &["preprocess.flip=off"], "preprocess.flip: 0.5 → off"),
         (
             "baseline",
+            &["data.on_bad_sample=skip", "data.orientation=stored"],
+            "data.on_bad_sample: off → \"skip\"",
+        ),
+        (
+            "baseline",
             &["seed=1", "seed=2", "seed=18446744073709551615"],
             "seed: 1 → 18446744073709551615",
         ),

@@ -249,6 +249,7 @@ prop_compose! {
         from in proptest::option::of("[a-z\"\\\\/ ]{0,9}x"),
         source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
         (split, limit) in (1e-6..0.999f64, proptest::option::of(1..99_999usize)),
+        (skip, exif) in any::<(bool, bool)>(),
         preprocess in preprocess(),
         rate in rate(run),
         (crop, margin) in (1..999usize, 0..999usize),
@@ -265,7 +266,13 @@ prop_compose! {
             seed,
             network: Network { model: "resnet50d".into(), stem, init, last_gamma, shape },
             init: from.map(|from| FineTuning { freeze: (keep > 50).then(|| from.clone()), from }),
-            data: Data { source, split, limit },
+            data: Data {
+                source,
+                split,
+                limit,
+                on_bad_sample: if skip { OnBadSample::Skip } else { OnBadSample::Stop },
+                orientation: if exif { Orientation::Exif } else { Orientation::Stored },
+            },
             preprocess,
             validation: Validation { resize: crop + margin, crop },
             train: Train {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use data::{RgbImage, decode};
+use recipe::Orientation;
 
 use crate::output::Usage;
 
@@ -46,16 +47,23 @@ impl Source {
         }
     }
 
-    pub(super) fn image(&self) -> Result<RgbImage> {
+    /// The picture, as it is stored or as its EXIF data turn it.
+    pub(super) fn image(&self, orientation: Orientation) -> Result<RgbImage> {
         let name = self.name();
-        let image = match self {
+        let picture = |bytes: &[u8]| -> Result<RgbImage> {
+            let image = decode(bytes, &name)?;
+            Ok(match orientation {
+                Orientation::Stored => image,
+                Orientation::Exif => image.upright(data::exif::orientation(bytes)),
+            })
+        };
+        match self {
             Source::File(path) => {
                 let bytes = std::fs::read(path);
-                decode(&bytes.with_context(|| format!("{name}: cannot be read"))?, &name)?
+                picture(&bytes.with_context(|| format!("{name}: cannot be read"))?)
             }
-            Source::Input(Ok(bytes)) => decode(bytes, &name)?,
+            Source::Input(Ok(bytes)) => picture(bytes),
             Source::Input(Err(error)) => anyhow::bail!("{name}: cannot be read: {error}"),
-        };
-        Ok(image)
+        }
     }
 }

@@ -1,0 +1,359 @@
+//! What is wrong with a dataset, before a run finds out: every image read, looked at and decoded.
+//!
+//! What stops training are files that do not decode and classes that differ between the parts; the rest is told since it
+//! passes silently otherwise: pictures that a network sees other than people do (CMYK, 16 bits, palettes, animations,
+//! EXIF orientation), contents that are stored twice, and classes of very different size.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::dataset::{Dataset, Part};
+use crate::exif;
+use crate::formats::source::Stored;
+use crate::image::{Cut, decode_into};
+use crate::jpeg::{self, Baseline};
+use crate::parallel::in_order;
+use crate::probe::{Facts, probe};
+use crate::resize::Region;
+use crate::{BadImage, DataError};
+
+/// A class that has this many times the images of another is told.
+const IMBALANCE: usize = 10;
+
+/// Is told how many images are done, of how many; breaks to end the work early.
+pub type Watch<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
+
+/// What can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Unreadable,
+    Truncated,
+    Empty,
+    TooManyPixels,
+    ClassMismatch,
+    Leak,
+    Duplicate,
+    ClassImbalance,
+    Cmyk,
+    SixteenBit,
+    Palette,
+    Animated,
+    Rotated,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 13] = [
+        Kind::Unreadable,
+        Kind::Truncated,
+        Kind::Empty,
+        Kind::TooManyPixels,
+        Kind::ClassMismatch,
+        Kind::Leak,
+        Kind::Duplicate,
+        Kind::ClassImbalance,
+        Kind::Cmyk,
+        Kind::SixteenBit,
+        Kind::Palette,
+        Kind::Animated,
+        Kind::Rotated,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Unreadable => "unreadable",
+            Kind::Truncated => "truncated",
+            Kind::Empty => "zero_bytes",
+            Kind::TooManyPixels => "too_many_pixels",
+            Kind::ClassMismatch => "class_mismatch",
+            Kind::Leak => "in_both_parts",
+            Kind::Duplicate => "duplicate",
+            Kind::ClassImbalance => "class_imbalance",
+            Kind::Cmyk => "cmyk",
+            Kind::SixteenBit => "sixteen_bit",
+            Kind::Palette => "palette",
+            Kind::Animated => "animated",
+            Kind::Rotated => "rotated",
+        }
+    }
+
+    /// What it means for training.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Kind::Unreadable => "does not decode, or cannot be read",
+            Kind::Truncated => "ends before its picture does",
+            Kind::Empty => "holds nothing",
+            Kind::TooManyPixels => "more pixels than the limit: an attack, or a scan to shrink",
+            Kind::ClassMismatch => "training and validation have different classes",
+            Kind::Leak => "a validation image that is also a training image: accuracy is flattered",
+            Kind::Duplicate => "the same content twice in one part",
+            Kind::ClassImbalance => "a class has ten times the images of another, or more",
+            Kind::Cmyk => "colors for print, converted without a profile",
+            Kind::SixteenBit => {
+                "16 bits a value: grey is clipped at 255, color cut to its high bytes"
+            }
+            Kind::Palette => "a palette, looked up",
+            Kind::Animated => "several frames, of which the first is taken",
+            Kind::Rotated => "EXIF says to turn it, which only data.orientation = \"exif\" does",
+        }
+    }
+
+    /// Whether it stops a training run.
+    pub fn stops(self) -> bool {
+        matches!(
+            self,
+            Kind::Unreadable
+                | Kind::Truncated
+                | Kind::Empty
+                | Kind::TooManyPixels
+                | Kind::ClassMismatch
+        )
+    }
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub kind: Kind,
+    /// The file, or the folder or class it is about.
+    pub path: String,
+    pub detail: String,
+}
+
+/// All that was found in a dataset.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub classes: usize,
+    pub train_images: usize,
+    pub validation_images: usize,
+    /// As stored.
+    pub bytes: u64,
+    /// Whether every image was looked at.
+    pub complete: bool,
+    /// By kind, then in the order of the images.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    pub fn stops_training(&self) -> bool {
+        self.findings.iter().any(|finding| finding.kind.stops())
+    }
+
+    fn find(&mut self, kind: Kind, path: String, detail: String) {
+        self.findings.push(Finding { kind, path, detail });
+    }
+}
+
+/// Looks at every image of a dataset, on so many threads. Fails where no dataset can be made out.
+pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<Report, DataError> {
+    let mut report = Report::default();
+    let (classes, parts) = match Dataset::undivided(path) {
+        Ok(Dataset { classes, train, validation, .. }) => (classes, vec![train, validation]),
+        Err(DataError::ClassMismatch { name, missing, extra }) => {
+            let (classes, parts) = apart(Path::new(&name));
+            let unseen = if parts.is_empty() { "; its images were not looked at" } else { "" };
+            let detail = format!("missing {missing}; extra {extra}{unseen}");
+            report.find(Kind::ClassMismatch, name, detail);
+            (classes, parts)
+        }
+        Err(error) => return Err(error),
+    };
+    report.classes = classes.len();
+    report.train_images = parts.first().map_or(0, Part::len);
+    report.validation_images = parts.get(1).map_or(0, Part::len);
+    imbalance(&mut report, &classes, &parts);
+    images(&mut report, &parts, threads, watch);
+    report.findings.sort_by_key(|finding| finding.kind);
+    Ok(report)
+}
+
+/// The parts of a folder whose classes differ, each by itself; none of an archive.
+fn apart(validation: &Path) -> (Vec<String>, Vec<Part>) {
+    let train = validation.with_file_name("train");
+    match (Dataset::undivided(&train), Dataset::undivided(validation)) {
+        (Ok(train), Ok(validation)) => (train.classes, vec![train.train, validation.train]),
+        _ => (Vec::new(), Vec::new()),
+    }
+}
+
+fn imbalance(report: &mut Report, classes: &[String], parts: &[Part]) {
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        let mut counts = vec![0usize; classes.len()];
+        for index in 0..part.len() {
+            // Parts of different classes are numbered apart.
+            if let Some(count) = counts.get_mut(part.label(index) as usize) {
+                *count += 1;
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or(0);
+        for (class, &count) in classes.iter().zip(&counts) {
+            if count * IMBALANCE <= most {
+                let folder = PathBuf::from(part.name(0));
+                let detail = format!("{count} images, where the largest class has {most}");
+                let beside = folder.parent().and_then(Path::parent).map_or_else(
+                    || class.clone(),
+                    |folder| folder.join(class).display().to_string(),
+                );
+                report.find(Kind::ClassImbalance, beside, detail);
+            }
+        }
+    }
+}
+
+fn images(report: &mut Report, parts: &[Part], threads: usize, watch: Watch) {
+    let places: Vec<(usize, usize)> = parts
+        .iter()
+        .enumerate()
+        .flat_map(|(part, images)| (0..images.len()).map(move |index| (part, index)))
+        .collect();
+    // The first place of each content.
+    let mut seen: HashMap<u128, usize> = HashMap::new();
+    let mut done = 0;
+    let mut memories: Vec<Memory> = (0..threads.max(1)).map(|_| Memory::default()).collect();
+    let look = |number: usize, memory: &mut Memory| {
+        let (part, index) = places[number];
+        memory.look(&parts[part], index)
+    };
+    in_order(places.len(), &mut memories, look, |number, seen_now: Look| {
+        done = number + 1;
+        let (part, index) = places[number];
+        let name = || parts[part].name(index);
+        report.bytes += seen_now.bytes;
+        for (kind, detail) in seen_now.found {
+            report.find(kind, name(), detail);
+        }
+        if let Some(content) = seen_now.content {
+            let first = *seen.entry(content).or_insert(number);
+            if first != number {
+                let (first_part, first_index) = places[first];
+                let kind = if first_part == part { Kind::Duplicate } else { Kind::Leak };
+                let labels = [parts[first_part].label(first_index), parts[part].label(index)];
+                let other = if labels[0] == labels[1] { "" } else { ", under another class" };
+                let first = parts[first_part].name(first_index);
+                report.find(kind, name(), format!("the same bytes as {first}{other}"));
+            }
+        }
+        watch(done, places.len())
+    });
+    report.complete = done == places.len();
+}
+
+/// Memory that a thread uses again for every image it looks at.
+#[derive(Debug, Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    jpeg: Baseline,
+    cut: Cut,
+}
+
+/// What an image turned out to be.
+#[derive(Debug, Default)]
+struct Look {
+    bytes: u64,
+    /// Of an image that decodes: a hash of what is stored.
+    content: Option<u128>,
+    found: Vec<(Kind, String)>,
+}
+
+impl Memory {
+    fn look(&mut self, part: &Part, index: usize) -> Look {
+        let Memory { bytes, jpeg, cut } = self;
+        let file = match part.stored(index, bytes) {
+            Ok(Stored::File(file)) => file,
+            Ok(Stored::Pixels(pixels, _)) => {
+                let bytes = pixels.len() as u64;
+                return Look { bytes, content: Some(hash(pixels)), found: Vec::new() };
+            }
+            Err(error) => {
+                let found = vec![(Kind::Unreadable, reason(&error))];
+                return Look { found, ..Look::default() };
+            }
+        };
+        let mut look = Look { bytes: file.len() as u64, ..Look::default() };
+        let facts = probe(file);
+        let whole = &mut |width, height| Region { left: 0, top: 0, width, height };
+        match decode_into(file, "", whole, jpeg, cut) {
+            Ok(()) => {
+                look.content = Some(hash(file));
+                look.found = unusual(&facts, exif::orientation(file));
+            }
+            Err(error) => look.found.push((kind_of(&error, file), reason(&error))),
+        }
+        look
+    }
+}
+
+fn hash(bytes: &[u8]) -> u128 {
+    let hash = blake3::hash(bytes);
+    u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes have 16"))
+}
+
+fn reason(error: &DataError) -> String {
+    match error {
+        DataError::Read { source, .. } => source.to_string(),
+        other => other.bad_image().unwrap_or_else(|| other.to_string()),
+    }
+}
+
+/// Why a file does not decode.
+fn kind_of(error: &DataError, file: &[u8]) -> Kind {
+    match error {
+        DataError::TooManyPixels { .. } => Kind::TooManyPixels,
+        _ if file.is_empty() => Kind::Empty,
+        DataError::Image { reason, .. } => {
+            let is_jpeg = file.starts_with(&[0xFF, 0xD8]);
+            let is_cut = if is_jpeg {
+                !jpeg::reaches_its_end(file)
+            } else {
+                reason.to_lowercase().contains("unexpected end")
+            };
+            if is_cut { Kind::Truncated } else { Kind::Unreadable }
+        }
+        _ => Kind::Unreadable,
+    }
+}
+
+fn unusual(facts: &Facts, orientation: u8) -> Vec<(Kind, String)> {
+    let mut found = Vec::new();
+    let mut note = |is_so: bool, kind: Kind, detail: &str| {
+        if is_so {
+            found.push((kind, detail.to_owned()));
+        }
+    };
+    note(facts.cmyk, Kind::Cmyk, "four color components");
+    note(facts.deep, Kind::SixteenBit, "more than 8 bits a value");
+    note(facts.palette, Kind::Palette, "indexed colors");
+    note(facts.animated, Kind::Animated, "more than one frame");
+    note(orientation != 1, Kind::Rotated, &format!("EXIF orientation {orientation}"));
+    found
+}
+
+/// Every image that cannot be used, in the order of the parts, as far as `watch` lets it look.
+pub fn bad_images(dataset: &Dataset, threads: usize, watch: Watch) -> Vec<BadImage> {
+    let parts = [&dataset.train, &dataset.validation];
+    let count = parts[0].len() + parts[1].len();
+    let place = |number: usize| match number.checked_sub(parts[0].len()) {
+        None => (parts[0], number),
+        Some(index) => (parts[1], index),
+    };
+    let mut memories: Vec<Memory> = (0..threads.max(1)).map(|_| Memory::default()).collect();
+    let try_out = |number: usize, memory: &mut Memory| {
+        let (part, index) = place(number);
+        let whole = &mut |width, height| Region { left: 0, top: 0, width, height };
+        let Memory { bytes, jpeg, cut } = memory;
+        match part.stored(index, bytes) {
+            Ok(Stored::File(file)) => decode_into(file, "", whole, jpeg, cut).err(),
+            Ok(Stored::Pixels(..)) => None,
+            Err(error) => Some(error),
+        }
+    };
+    let mut bad = Vec::new();
+    in_order(count, &mut memories, try_out, |number, error| {
+        if let Some(error) = error {
+            let (part, index) = place(number);
+            bad.push(BadImage { name: part.name(index), reason: reason(&error) });
+        }
+        watch(number + 1, count)
+    });
+    bad
+}

@@ -1,0 +1,95 @@
+//! `bad_samples.jsonl`: a line for each time that an image stood in for one that does not decode, with both names and
+//! the reason. A run that goes on from a checkpoint drops the lines after it, as with the other logs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LogError, Rows, whole_lines};
+
+/// The file's name in a run folder.
+pub const FILE: &str = "bad_samples.jsonl";
+
+/// One skip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkipRow {
+    /// Steps done with the batch that it was in.
+    pub step: u64,
+    pub image: String,
+    pub reason: String,
+    pub stand_in: String,
+}
+
+/// The open list, and what is in it.
+#[derive(Debug)]
+pub struct BadSamples {
+    rows: Rows,
+    images: BTreeSet<String>,
+    skips: u64,
+}
+
+impl BadSamples {
+    /// Opens the list in `folder`, new or cut back to the rows with `step <= last_step`.
+    pub fn open(folder: &Path, last_step: u64) -> Result<BadSamples, LogError> {
+        let (mut images, mut skips) = (BTreeSet::new(), 0);
+        let rows = Rows::open(folder.join(FILE), &[], &|bytes| {
+            whole_lines(bytes, 0, last_step, |line| read(line).map(|row| row.step))
+        })?;
+        let kept = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+        for row in kept.lines().filter_map(read) {
+            images.insert(row.image);
+            skips += 1;
+        }
+        Ok(BadSamples { rows, images, skips })
+    }
+
+    /// Lists a skip; tells whether it is this image's first.
+    pub fn list(&mut self, row: &SkipRow) -> Result<bool, LogError> {
+        let mut line = serde_json::to_vec(row).expect("a row is plain text");
+        line.push(b'\n');
+        self.rows.append(&line)?;
+        self.skips += 1;
+        Ok(self.images.insert(row.image.clone()))
+    }
+
+    pub fn sync(&self) -> Result<(), LogError> {
+        self.rows.sync()
+    }
+
+    /// How many images are bad, and how often one was skipped.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.images.len() as u64, self.skips)
+    }
+}
+
+fn read(line: &str) -> Option<SkipRow> {
+    serde_json::from_str(line).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_cut_back_to_the_step_and_counts_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |step: u64, image: &str| SkipRow {
+            step,
+            image: image.to_owned(),
+            reason: "the file is empty".to_owned(),
+            stand_in: "c".to_owned(),
+        };
+        let mut list = BadSamples::open(folder.path(), 0).unwrap();
+        let first: Vec<bool> = [(1, "a"), (2, "b"), (2, "a"), (3, "c")]
+            .map(|(step, image)| list.list(&row(step, image)).unwrap())
+            .to_vec();
+        assert_eq!(first, [true, true, false, true]);
+        assert_eq!(list.counts(), (3, 4));
+        let mut list = BadSamples::open(folder.path(), 2).unwrap();
+        assert_eq!(list.counts(), (2, 3));
+        assert!(list.list(&row(3, "c")).unwrap());
+        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert_eq!(text.lines().count(), 4);
+    }
+}
