@@ -14,7 +14,7 @@ use crate::formats::blob::Blob;
 use crate::formats::layout::{Entry, Item, Layout};
 use crate::formats::source::{Order, Pixels, Shape, Source, Stored};
 use crate::formats::{self, Found, fashion_mnist};
-use crate::image::{Cut, RgbImage, decode_into};
+use crate::image::{Cut, PIXEL_LIMIT, RgbImage, decode_into};
 use crate::jpeg::Baseline;
 use crate::probe::probe;
 use crate::resize::Region;
@@ -243,7 +243,11 @@ impl Part {
                 return Ok(());
             }
         };
-        room(decoding(&probe(file), file.len() as u64))?;
+        let facts = probe(file);
+        // More pixels than the limit are refused before any memory is taken for them.
+        if facts.size.is_none_or(|(width, height)| width.saturating_mul(height) <= PIXEL_LIMIT) {
+            room(decoding(&facts, file.len() as u64))?;
+        }
         // The name is only made for an error: paths are long and images are many.
         let decoded = match self.orientation {
             Orientation::Exif => decode_upright(file, wanted, jpeg, cut),
