@@ -212,9 +212,9 @@ fn bad_images_are_skipped_and_listed_alike_for_any_number_of_threads() {
         let replaced: Vec<usize> = (0..4).filter(|&at| bad(expected[at])).collect();
         let listed: Vec<u32> = batch.skipped.iter().map(|skipped| skipped.index).collect();
         assert_eq!(listed, replaced.iter().map(|&at| expected[at]).collect::<Vec<_>>());
-        for at in 0..4 {
+        for (at, &expected) in expected.iter().enumerate().take(4) {
             let stands_in = replaced.iter().position(|&replaced| replaced == at);
-            let index = stands_in.map_or(expected[at], |one| batch.skipped[one].stand_in);
+            let index = stands_in.map_or(expected, |one| batch.skipped[one].stand_in);
             assert_eq!(batch.indices[at], index);
             assert_eq!(batch.labels[at], set.train.label(index as usize));
             assert!(!bad(index));

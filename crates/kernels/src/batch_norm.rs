@@ -2,8 +2,8 @@
 //! y = act(γ (x − μ) / √(σ² + ε) + β [+ residual]), fused with the ReLU and the residual sum that
 //! follow it.
 //!
-//! σ² is the biased variance. It is summed in chunks of rows, each around its own first row, or its
-//! own mean where that row lies far out, and the chunks are merged in `f64` (Chan, Golub and LeVeque
+//! σ² is the biased variance. It is summed in chunks of rows, each around the mean of its first
+//! few, or its own where that lies far out, and the chunks are merged in `f64` (Chan, Golub and LeVeque
 //! 1983), so that it is accurate when |μ| is far greater than σ.
 
 use crate::check;
@@ -73,9 +73,11 @@ pub struct BatchNormGradients<'a, T = f32> {
 
 /// Channels merged by one task.
 pub(crate) const MERGED: usize = 64;
-/// By how much n·(μ − x₀)² may exceed n·σ² before the squares are summed again: so many times
-/// rounding's error is what one look may cost.
-const FAR: f32 = 16.0;
+/// Rows whose mean the chunk's moments are summed around.
+const LEAD: usize = 8;
+/// By how much the square of that mean's distance from the chunk's may exceed σ² before the squares
+/// are summed again: so many times rounding's error is what one look may cost.
+const FAR: f32 = 4.0;
 
 impl BatchNorm {
     /// Rows of a chunk: about 64 Ki elements, which stay in a second-level cache between the two
@@ -208,15 +210,25 @@ fn check_forward(
 
 vectorised! {
     /// The chunk's moments about its first row: in `sums`, first the mean of x − x₀, then the sum of
-    /// squares about that mean. Both come of one look, unless x₀ lies so far out that the squares
-    /// about it say little of those about the mean.
+    /// squares about that mean. Both come of one look around the mean of the first few rows, unless
+    /// that lies so far out that the squares about it say little of those about the mean.
     fn chunk_moments(x: &[f32], sums: &mut [f32], space: &mut [f32]) {
         let channels = sums.len() / 2;
         let (means, squares) = sums.split_at_mut(channels);
         let width = space.len() / 3;
         let (origins, totals) = space.split_at_mut(width);
         let (totals, total_squares) = totals.split_at_mut(width);
-        repeat(&x[..channels], origins);
+        let lead = (x.len() / channels).min(LEAD);
+        means.fill(0.0);
+        for row in x[..lead * channels].chunks_exact(channels) {
+            for ((mean, &x), &first) in means.iter_mut().zip(row).zip(x) {
+                *mean += (x - first) / lead as f32;
+            }
+        }
+        for (mean, &first) in means.iter_mut().zip(x) {
+            *mean += first;
+        }
+        repeat(means, origins);
         totals.fill(0.0);
         total_squares.fill(0.0);
         let mut groups = x.chunks_exact(4 * width);
@@ -239,18 +251,19 @@ vectorised! {
         fold(total_squares, squares);
         let rows = (x.len() / channels) as f32;
         let mut far = false;
-        for (mean, square) in means.iter_mut().zip(&mut *squares) {
-            *mean *= 1.0 / rows;
-            let shift = *mean * *mean * rows;
-            *square -= shift;
-            far |= shift > FAR * *square;
+        for (k, (mean, square)) in means.iter_mut().zip(&mut *squares).enumerate() {
+            let shift = *mean / rows;
+            let shifted = shift * shift * rows;
+            *square -= shifted;
+            far |= shifted > FAR * *square;
+            *mean = (origins[k] - x[k]) + shift;
         }
         if !far {
             return;
         }
         for copy in origins.chunks_exact_mut(channels) {
-            for (origin, mean) in copy.iter_mut().zip(&*means) {
-                *origin += mean;
+            for ((origin, mean), &first) in copy.iter_mut().zip(&*means).zip(x) {
+                *origin = first + mean;
             }
         }
         totals.fill(0.0);
