@@ -434,7 +434,7 @@ pub(crate) struct Ablate {
     /// The scale: paper, or one of the proxies cifar10, imagenette, smoke
     #[arg(long, value_name = "NAME", default_value = "paper")]
     pub(crate) preset: String,
-    /// The dataset: a folder of class folders, or a tar of one
+    /// The dataset, as for `trickbag train --data`
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// The folder of the ablation [default: runs/TABLE-PRESET]

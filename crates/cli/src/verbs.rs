@@ -18,9 +18,10 @@ pub(crate) mod train;
 pub(crate) mod trial;
 pub(crate) mod tricks;
 
+use ::train::Plan;
 use clap::CommandFactory;
 
-use crate::args::Args;
+use crate::args::{Args, Threads};
 
 /// Prints the completions of a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
@@ -34,4 +35,18 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
 pub(crate) fn use_threads(count: usize) {
     // Fails only where the pool stands already, which then has the size it has.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+}
+
+/// What a run folder says of where its run was computed, and on what.
+pub(crate) fn environment(threads: Threads, plan: &Plan) -> serde_json::Value {
+    serde_json::json!({
+        "trickbag": env!("CARGO_PKG_VERSION"),
+        "instruction_set": kernels::instruction_set(),
+        "threads": threads.compute(),
+        "loader_threads": threads.loader().threads,
+        "data": plan.dataset.name,
+        "train_images": plan.dataset.train.len(),
+        "validation_images": plan.dataset.validation.len(),
+        "classes": plan.dataset.classes,
+    })
 }

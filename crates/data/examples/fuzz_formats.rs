@@ -5,6 +5,8 @@
 //! label without a class ends it with the file written out. KIND is one of the kinds below; without one, all of them run.
 #![allow(clippy::print_stdout)]
 
+mod fuzzing;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +14,7 @@ use std::time::Instant;
 
 use data::random::{Stream, at, below};
 use data::{DataError, Dataset};
+use fuzzing::executions_and_seed;
 
 /// A parser: the fixtures whose paths begin so, in a tar if they are several, and which of them is damaged.
 struct Kind {
@@ -45,12 +48,7 @@ const KINDS: [Kind; 14] = [
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
     let wanted = arguments.next_if(|text| text.parse::<u64>().is_err());
-    let mut number = |default: u64| {
-        arguments
-            .next()
-            .map_or(default, |text| text.parse().expect("EXECUTIONS and SEED are numbers"))
-    };
-    let (executions, seed) = (number(1_000_000), number(0));
+    let (executions, seed) = executions_and_seed(&mut arguments);
     let fixtures = fixtures();
     // A panic is told with its input, once.
     std::panic::set_hook(Box::new(|_| {}));

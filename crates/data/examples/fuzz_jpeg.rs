@@ -4,18 +4,16 @@
 //! them. A panic inside the decoder, or pixels that are not what the header promises, ends it with the file written out.
 #![allow(clippy::print_stdout)]
 
+mod fuzzing;
+
 use std::time::Instant;
 
 use data::random::{Stream, at, below};
+use fuzzing::executions_and_seed;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default: u64| {
-        arguments
-            .next()
-            .map_or(default, |text| text.parse().expect("EXECUTIONS and SEED are numbers"))
-    };
-    let (executions, seed) = (number(1_000_000), number(0));
+    let (executions, seed) = executions_and_seed(&mut arguments);
     let mut files: Vec<Vec<u8>> =
         arguments.map(|path| std::fs::read(path).expect("a file")).collect();
     if files.is_empty() {

@@ -2,19 +2,17 @@
 //! [SEED]`. A panic ends it.
 #![allow(clippy::print_stdout)]
 
+mod fuzzing;
+
 use data::Dataset;
 use data::info::unwatched;
 use data::pack::{Encoding, Packing, fuzz, pack};
 use data::random::{Stream, at, below};
+use fuzzing::executions_and_seed;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default: u64| {
-        arguments
-            .next()
-            .map_or(default, |text| text.parse().expect("EXECUTIONS and SEED are numbers"))
-    };
-    let (executions, seed) = (number(1_000_000), number(0));
+    let (executions, seed) = executions_and_seed(&mut arguments);
     let place = std::env::temp_dir().join(format!("fuzz-pack-{}", std::process::id()));
     let images = place.join("images/class");
     std::fs::create_dir_all(&images).expect("a place for the images");

@@ -100,7 +100,7 @@ impl BatchNorm {
         self.channels * (512 / self.channels.max(1)).max(1)
     }
 
-    pub(crate) fn length(&self) -> usize {
+    fn length(&self) -> usize {
         self.rows * self.channels
     }
 

@@ -171,10 +171,10 @@ impl Network {
 
     /// The output of the stem and of each stage, in the order of [`Network::features`].
     pub fn forward_features(&self, pass: &mut Pass, x: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut features = vec![chain(&self.stem, pass, x)];
-        for stage in &self.stages {
+        let mut features = vec![self.through(0..1, pass, x)];
+        for index in 1..=self.stages.len() {
             let x = features[features.len() - 1].clone();
-            features.push(chain(&stage.layers, pass, x));
+            features.push(self.through(index..index + 1, pass, x));
         }
         features
     }

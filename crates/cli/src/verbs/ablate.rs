@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     let with = With {
         data: args.data.as_deref(),
         resources: args.threads.loader(),
-        environment: environment(args, any),
+        environment: super::environment(args.threads, any),
     };
     if !whole.run(&jobs, &expected, &with)? {
         output::note("stopped; the same command goes on from here");
@@ -68,19 +68,6 @@ fn identity(args: &Ablate, seeds: &[u64], plan: &Plan) -> Result<Value> {
         "seeds": seeds,
         "data": running::identity_of(&plan.dataset)?,
     }))
-}
-
-fn environment(args: &Ablate, plan: &Plan) -> Value {
-    json!({
-        "trickbag": env!("CARGO_PKG_VERSION"),
-        "instruction_set": kernels::instruction_set(),
-        "threads": args.threads.compute(),
-        "loader_threads": args.threads.loader().threads,
-        "data": plan.dataset.name,
-        "train_images": plan.dataset.train.len(),
-        "validation_images": plan.dataset.validation.len(),
-        "classes": plan.dataset.classes,
-    })
 }
 
 /// Seconds that a run of each chosen cell should take, from some training steps on made-up images.

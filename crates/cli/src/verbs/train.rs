@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         folder: &folder,
         resume: args.resume,
         device: &device,
-        environment: environment(args, &plan),
+        environment: super::environment(args.threads, &plan),
     };
     let (mut run, mut state) = Run::start(plan, &start)?;
     introduce(&run, &state);
@@ -123,19 +123,6 @@ fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
     (1..).map(move |number: u32| match number {
         1 => Path::new("runs").join(name),
         _ => Path::new("runs").join(format!("{name}-{number}")),
-    })
-}
-
-fn environment(args: &Train, plan: &Plan) -> serde_json::Value {
-    json!({
-        "trickbag": env!("CARGO_PKG_VERSION"),
-        "instruction_set": kernels::instruction_set(),
-        "threads": args.threads.compute(),
-        "loader_threads": args.threads.loader().threads,
-        "data": plan.dataset.name,
-        "train_images": plan.dataset.train.len(),
-        "validation_images": plan.dataset.validation.len(),
-        "classes": plan.dataset.classes,
     })
 }
 

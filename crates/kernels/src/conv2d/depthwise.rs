@@ -34,7 +34,7 @@ pub(super) fn input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
 
 /// Calls `body` with the weights as [`turn`] leaves them.
 pub(super) fn turned(d: &Conv2d, w: &[f32], body: impl FnOnce(&[f32])) {
-    scratch::with(Slot::Shared, turned_length(d), |turned| {
+    scratch::with(Slot::Weights, turned_length(d), |turned| {
         turn(d, w, turned);
         body(turned);
     });

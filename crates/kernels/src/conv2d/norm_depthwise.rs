@@ -75,7 +75,12 @@ impl NormDepthwise {
     }
 
     #[track_caller]
-    fn check(&self, operation: &str, [x, w, y]: [usize; 3], parameters: [(&str, usize); 4]) {
+    fn check<const N: usize>(
+        &self,
+        operation: &str,
+        [x, w, y]: [usize; 3],
+        parameters: [(&str, usize); N],
+    ) {
         let d = &self.convolution;
         assert!(d.is_depthwise(), "{operation}: not a depthwise convolution: {d:?}");
         d.check(operation, x, w, y);
@@ -119,23 +124,21 @@ pub fn norm_depthwise(
     scratch::with(Slot::Shared, 3 * norm.width(), |wide| {
         let factors = spread_factors(&norm, affine, Statistics { mean, variance }, wide);
         depthwise::turned(conv, w, |turned| {
-            let weights = turned.split_at(w.len());
+            let weights = turned.split_at(w.len()).into();
+            let place = Place { start: 0, finish: None, streams };
+            let fill = |image: usize, first: usize, y: &mut [f32]| {
+                Ring::of(isa, d, factors, |ring| {
+                    for (at, y) in (first..).zip(y.chunks_exact_mut(row)) {
+                        ring.advance(&side, image, at);
+                        side.row(isa, at, |line| ring.line(line), weights, &place, y);
+                    }
+                });
+            };
             parallel::chunks(y, cuts.images * height * row, |group, y| {
                 let band = if cuts.images == 1 { rows * row } else { y.len() };
                 parallel::chunks(y, band, |band, y| {
-                    for (index, y) in
-                        y.chunks_exact_mut(height.min(y.len() / row) * row).enumerate()
-                    {
-                        let image = group * cuts.images + index;
-                        Ring::of(isa, d, factors, |ring| {
-                            for (place, y) in y.chunks_exact_mut(row).enumerate() {
-                                let at = band * rows + place;
-                                ring.advance(&side, image, at);
-                                let place = Place { start: 0, finish: None, streams };
-                                let weights = [weights.0, weights.1];
-                                side.row(isa, at, |line| ring.line(line), weights, &place, y);
-                            }
-                        });
+                    for (image, y) in (group * cuts.images..).zip(y.chunks_mut(rows * row)) {
+                        fill(image, band * rows, y);
                     }
                     if streams {
                         stream::fence();
@@ -215,10 +218,12 @@ pub fn norm_depthwise_backward(
     let NormDepthwiseSaved { x, affine, statistics, w } = saved;
     let NormDepthwiseGradients { dx, dgamma, dbeta, dw } = gradients;
     let parameters = [
-        ("gamma", affine.gamma.len().max(dgamma.len())),
-        ("beta", affine.beta.len().max(dbeta.len())),
+        ("gamma", affine.gamma.len()),
+        ("beta", affine.beta.len()),
         ("mean", statistics.mean.len()),
         ("variance", statistics.variance.len()),
+        ("dgamma", dgamma.len()),
+        ("dbeta", dbeta.len()),
     ];
     d.check("norm_depthwise_backward", [x.len(), w.len(), dy.len()], parameters);
     check::length("norm_depthwise_backward", "dx", dx.len(), x.len());
@@ -268,7 +273,7 @@ fn first_pass(
                     factors,
                     input: Side::of_input(conv, x),
                     output: Side::of_output(conv, dy),
-                    weights: weights.split_at(w.len()),
+                    weights: weights.split_at(w.len()).into(),
                     rows,
                     bands,
                 };
@@ -301,7 +306,7 @@ struct Passage<'a> {
     input: Side<'a>,
     output: Side<'a>,
     /// And the zeros of a pixel outside.
-    weights: (&'a [f32], &'a [f32]),
+    weights: [&'a [f32]; 2],
     /// Rows of a band of the input, and bands of an image.
     rows: usize,
     bands: usize,
@@ -320,12 +325,10 @@ impl Passage<'_> {
         scratch::with(Slot::Right, 2 * width + row, |space| {
             let (space, g) = space.split_at_mut(2 * width);
             space.fill(0.0);
-            for (image, dx) in dx.chunks_mut(self.rows * row).enumerate() {
-                let image = first + image;
+            for (image, dx) in (first..).zip(dx.chunks_mut(self.rows * row)) {
                 Ring::of(self.isa, self.d, self.factors, |ring| {
                     let mut outputs = outputs.clone();
-                    for (place, dx) in dx.chunks_exact_mut(row).enumerate() {
-                        let at = band * self.rows + place;
+                    for (at, dx) in (band * self.rows..).zip(dx.chunks_exact_mut(row)) {
                         while outputs.start < outputs.end && outputs.start * conv.stride[0] <= at {
                             self.add(ring, image, outputs.start, dw);
                             outputs.start += 1;
@@ -347,15 +350,14 @@ impl Passage<'_> {
     fn add(&self, ring: &mut Ring<'_>, image: usize, at: usize, dw: &mut [f32]) {
         ring.advance(&self.input, image, at);
         let dy = self.output.line(image, at);
-        self.input.add(self.isa, at, |line| ring.line(line), self.weights.1, dy, dw);
+        self.input.add(self.isa, at, |line| ring.line(line), self.weights[1], dy, dw);
     }
 
     /// One row of the gradient behind the activation, and its sums.
     fn gradient(&self, [image, at]: [usize; 2], g: &mut [f32], dx: &mut [f32], space: &mut [f32]) {
         let place = Place { start: 0, finish: None, streams: false };
         let line = |line| self.output.line(image, line);
-        let weights = [self.weights.0, self.weights.1];
-        self.output.row(self.isa, at, line, weights, &place, g);
+        self.output.row(self.isa, at, line, self.weights, &place, g);
         let (isa, x, factors) = (self.isa, self.input.line(image, at), self.factors);
         match self.d.activation {
             Activation::Identity => mask_and_sum::<false>(isa, x, g, factors, dx, space),
