@@ -19,6 +19,7 @@ mod check;
 mod concat;
 mod conv2d;
 mod dropout;
+mod element;
 mod elementwise;
 mod excite;
 mod finish;
@@ -55,7 +56,9 @@ pub use dropout::{Dropout, dropout};
 pub use elementwise::{
     add, add_assign, at_most, at_most_backward, blend, relu, relu_backward, sum_of_squares,
 };
+pub use element::Element;
 pub use excite::{Excite, ExciteGradients, ExciteSaved, excite_backward, excite_forward};
+pub use half::{bf16, f16};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
