@@ -7,6 +7,7 @@
 //! that it is accurate when |μ| is far greater than σ.
 
 use crate::check;
+use crate::element::{self, Element};
 use crate::isa::{Isa, vectorised};
 use crate::parallel;
 use crate::scratch::{self, Slot};
@@ -53,21 +54,21 @@ pub struct Moments<'a, T = f32> {
 /// What the backward pass needs of the forward pass: its input, γ and β, the statistics it
 /// normalised by, and, where ReLU followed the sum with a residual, its output, whose zeros are
 /// where ReLU let nothing through. Without a residual that is told by `x`, and the output need not
-/// be kept.
+/// be kept. Activations are numbers of type `T`, parameters and statistics of type `P`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BatchNormSaved<'a, T = f32> {
+pub struct BatchNormSaved<'a, T = f32, P = f32> {
     pub x: &'a [T],
     pub y: Option<&'a [T]>,
-    pub affine: Affine<'a, T>,
-    pub statistics: Statistics<'a, T>,
+    pub affine: Affine<'a, P>,
+    pub statistics: Statistics<'a, P>,
 }
 
 /// The gradients of a batch norm; `dresidual` is given if and only if a residual was.
 #[derive(Debug, PartialEq)]
-pub struct BatchNormGradients<'a, T = f32> {
+pub struct BatchNormGradients<'a, T = f32, P = f32> {
     pub dx: &'a mut [T],
-    pub dgamma: &'a mut [T],
-    pub dbeta: &'a mut [T],
+    pub dgamma: &'a mut [P],
+    pub dbeta: &'a mut [P],
     pub dresidual: Option<&'a mut [T]>,
 }
 
@@ -76,17 +77,18 @@ const MERGED: usize = 64;
 
 impl BatchNorm {
     /// Rows of a chunk: about 64 Ki elements, which stay in a second-level cache between the two
-    /// looks at them.
-    fn chunk_rows(&self) -> usize {
-        (64 * 1024 / self.channels.max(1)).clamp(8, 1024)
+    /// looks at them; half as many where they are widened there.
+    fn chunk_rows<E: Element>(&self) -> usize {
+        let elements = if element::is_half::<E>() { 32 * 1024 } else { 64 * 1024 };
+        (elements / self.channels.max(1)).clamp(8, 1024)
     }
 
-    fn chunk(&self) -> usize {
-        self.chunk_rows() * self.channels
+    fn chunk<E: Element>(&self) -> usize {
+        self.chunk_rows::<E>() * self.channels
     }
 
-    fn chunks(&self) -> usize {
-        self.rows.div_ceil(self.chunk_rows())
+    fn chunks<E: Element>(&self) -> usize {
+        self.rows.div_ceil(self.chunk_rows::<E>())
     }
 
     /// The width at which loops run: whole rows, several where they are short, so that the loop
@@ -127,12 +129,12 @@ pub fn unbiased(variance: f32, rows: usize) -> f32 {
 
 /// Normalises by the statistics of the batch itself, which are written to `moments`.
 #[track_caller]
-pub fn batch_norm_train(
+pub fn batch_norm_train<E: Element>(
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
-    residual: Option<&[f32]>,
-    y: &mut [f32],
+    residual: Option<&[E]>,
+    y: &mut [E],
     moments: Moments<'_>,
 ) {
     let Moments { mean, variance } = moments;
@@ -144,17 +146,21 @@ pub fn batch_norm_train(
         variance.fill(0.0);
         return;
     }
-    let pair = 2 * d.channels;
-    scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
-        parallel::chunks(partials, pair, |index, sums| {
-            let part = &x[index * d.chunk()..((index + 1) * d.chunk()).min(x.len())];
-            scratch::with(Slot::Left, 2 * d.width(), |space| {
-                chunk_moments(isa, part, sums, space);
+    let triple = 3 * d.channels;
+    scratch::with(Slot::Partials, d.chunks::<E>() * triple, |partials| {
+        parallel::chunks(partials, triple, |index, sums| {
+            let part = &x[index * d.chunk::<E>()..((index + 1) * d.chunk::<E>()).min(x.len())];
+            element::read(isa, Slot::First, part, |part| {
+                scratch::with(Slot::Left, 2 * d.width(), |space| {
+                    let (sums, origin) = sums.split_at_mut(2 * d.channels);
+                    origin.copy_from_slice(&part[..d.channels]);
+                    chunk_moments(isa, part, sums, space);
+                });
             });
         });
         let partials = &*partials;
         parallel::chunks2((mean, MERGED), (variance, MERGED), |index, mean, variance| {
-            merge_moments(isa, d, x, partials, index * MERGED, mean, variance);
+            merge_moments(isa, d, d.chunk_rows::<E>(), partials, index * MERGED, mean, variance);
         });
     });
     normalise(isa, d, x, affine, Statistics { mean, variance }, (residual, y));
@@ -162,13 +168,13 @@ pub fn batch_norm_train(
 
 /// Normalises by given statistics, such as the running ones.
 #[track_caller]
-pub fn batch_norm_eval(
+pub fn batch_norm_eval<E: Element>(
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
     statistics: Statistics<'_>,
-    residual: Option<&[f32]>,
-    y: &mut [f32],
+    residual: Option<&[E]>,
+    y: &mut [E],
 ) {
     check_forward(d, "batch_norm_eval", x, &affine, residual, y);
     let Statistics { mean, variance } = statistics;
@@ -177,17 +183,17 @@ pub fn batch_norm_eval(
 }
 
 #[track_caller]
-fn check_forward(
+fn check_forward<E>(
     d: &BatchNorm,
     operation: &str,
-    x: &[f32],
+    x: &[E],
     affine: &Affine<'_>,
-    residual: Option<&[f32]>,
-    y: &[f32],
+    residual: Option<&[E]>,
+    y: &[E],
 ) {
     d.check(
         operation,
-        [("x", x.len()), ("y", y.len()), ("residual", residual.map_or(x.len(), <[f32]>::len))],
+        [("x", x.len()), ("y", y.len()), ("residual", residual.map_or(x.len(), <[E]>::len))],
         [("gamma", affine.gamma.len()), ("beta", affine.beta.len())],
     );
 }
@@ -269,7 +275,7 @@ vectorised! {
     /// Merges the moments of the chunks, in order, for the channels from `first` on.
     fn merge_moments(
         d: &BatchNorm,
-        x: &[f32],
+        chunk_rows: usize,
         partials: &[f32],
         first: usize,
         mean: &mut [f32],
@@ -279,10 +285,9 @@ vectorised! {
         let mut means = [0.0f64; MERGED];
         let mut squares = [0.0f64; MERGED];
         let mut count = 0.0f64;
-        for (index, sums) in partials.chunks_exact(2 * d.channels).enumerate() {
-            let start = index * d.chunk_rows();
-            let rows = d.chunk_rows().min(d.rows - start) as f64;
-            let origin = &x[start * d.channels + first..][..width];
+        for (index, sums) in partials.chunks_exact(3 * d.channels).enumerate() {
+            let rows = chunk_rows.min(d.rows - index * chunk_rows) as f64;
+            let origin = &sums[2 * d.channels + first..][..width];
             let shift = &sums[first..][..width];
             let square = &sums[d.channels + first..][..width];
             let share = rows / (count + rows);
@@ -301,13 +306,13 @@ vectorised! {
     }
 }
 
-fn normalise(
+fn normalise<E: Element>(
     isa: Isa,
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
     statistics: Statistics<'_>,
-    (residual, y): (Option<&[f32]>, &mut [f32]),
+    (residual, y): (Option<&[E]>, &mut [E]),
 ) {
     if d.length() == 0 {
         return;
@@ -320,16 +325,21 @@ fn normalise(
             Activation::Identity => f32::NEG_INFINITY,
             Activation::Relu => 0.0,
         };
-        parallel::chunks(y, d.chunk(), |index, part| {
-            let start = index * d.chunk();
+        parallel::chunks(y, d.chunk::<E>(), |index, part| {
+            let start = index * d.chunk::<E>();
             let x = &x[start..][..part.len()];
             let residual = residual.map(|residual| &residual[start..][..part.len()]);
-            if d.length() < stream::STREAMED {
-                return normalise_chunk(isa, x, factors, residual, floor, part);
-            }
-            streamed(isa, width, part, |at, row| {
-                let residual = residual.map(|residual| &residual[at..][..row.len()]);
-                normalise_chunk(isa, &x[at..][..row.len()], factors, residual, floor, row);
+            rows(isa, d, width, part, |at, row| {
+                let (x, length) = (&x[at..][..row.len()], row.len());
+                element::read(isa, Slot::First, x, |x| match residual {
+                    None => normalise_chunk(isa, x, factors, None, floor, row),
+                    Some(residual) => {
+                        let residual = &residual[at..][..length];
+                        element::read(isa, Slot::Second, residual, |residual| {
+                            normalise_chunk(isa, x, factors, Some(residual), floor, row);
+                        });
+                    }
+                });
             });
         });
     });
@@ -356,16 +366,33 @@ fn spread_factors<'a>(
     [means, scales, betas]
 }
 
-/// Writes `to` past the caches, as `body(start, row)` gives it for each `width` of it.
-fn streamed(isa: Isa, width: usize, to: &mut [f32], body: impl Fn(usize, &mut [f32])) {
+/// Writes `to` as `body(start, row)` gives it for each `width` of it, past the caches where it is large;
+/// all at once where neither that nor rounding asks for rows aside.
+fn rows<E: Element>(
+    isa: Isa,
+    d: &BatchNorm,
+    width: usize,
+    to: &mut [E],
+    body: impl Fn(usize, &mut [f32]),
+) {
+    let streams = d.length() * size_of::<E>() >= stream::STREAMED * size_of::<f32>();
+    if !streams && let Some(to) = E::as_floats_mut(to) {
+        return body(0, to);
+    }
     scratch::with(Slot::Left, width, |space| {
         for (index, to) in to.chunks_mut(width).enumerate() {
             let row = &mut space[..to.len()];
             body(index * width, row);
-            stream::copy(isa, row, to);
+            if streams {
+                element::round_past(isa, row, to);
+            } else {
+                element::round(isa, row, to);
+            }
         }
     });
-    stream::fence();
+    if streams {
+        stream::fence();
+    }
 }
 
 vectorised! {
@@ -401,22 +428,22 @@ vectorised! {
 
 /// The gradients of [`batch_norm_train`]: the statistics depend on `x`.
 #[track_caller]
-pub fn batch_norm_train_backward(
+pub fn batch_norm_train_backward<E: Element>(
     d: &BatchNorm,
-    saved: BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: BatchNormGradients<'_>,
+    saved: BatchNormSaved<'_, E>,
+    dy: &[E],
+    gradients: BatchNormGradients<'_, E>,
 ) {
     backward("batch_norm_train_backward", d, saved, dy, gradients, true);
 }
 
 /// The gradients of [`batch_norm_eval`]: the statistics are constants.
 #[track_caller]
-pub fn batch_norm_eval_backward(
+pub fn batch_norm_eval_backward<E: Element>(
     d: &BatchNorm,
-    saved: BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: BatchNormGradients<'_>,
+    saved: BatchNormSaved<'_, E>,
+    dy: &[E],
+    gradients: BatchNormGradients<'_, E>,
 ) {
     backward("batch_norm_eval_backward", d, saved, dy, gradients, false);
 }
@@ -424,12 +451,12 @@ pub fn batch_norm_eval_backward(
 /// With g = dy where the activation let through, else 0: dβ = Σ g, dγ = Σ g x̂, and
 /// dx = γ/σ (g − Σ g / n − x̂ Σ g x̂ / n), the last two terms only if the statistics are of x.
 #[track_caller]
-fn backward(
+fn backward<E: Element>(
     operation: &str,
     d: &BatchNorm,
-    saved: BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: BatchNormGradients<'_>,
+    saved: BatchNormSaved<'_, E>,
+    dy: &[E],
+    gradients: BatchNormGradients<'_, E>,
     of_batch: bool,
 ) {
     check_backward(operation, d, &saved, dy, &gradients);
@@ -473,19 +500,19 @@ fn backward(
 }
 
 #[track_caller]
-fn check_backward(
+fn check_backward<E>(
     operation: &str,
     d: &BatchNorm,
-    saved: &BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: &BatchNormGradients<'_>,
+    saved: &BatchNormSaved<'_, E>,
+    dy: &[E],
+    gradients: &BatchNormGradients<'_, E>,
 ) {
     let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
     d.check(
         operation,
         [
             ("x", saved.x.len()),
-            ("y", saved.y.map_or(dy.len(), <[f32]>::len)),
+            ("y", saved.y.map_or(dy.len(), <[E]>::len)),
             ("dy", dy.len()),
             ("dx", dx.len()),
             ("dresidual", dresidual.as_ref().map_or(dy.len(), |dresidual| dresidual.len())),
@@ -507,19 +534,36 @@ fn check_backward(
 
 /// How a pass knows where ReLU let through.
 #[derive(Clone, Copy)]
-enum Mask<'a> {
+enum Mask<'a, E> {
     /// There was none.
     Open,
     /// The output is positive.
-    ByOutput(&'a [f32]),
+    ByOutput(&'a [E]),
     /// What the input becomes is positive: the forward pass, computed again to the bit.
     ByInput,
 }
 
-impl<'a> Mask<'a> {
+impl<'a, E> Mask<'a, E> {
     /// The output if the mask needs it, else `x` in its place.
-    fn output(self, x: &'a [f32]) -> &'a [f32] {
+    fn output(self, x: &'a [E]) -> &'a [E] {
         if let Mask::ByOutput(y) = self { y } else { x }
+    }
+
+    /// Calls `body` with `x`, the output if the mask needs it and `x` else, and `dy`, as `f32`.
+    fn floats(
+        self,
+        isa: Isa,
+        (x, y, dy): (&[E], &[E], &[E]),
+        body: impl FnOnce(&[f32], &[f32], &[f32]),
+    ) where
+        E: Element,
+    {
+        element::read(isa, Slot::First, x, |x| {
+            element::read(isa, Slot::Second, dy, |dy| match self {
+                Mask::ByOutput(_) => element::read(isa, Slot::Third, y, |y| body(x, y, dy)),
+                Mask::Open | Mask::ByInput => body(x, x, dy),
+            });
+        });
     }
 }
 
@@ -541,27 +585,27 @@ fn masked<const MASK: u8>(x: f32, y: f32, dy: f32, [mean, scale, beta]: [f32; 3]
 
 /// Σ g (x − μ) and Σ g, in chunks that are merged in order; on the way, g is written to `through` if
 /// it is wanted, and given back.
-fn backward_sums<'a>(
+fn backward_sums<'a, E: Element>(
     isa: Isa,
     d: &BatchNorm,
-    (x, mask, dy): (&[f32], Mask<'_>, &[f32]),
+    (x, mask, dy): (&[E], Mask<'_, E>, &[E]),
     factors: [&[f32]; 3],
     (products, sums): (&mut [f32], &mut [f32]),
-    through: Option<&'a mut [f32]>,
-) -> Option<&'a [f32]> {
+    through: Option<&'a mut [E]>,
+) -> Option<&'a [E]> {
     let pair = 2 * d.channels;
     let width = factors[0].len();
     let output = mask.output(x);
-    scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
+    scratch::with(Slot::Partials, d.chunks::<E>() * pair, |partials| {
         let sum = |index: usize, partial: &mut [f32]| {
-            let range = index * d.chunk()..((index + 1) * d.chunk()).min(dy.len());
+            let range = index * d.chunk::<E>()..((index + 1) * d.chunk::<E>()).min(dy.len());
             let (x, y, dy) = (&x[range.clone()], &output[range.clone()], &dy[range]);
             scratch::with(Slot::Left, 2 * width, |space| {
-                match mask {
+                mask.floats(isa, (x, y, dy), |x, y, dy| match mask {
                     Mask::Open => chunk_sums::<OPEN>(isa, x, y, dy, factors, space),
                     Mask::ByOutput(_) => chunk_sums::<BY_OUTPUT>(isa, x, y, dy, factors, space),
                     Mask::ByInput => chunk_sums::<BY_INPUT>(isa, x, y, dy, factors, space),
-                }
+                });
                 let (products, sums) = space.split_at(width);
                 let (product, sum) = partial.split_at_mut(d.channels);
                 fold(products, product);
@@ -574,10 +618,10 @@ fn backward_sums<'a>(
                 None
             }
             Some(through) => {
-                let chunks = (&mut *through, d.chunk());
+                let chunks = (&mut *through, d.chunk::<E>());
                 parallel::chunks2((partials, pair), chunks, |index, partial, through| {
                     sum(index, partial);
-                    let start = index * d.chunk();
+                    let start = index * d.chunk::<E>();
                     let range = start..start + through.len();
                     let rectified = matches!(mask, Mask::ByOutput(_));
                     let (y, dy) = (&output[range.clone()], &dy[range]);
@@ -618,23 +662,19 @@ fn merge_sums(
 }
 
 /// Writes a chunk of the gradient behind the activation, rectified by `y` if it is given.
-fn pass_on(isa: Isa, d: &BatchNorm, y: Option<&[f32]>, dy: &[f32], through: &mut [f32]) {
-    let masked = |at: usize, to: &mut [f32]| {
-        let dy = &dy[at..][..to.len()];
-        match y.map(|y| &y[at..][..to.len()]) {
+fn pass_on<E: Element>(isa: Isa, d: &BatchNorm, y: Option<&[E]>, dy: &[E], through: &mut [E]) {
+    rows(isa, d, d.width(), through, |at, to| {
+        element::read(isa, Slot::First, &dy[at..][..to.len()], |dy| match y {
             None => to.copy_from_slice(dy),
-            Some(y) => isa.run(|| {
-                for ((to, &y), &dy) in to.iter_mut().zip(y).zip(dy) {
-                    *to = if y > 0.0 { dy } else { 0.0 };
-                }
+            Some(y) => element::read(isa, Slot::Second, &y[at..][..to.len()], |y| {
+                isa.run(|| {
+                    for ((to, &y), &dy) in to.iter_mut().zip(y).zip(dy) {
+                        *to = if y > 0.0 { dy } else { 0.0 };
+                    }
+                });
             }),
-        }
-    };
-    if d.length() < stream::STREAMED {
-        masked(0, through);
-    } else {
-        streamed(isa, d.width(), through, masked);
-    }
+        });
+    });
 }
 
 vectorised! {
@@ -681,30 +721,26 @@ vectorised! {
 }
 
 /// `factors` are the means, scales, betas, shifts and slopes, a width of each.
-fn input_gradient(
+fn input_gradient<E: Element>(
     isa: Isa,
     d: &BatchNorm,
-    (x, mask, dy): (&[f32], Mask<'_>, &[f32]),
+    (x, mask, dy): (&[E], Mask<'_, E>, &[E]),
     factors: [&[f32]; 5],
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
     let output = mask.output(x);
-    parallel::chunks(dx, d.chunk(), |index, dx| {
-        let start = index * d.chunk();
+    parallel::chunks(dx, d.chunk::<E>(), |index, dx| {
+        let start = index * d.chunk::<E>();
         let gradient = |at: usize, dx: &mut [f32]| {
             let range = start + at..start + at + dx.len();
             let (x, y, dy) = (&x[range.clone()], &output[range.clone()], &dy[range]);
-            match mask {
+            mask.floats(isa, (x, y, dy), |x, y, dy| match mask {
                 Mask::Open => gradient_chunk::<OPEN>(isa, x, y, dy, factors, dx),
                 Mask::ByOutput(_) => gradient_chunk::<BY_OUTPUT>(isa, x, y, dy, factors, dx),
                 Mask::ByInput => gradient_chunk::<BY_INPUT>(isa, x, y, dy, factors, dx),
-            }
+            });
         };
-        if d.length() < stream::STREAMED {
-            gradient(0, dx);
-        } else {
-            streamed(isa, factors[0].len(), dx, gradient);
-        }
+        rows(isa, d, factors[0].len(), dx, gradient);
     });
 }
 
