@@ -61,7 +61,7 @@ fn check_inference(d: &Conv2d, random: &mut Random) {
     }
 }
 
-fn random_dims(random: &mut Random, depthwise: bool) -> Conv2d {
+pub(super) fn random_dims(random: &mut Random, depthwise: bool) -> Conv2d {
     let groups = if depthwise { random.of(2..=70) } else { [1, 1, 1, 2, 3][random.of(0..=4)] };
     let channels = |random: &mut Random| {
         let most = [4, 20, 40][random.of(0..=2)];
