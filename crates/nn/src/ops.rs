@@ -12,23 +12,27 @@ mod conv2d_bias;
 mod cross_entropy;
 mod excite;
 mod flex;
+mod fork;
 mod inference;
 mod linear;
 mod nag;
 mod pool;
+mod precision;
 #[cfg(test)]
 mod tests;
 mod unary;
 
 pub use batch_norm::{Affine, batch_norm_eval, batch_norm_train};
-pub(crate) use blend::{blend, sum_of_squares};
+pub(crate) use blend::{all_finite, blend, scale, sum_of_squares};
 pub use concat::concat;
 pub use conv2d::{ConvOptions, conv2d};
 pub use conv2d_bias::conv2d_bias;
 pub use cross_entropy::cross_entropy;
 pub use excite::excite;
+pub use fork::fork;
 pub use inference::{FoldedConv, conv2d_inference};
 pub use linear::linear;
 pub(crate) use nag::nag;
 pub use pool::{PoolOptions, avg_pool, global_avg_pool, max_pool};
+pub use precision::{Precision, stored};
 pub use unary::{at_most, dropout};

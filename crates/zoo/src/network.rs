@@ -86,7 +86,9 @@ impl Network {
         let mut auxiliary = None;
         for (before, stage) in self.stages.iter().enumerate() {
             if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == before) {
-                let pooled = global_avg_pool(chain(&head.layers, pass, x.clone()));
+                let (main, aside) = nn::fork(x);
+                x = main;
+                let pooled = global_avg_pool(chain(&head.layers, pass, aside));
                 auxiliary = Some(head.classifier.forward(pass.leaves, pooled));
             }
             x = chain(&stage.layers, pass, x);

@@ -2,6 +2,7 @@
 
 mod features;
 mod keys;
+mod precision;
 mod pytorch;
 mod tensors;
 mod threads;
