@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Train image classifiers with the bag of tricks of He et al. 2018 (arXiv 1812.01187).
@@ -214,7 +214,7 @@ pub(crate) struct Bench {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchOf {
     /// Full training steps: forward, loss, backward, update
-    Step(BenchCommon),
+    Step(BenchStep),
     /// Inference with the batch norms folded away
     Infer(BenchCommon),
     /// Each convolution of the network in its three products
@@ -224,9 +224,27 @@ pub(crate) enum BenchOf {
 impl Bench {
     pub(crate) fn common(&self) -> &BenchCommon {
         match &self.of {
-            BenchOf::Step(common) | BenchOf::Infer(common) | BenchOf::Layers(common) => common,
+            BenchOf::Step(step) => &step.common,
+            BenchOf::Infer(common) | BenchOf::Layers(common) => common,
         }
     }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchStep {
+    #[command(flatten)]
+    pub(crate) common: BenchCommon,
+    /// What activations and their gradients are stored in
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
+}
+
+/// §3.2
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Precision {
+    F32,
+    F16,
+    Bf16,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,7 +8,8 @@ use crate::schema;
 use crate::tree::{self, Place, Value};
 use crate::types::*;
 use crate::words::{
-    DECAY_ON, INITS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS, WEIGHTINGS, Words,
+    DECAY_ON, INITS, LOSS_SCALES, PAIRINGS, PRECISIONS, RAMP_ENDS, SOURCES, SPREADS, STEMS,
+    WEIGHTINGS, Words,
 };
 
 /// The version of the format that this program reads and writes.
@@ -297,11 +298,16 @@ fn train(reader: &mut Reader<'_>) -> Option<Train> {
     let batch = reader.count("train.batch");
     let accumulate =
         optional(reader, "train.accumulate", |reader| reader.count("train.accumulate"));
+    let precision = or_default(reader, "train.precision", PRECISIONS);
+    // That it is of f16 alone is a rule between keys.
+    let loss_scale = or_default(reader, "train.loss_scale", LOSS_SCALES);
     let evaluate_every = reader.span("train.evaluate_every");
     Some(Train {
         duration: duration?,
         batch: batch?,
         accumulate: accumulate?,
+        precision: precision?,
+        loss_scale: Some(loss_scale?).filter(|_| precision == Some(Precision::F16)),
         evaluate_every: evaluate_every?,
     })
 }
@@ -314,15 +320,15 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     });
     let warmup = optional(reader, "rate.warmup", |reader| {
         let duration = reader.span("rate.warmup.duration");
-        let first = or_papers(reader, "rate.warmup.first", RAMP_ENDS);
+        let first = or_default(reader, "rate.warmup.first", RAMP_ENDS);
         Some(Warmup { duration: duration?, first: first? })
     });
     let decay = decay(reader);
     Some(Rate { base: base?, linear_scaling: linear_scaling?, warmup: warmup?, decay: decay? })
 }
 
-/// A word that may be left out, for what the paper does.
-fn or_papers<T: Copy + Default>(
+/// A word that may be left out, for what a recipe then means.
+fn or_default<T: Copy + Default>(
     reader: &mut Reader<'_>,
     key: &'static str,
     words: Words<T>,
@@ -334,7 +340,7 @@ fn or_papers<T: Copy + Default>(
 fn decay(reader: &mut Reader<'_>) -> Option<Decay> {
     let step = reader.has("rate.decay.step").then(|| step_decay(reader));
     let cosine = reader.has("rate.decay.cosine").then(|| {
-        Some(Decay::Cosine { last: or_papers(reader, "rate.decay.cosine.last", RAMP_ENDS)? })
+        Some(Decay::Cosine { last: or_default(reader, "rate.decay.cosine.last", RAMP_ENDS)? })
     });
     let exponential = reader.has("rate.decay.exponential").then(|| exponential_decay(reader));
     step.or(cosine).or(exponential).flatten()

@@ -1,6 +1,8 @@
 //! The words a recipe uses for the choices of [`crate::types`].
 
-use crate::types::{DecayOn, Init, Pairing, RampEnd, Source, Spread, Stem, Weighting};
+use crate::types::{
+    DecayOn, Init, LossScale, Pairing, Precision, RampEnd, Source, Spread, Stem, Weighting,
+};
 
 /// A closed list of words and what each stands for.
 pub(crate) type Words<T> = &'static [(&'static str, T)];
@@ -15,6 +17,12 @@ pub(crate) const INITS: Words<Init> = &[
 
 pub(crate) const SOURCES: Words<Source> =
     &[("path", Source::Path), ("fashion-mnist", Source::FashionMnist)];
+
+pub(crate) const PRECISIONS: Words<Precision> =
+    &[("f32", Precision::F32), ("f16", Precision::F16), ("bf16", Precision::Bf16)];
+
+pub(crate) const LOSS_SCALES: Words<LossScale> =
+    &[("dynamic", LossScale::Dynamic), ("off", LossScale::Off)];
 
 pub(crate) const DECAY_ON: Words<DecayOn> =
     &[("everything", DecayOn::Everything), ("weights", DecayOn::Weights)];
@@ -51,6 +59,8 @@ mod tests {
         check(STEMS);
         check(INITS);
         check(SOURCES);
+        check(PRECISIONS);
+        check(LOSS_SCALES);
         check(DECAY_ON);
         check(RAMP_ENDS);
         check(SPREADS);

@@ -17,7 +17,7 @@ use crate::output;
 pub(crate) fn run(args: &Bench) -> Result<()> {
     super::use_threads(args.common().threads());
     match &args.of {
-        BenchOf::Step(common) => step::run(common),
+        BenchOf::Step(args) => step::run(args),
         BenchOf::Infer(common) => infer::run(common),
         BenchOf::Layers(common) => layers::run(common),
     }

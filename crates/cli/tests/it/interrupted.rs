@@ -22,6 +22,12 @@ impl Case {
         let sandbox = Sandbox::new();
         Case { recipe: sandbox.everything(), sandbox }
     }
+
+    /// Every trick on, and half precision.
+    fn half() -> Case {
+        let sandbox = Sandbox::new();
+        Case { recipe: sandbox.in_half(&sandbox.everything()), sandbox }
+    }
 }
 
 /// The run of the tests here: long enough to be killed ten times.
@@ -96,6 +102,12 @@ fn killed_at_ten_moments_a_run_ends_in_the_same_bytes() {
 #[test]
 fn so_does_a_run_with_every_trick_on() {
     kill_ten_times(&Case::everything());
+}
+
+/// Where the loss scale stands is in the checkpoint.
+#[test]
+fn so_does_a_run_in_half_precision() {
+    kill_ten_times(&Case::half());
 }
 
 fn kill_ten_times(case: &Case) {

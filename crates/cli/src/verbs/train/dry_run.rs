@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
+use train::plan::precision;
 use train::{Plan, State};
 
 use crate::output::{self, grouped};
@@ -59,7 +60,11 @@ pub(crate) fn print(plan: &Plan, as_json: bool) -> Result<()> {
 fn seconds_per_image(plan: &Plan) -> f64 {
     let batch = TRIAL_BATCH.min(plan.recipe.train.batch);
     let state = State::initial(&plan.recipe, plan.network.clone(), &nn::cpu());
-    let mut trial = Trial::new(state.model, images(batch, plan.recipe.preprocess.size));
+    let mut trial = Trial::new(
+        state.model,
+        images(batch, plan.recipe.preprocess.size),
+        precision(&plan.recipe),
+    );
     trial.step();
     trial.step().min(trial.step()) / batch as f64
 }
