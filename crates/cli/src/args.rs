@@ -468,7 +468,7 @@ pub(crate) struct Bench {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchOf {
     /// Full training steps: forward, loss, backward, update
-    Step(BenchCommon),
+    Step(BenchStep),
     /// Inference with the batch norms folded away
     Infer(BenchCommon),
     /// Each convolution of the network in its three products
@@ -509,6 +509,23 @@ pub(crate) struct BenchLoader {
     /// "color"}, "images", "bytes", …}
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchStep {
+    #[command(flatten)]
+    pub(crate) common: BenchCommon,
+    /// What activations and their gradients are stored in
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
+}
+
+/// §3.2
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Precision {
+    F32,
+    F16,
+    Bf16,
 }
 
 #[derive(Debug, ClapArgs)]

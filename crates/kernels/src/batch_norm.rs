@@ -6,7 +6,13 @@
 //! few, or its own where that lies far out, and the chunks are merged in `f64` (Chan, Golub and LeVeque
 //! 1983), so that it is accurate when |μ| is far greater than σ.
 
+mod backward;
+
+pub use backward::{batch_norm_eval_backward, batch_norm_train_backward};
+pub(crate) use backward::{merge_sums, shares};
+
 use crate::check;
+use crate::element::{self, Element};
 use crate::isa::{Isa, vectorised};
 use crate::parallel;
 use crate::scratch::{self, Slot};
@@ -53,21 +59,21 @@ pub struct Moments<'a, T = f32> {
 /// What the backward pass needs of the forward pass: its input, γ and β, the statistics it
 /// normalised by, and, where ReLU followed the sum with a residual, its output, whose zeros are
 /// where ReLU let nothing through. Without a residual that is told by `x`, and the output need not
-/// be kept.
+/// be kept. Activations are numbers of type `T`, parameters and statistics of type `P`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BatchNormSaved<'a, T = f32> {
+pub struct BatchNormSaved<'a, T = f32, P = f32> {
     pub x: &'a [T],
     pub y: Option<&'a [T]>,
-    pub affine: Affine<'a, T>,
-    pub statistics: Statistics<'a, T>,
+    pub affine: Affine<'a, P>,
+    pub statistics: Statistics<'a, P>,
 }
 
 /// The gradients of a batch norm; `dresidual` is given if and only if a residual was.
 #[derive(Debug, PartialEq)]
-pub struct BatchNormGradients<'a, T = f32> {
+pub struct BatchNormGradients<'a, T = f32, P = f32> {
     pub dx: &'a mut [T],
-    pub dgamma: &'a mut [T],
-    pub dbeta: &'a mut [T],
+    pub dgamma: &'a mut [P],
+    pub dbeta: &'a mut [P],
     pub dresidual: Option<&'a mut [T]>,
 }
 
@@ -81,17 +87,18 @@ const FAR: f32 = 4.0;
 
 impl BatchNorm {
     /// Rows of a chunk: about 64 Ki elements, which stay in a second-level cache between the two
-    /// looks at them.
-    fn chunk_rows(&self) -> usize {
-        (64 * 1024 / self.channels.max(1)).clamp(8, 1024)
+    /// looks at them; half as many where they are widened there.
+    fn chunk_rows<E: Element>(&self) -> usize {
+        let elements = if element::is_half::<E>() { 32 * 1024 } else { 64 * 1024 };
+        (elements / self.channels.max(1)).clamp(8, 1024)
     }
 
-    pub(crate) fn chunk(&self) -> usize {
-        self.chunk_rows() * self.channels
+    pub(crate) fn chunk<E: Element>(&self) -> usize {
+        self.chunk_rows::<E>() * self.channels
     }
 
-    fn chunks(&self) -> usize {
-        self.rows.div_ceil(self.chunk_rows())
+    fn chunks<E: Element>(&self) -> usize {
+        self.rows.div_ceil(self.chunk_rows::<E>())
     }
 
     /// The width at which loops run: whole rows, several where they are short, so that the loop
@@ -132,12 +139,12 @@ pub fn unbiased(variance: f32, rows: usize) -> f32 {
 
 /// Normalises by the statistics of the batch itself, which are written to `moments`.
 #[track_caller]
-pub fn batch_norm_train(
+pub fn batch_norm_train<E: Element>(
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
-    residual: Option<&[f32]>,
-    y: &mut [f32],
+    residual: Option<&[E]>,
+    y: &mut [E],
     moments: Moments<'_>,
 ) {
     let Moments { mean, variance } = moments;
@@ -149,10 +156,10 @@ pub fn batch_norm_train(
 }
 
 /// The moments of `x`, zeros if there is none.
-pub(crate) fn moments_of(
+pub(crate) fn moments_of<E: Element>(
     isa: Isa,
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     mean: &mut [f32],
     variance: &mut [f32],
 ) {
@@ -161,30 +168,34 @@ pub(crate) fn moments_of(
         variance.fill(0.0);
         return;
     }
-    let pair = 2 * d.channels;
-    scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
-        parallel::chunks(partials, pair, |index, sums| {
-            let part = &x[index * d.chunk()..((index + 1) * d.chunk()).min(x.len())];
-            scratch::with(Slot::Left, 3 * d.width(), |space| {
-                chunk_moments(isa, part, sums, space);
+    let triple = 3 * d.channels;
+    scratch::with(Slot::Partials, d.chunks::<E>() * triple, |partials| {
+        parallel::chunks(partials, triple, |index, sums| {
+            let part = &x[index * d.chunk::<E>()..((index + 1) * d.chunk::<E>()).min(x.len())];
+            element::read(isa, Slot::First, part, |part| {
+                scratch::with(Slot::Left, 3 * d.width(), |space| {
+                    let (sums, origin) = sums.split_at_mut(2 * d.channels);
+                    origin.copy_from_slice(&part[..d.channels]);
+                    chunk_moments(isa, part, sums, space);
+                });
             });
         });
         let partials = &*partials;
         parallel::chunks2((mean, MERGED), (variance, MERGED), |index, mean, variance| {
-            merge_moments(isa, d, x, partials, index * MERGED, mean, variance);
+            merge_moments(isa, d, d.chunk_rows::<E>(), partials, index * MERGED, mean, variance);
         });
     });
 }
 
 /// Normalises by given statistics, such as the running ones.
 #[track_caller]
-pub fn batch_norm_eval(
+pub fn batch_norm_eval<E: Element>(
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
     statistics: Statistics<'_>,
-    residual: Option<&[f32]>,
-    y: &mut [f32],
+    residual: Option<&[E]>,
+    y: &mut [E],
 ) {
     check_forward(d, "batch_norm_eval", x, &affine, residual, y);
     let Statistics { mean, variance } = statistics;
@@ -193,17 +204,17 @@ pub fn batch_norm_eval(
 }
 
 #[track_caller]
-fn check_forward(
+fn check_forward<E>(
     d: &BatchNorm,
     operation: &str,
-    x: &[f32],
+    x: &[E],
     affine: &Affine<'_>,
-    residual: Option<&[f32]>,
-    y: &[f32],
+    residual: Option<&[E]>,
+    y: &[E],
 ) {
     d.check(
         operation,
-        [("x", x.len()), ("y", y.len()), ("residual", residual.map_or(x.len(), <[f32]>::len))],
+        [("x", x.len()), ("y", y.len()), ("residual", residual.map_or(x.len(), <[E]>::len))],
         [("gamma", affine.gamma.len()), ("beta", affine.beta.len())],
     );
 }
@@ -322,7 +333,7 @@ vectorised! {
     /// Merges the moments of the chunks, in order, for the channels from `first` on.
     fn merge_moments(
         d: &BatchNorm,
-        x: &[f32],
+        chunk_rows: usize,
         partials: &[f32],
         first: usize,
         mean: &mut [f32],
@@ -332,10 +343,9 @@ vectorised! {
         let mut means = [0.0f64; MERGED];
         let mut squares = [0.0f64; MERGED];
         let mut count = 0.0f64;
-        for (index, sums) in partials.chunks_exact(2 * d.channels).enumerate() {
-            let start = index * d.chunk_rows();
-            let rows = d.chunk_rows().min(d.rows - start) as f64;
-            let origin = &x[start * d.channels + first..][..width];
+        for (index, sums) in partials.chunks_exact(3 * d.channels).enumerate() {
+            let rows = chunk_rows.min(d.rows - index * chunk_rows) as f64;
+            let origin = &sums[2 * d.channels + first..][..width];
             let shift = &sums[first..][..width];
             let square = &sums[d.channels + first..][..width];
             let share = rows / (count + rows);
@@ -354,13 +364,13 @@ vectorised! {
     }
 }
 
-fn normalise(
+fn normalise<E: Element>(
     isa: Isa,
     d: &BatchNorm,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
     statistics: Statistics<'_>,
-    (residual, y): (Option<&[f32]>, &mut [f32]),
+    (residual, y): (Option<&[E]>, &mut [E]),
 ) {
     if d.length() == 0 {
         return;
@@ -373,16 +383,21 @@ fn normalise(
             Activation::Identity => f32::NEG_INFINITY,
             Activation::Relu => 0.0,
         };
-        parallel::chunks(y, d.chunk(), |index, part| {
-            let start = index * d.chunk();
+        parallel::chunks(y, d.chunk::<E>(), |index, part| {
+            let start = index * d.chunk::<E>();
             let x = &x[start..][..part.len()];
             let residual = residual.map(|residual| &residual[start..][..part.len()]);
-            if d.length() < stream::STREAMED {
-                return normalise_chunk(isa, x, factors, residual, floor, part);
-            }
-            streamed(isa, width, part, |at, row| {
-                let residual = residual.map(|residual| &residual[at..][..row.len()]);
-                normalise_chunk(isa, &x[at..][..row.len()], factors, residual, floor, row);
+            rows(isa, d, width, part, |at, row| {
+                let (x, length) = (&x[at..][..row.len()], row.len());
+                element::read(isa, Slot::First, x, |x| match residual {
+                    None => normalise_chunk(isa, x, factors, None, floor, row),
+                    Some(residual) => {
+                        let residual = &residual[at..][..length];
+                        element::read(isa, Slot::Second, residual, |residual| {
+                            normalise_chunk(isa, x, factors, Some(residual), floor, row);
+                        });
+                    }
+                });
             });
         });
     });
@@ -409,16 +424,33 @@ pub(crate) fn spread_factors<'a>(
     [means, scales, betas]
 }
 
-/// Writes `to` past the caches, as `body(start, row)` gives it for each `width` of it.
-fn streamed(isa: Isa, width: usize, to: &mut [f32], body: impl Fn(usize, &mut [f32])) {
+/// Writes `to` as `body(start, row)` gives it for each `width` of it, past the caches where it is large;
+/// all at once where neither that nor rounding asks for rows aside.
+fn rows<E: Element>(
+    isa: Isa,
+    d: &BatchNorm,
+    width: usize,
+    to: &mut [E],
+    body: impl Fn(usize, &mut [f32]),
+) {
+    let streams = d.length() * size_of::<E>() >= stream::STREAMED * size_of::<f32>();
+    if !streams && let Some(to) = E::as_floats_mut(to) {
+        return body(0, to);
+    }
     scratch::with(Slot::Left, width, |space| {
         for (index, to) in to.chunks_mut(width).enumerate() {
             let row = &mut space[..to.len()];
             body(index * width, row);
-            stream::copy(isa, row, to);
+            if streams {
+                element::round_past(isa, row, to);
+            } else {
+                element::round(isa, row, to);
+            }
         }
     });
-    stream::fence();
+    if streams {
+        stream::fence();
+    }
 }
 
 vectorised! {
@@ -447,353 +479,6 @@ vectorised! {
                     let v = (x[k] - means[k]) * scales[k] + betas[k];
                     y[k] = if v < floor { floor } else { v };
                 }
-            }
-        }
-    }
-}
-
-/// The gradients of [`batch_norm_train`]: the statistics depend on `x`.
-#[track_caller]
-pub fn batch_norm_train_backward(
-    d: &BatchNorm,
-    saved: BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: BatchNormGradients<'_>,
-) {
-    backward("batch_norm_train_backward", d, saved, dy, gradients, true);
-}
-
-/// The gradients of [`batch_norm_eval`]: the statistics are constants.
-#[track_caller]
-pub fn batch_norm_eval_backward(
-    d: &BatchNorm,
-    saved: BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: BatchNormGradients<'_>,
-) {
-    backward("batch_norm_eval_backward", d, saved, dy, gradients, false);
-}
-
-/// With g = dy where the activation let through, else 0: dβ = Σ g, dγ = Σ g x̂, and
-/// dx = γ/σ (g − Σ g / n − x̂ Σ g x̂ / n), the last two terms only if the statistics are of x.
-#[track_caller]
-fn backward(
-    operation: &str,
-    d: &BatchNorm,
-    saved: BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: BatchNormGradients<'_>,
-    of_batch: bool,
-) {
-    check_backward(operation, d, &saved, dy, &gradients);
-    let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
-    let BatchNormSaved { x, y, affine, statistics } = saved;
-    let isa = Isa::current();
-    dgamma.fill(0.0);
-    dbeta.fill(0.0);
-    if d.length() == 0 {
-        return;
-    }
-    let mask = match (d.activation, y) {
-        (Activation::Identity, _) => Mask::Open,
-        (Activation::Relu, None) => Mask::ByInput,
-        (Activation::Relu, Some(y)) => Mask::ByOutput(y),
-    };
-    let width = d.width();
-    scratch::with(Slot::Shared, 5 * width, |wide| {
-        let (forward, factors) = wide.split_at_mut(3 * width);
-        let forward = spread_factors(d, affine, statistics, forward);
-        let sums = (&mut *dgamma, &mut *dbeta);
-        let dresidual = backward_sums(isa, d, (x, mask, dy), forward, sums, dresidual);
-        let factors = shares(d, affine, statistics, of_batch, (dgamma, dbeta), factors);
-        // The gradient of the residual is what the activation let through.
-        let (dy, mask) = match dresidual {
-            Some(through) => (through, Mask::Open),
-            None => (dy, mask),
-        };
-        let ([means, scales, betas], [shifts, slopes]) = (forward, factors);
-        input_gradient(isa, d, (x, mask, dy), [means, scales, betas, shifts, slopes], dx);
-    });
-}
-
-/// From Σ g (x − μ) and Σ g, dγ and dβ in their place; and what they take from each g: a shift and a
-/// slope in x − μ, a width of each.
-pub(crate) fn shares<'a>(
-    d: &BatchNorm,
-    affine: Affine<'_>,
-    statistics: Statistics<'_>,
-    of_batch: bool,
-    (dgamma, dbeta): (&mut [f32], &mut [f32]),
-    wide: &'a mut [f32],
-) -> [&'a [f32]; 2] {
-    let width = d.width();
-    let (shifts, slopes) = wide.split_at_mut(width);
-    for (k, dgamma) in dgamma.iter_mut().enumerate() {
-        let inverse = d.inverse_deviation(statistics.variance[k]);
-        *dgamma *= inverse;
-        let share = if of_batch { affine.gamma[k] * inverse / d.rows as f32 } else { 0.0 };
-        for at in (k..width).step_by(d.channels) {
-            shifts[at] = dbeta[k] * share;
-            slopes[at] = *dgamma * inverse * share;
-        }
-    }
-    [shifts, slopes]
-}
-
-#[track_caller]
-fn check_backward(
-    operation: &str,
-    d: &BatchNorm,
-    saved: &BatchNormSaved<'_>,
-    dy: &[f32],
-    gradients: &BatchNormGradients<'_>,
-) {
-    let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
-    d.check(
-        operation,
-        [
-            ("x", saved.x.len()),
-            ("y", saved.y.map_or(dy.len(), <[f32]>::len)),
-            ("dy", dy.len()),
-            ("dx", dx.len()),
-            ("dresidual", dresidual.as_ref().map_or(dy.len(), |dresidual| dresidual.len())),
-        ],
-        [
-            ("gamma", saved.affine.gamma.len()),
-            ("beta", saved.affine.beta.len()),
-            ("mean", saved.statistics.mean.len()),
-            ("variance", saved.statistics.variance.len()),
-            ("dgamma", dgamma.len()),
-            ("dbeta", dbeta.len()),
-        ],
-    );
-    assert!(
-        d.activation == Activation::Identity || dresidual.is_none() || saved.y.is_some(),
-        "{operation}: with a residual, y tells where ReLU let through"
-    );
-}
-
-/// How a pass knows where ReLU let through.
-#[derive(Clone, Copy)]
-enum Mask<'a> {
-    /// There was none.
-    Open,
-    /// The output is positive.
-    ByOutput(&'a [f32]),
-    /// What the input becomes is positive: the forward pass, computed again to the bit.
-    ByInput,
-}
-
-impl<'a> Mask<'a> {
-    /// The output if the mask needs it, else `x` in its place.
-    fn output(self, x: &'a [f32]) -> &'a [f32] {
-        if let Mask::ByOutput(y) = self { y } else { x }
-    }
-}
-
-/// The names of the masks where loops are compiled for each.
-const OPEN: u8 = 0;
-const BY_OUTPUT: u8 = 1;
-const BY_INPUT: u8 = 2;
-
-/// The gradient behind the activation.
-#[inline(always)]
-fn masked<const MASK: u8>(x: f32, y: f32, dy: f32, [mean, scale, beta]: [f32; 3]) -> f32 {
-    let open = match MASK {
-        OPEN => true,
-        BY_OUTPUT => y > 0.0,
-        _ => (x - mean) * scale + beta > 0.0,
-    };
-    if open { dy } else { 0.0 }
-}
-
-/// Σ g (x − μ) and Σ g, in chunks that are merged in order; on the way, g is written to `through` if
-/// it is wanted, and given back.
-fn backward_sums<'a>(
-    isa: Isa,
-    d: &BatchNorm,
-    (x, mask, dy): (&[f32], Mask<'_>, &[f32]),
-    factors: [&[f32]; 3],
-    (products, sums): (&mut [f32], &mut [f32]),
-    through: Option<&'a mut [f32]>,
-) -> Option<&'a [f32]> {
-    let pair = 2 * d.channels;
-    let width = factors[0].len();
-    let output = mask.output(x);
-    scratch::with(Slot::Partials, d.chunks() * pair, |partials| {
-        let sum = |index: usize, partial: &mut [f32]| {
-            let range = index * d.chunk()..((index + 1) * d.chunk()).min(dy.len());
-            let (x, y, dy) = (&x[range.clone()], &output[range.clone()], &dy[range]);
-            scratch::with(Slot::Left, 2 * width, |space| {
-                match mask {
-                    Mask::Open => chunk_sums::<OPEN>(isa, x, y, dy, factors, space),
-                    Mask::ByOutput(_) => chunk_sums::<BY_OUTPUT>(isa, x, y, dy, factors, space),
-                    Mask::ByInput => chunk_sums::<BY_INPUT>(isa, x, y, dy, factors, space),
-                }
-                let (products, sums) = space.split_at(width);
-                let (product, sum) = partial.split_at_mut(d.channels);
-                fold(products, product);
-                fold(sums, sum);
-            });
-        };
-        let through = match through {
-            None => {
-                parallel::chunks(partials, pair, sum);
-                None
-            }
-            Some(through) => {
-                let chunks = (&mut *through, d.chunk());
-                parallel::chunks2((partials, pair), chunks, |index, partial, through| {
-                    sum(index, partial);
-                    let start = index * d.chunk();
-                    let range = start..start + through.len();
-                    let rectified = matches!(mask, Mask::ByOutput(_));
-                    let (y, dy) = (&output[range.clone()], &dy[range]);
-                    pass_on(isa, d, rectified.then_some(y), dy, through);
-                });
-                Some(&*through)
-            }
-        };
-        let partials = &*partials;
-        parallel::chunks2((products, MERGED), (sums, MERGED), |index, products, sums| {
-            merge_sums(d, partials, index * MERGED, products, sums);
-        });
-        through
-    })
-}
-
-/// Adds up the sums of the chunks, in order, for the channels from `first` on.
-pub(crate) fn merge_sums(
-    d: &BatchNorm,
-    partials: &[f32],
-    first: usize,
-    products: &mut [f32],
-    sums: &mut [f32],
-) {
-    let width = products.len();
-    let mut totals = [[0.0f64; MERGED]; 2];
-    for partial in partials.chunks_exact(2 * d.channels) {
-        for (total, start) in totals.iter_mut().zip([first, d.channels + first]) {
-            for (total, &value) in total.iter_mut().zip(&partial[start..][..width]) {
-                *total += f64::from(value);
-            }
-        }
-    }
-    for k in 0..width {
-        products[k] = totals[0][k] as f32;
-        sums[k] = totals[1][k] as f32;
-    }
-}
-
-/// Writes a chunk of the gradient behind the activation, rectified by `y` if it is given.
-fn pass_on(isa: Isa, d: &BatchNorm, y: Option<&[f32]>, dy: &[f32], through: &mut [f32]) {
-    let masked = |at: usize, to: &mut [f32]| {
-        let dy = &dy[at..][..to.len()];
-        match y.map(|y| &y[at..][..to.len()]) {
-            None => to.copy_from_slice(dy),
-            Some(y) => isa.run(|| {
-                for ((to, &y), &dy) in to.iter_mut().zip(y).zip(dy) {
-                    *to = if y > 0.0 { dy } else { 0.0 };
-                }
-            }),
-        }
-    };
-    if d.length() < stream::STREAMED {
-        masked(0, through);
-    } else {
-        streamed(isa, d.width(), through, masked);
-    }
-}
-
-vectorised! {
-    /// One chunk's Σ g (x − μ) and Σ g, both as wide as the factors: means, scales and betas.
-    fn chunk_sums<const MASK: u8>(
-        x: &[f32],
-        y: &[f32],
-        dy: &[f32],
-        factors: [&[f32]; 3],
-        space: &mut [f32],
-    ) {
-        let width = factors[0].len();
-        let [means, scales, betas] = factors;
-        let (scales, betas) = (&scales[..width], &betas[..width]);
-        space.fill(0.0);
-        let (products, sums) = space.split_at_mut(width);
-        let sums = &mut sums[..width];
-        let whole = x.len() / (4 * width) * (4 * width);
-        for start in (0..whole).step_by(4 * width) {
-            let x = quarters(&x[start..][..4 * width], width);
-            let y = quarters(&y[start..][..4 * width], width);
-            let dy = quarters(&dy[start..][..4 * width], width);
-            for k in 0..width {
-                let factors = [means[k], scales[k], betas[k]];
-                let a = masked::<MASK>(x[0][k], y[0][k], dy[0][k], factors);
-                let b = masked::<MASK>(x[1][k], y[1][k], dy[1][k], factors);
-                let c = masked::<MASK>(x[2][k], y[2][k], dy[2][k], factors);
-                let e = masked::<MASK>(x[3][k], y[3][k], dy[3][k], factors);
-                let mean = means[k];
-                products[k] += (a * (x[0][k] - mean) + b * (x[1][k] - mean))
-                    + (c * (x[2][k] - mean) + e * (x[3][k] - mean));
-                sums[k] += (a + b) + (c + e);
-            }
-        }
-        for start in (whole..x.len()).step_by(width) {
-            for k in 0..width.min(x.len() - start) {
-                let (x, factors) = (x[start + k], [means[k], scales[k], betas[k]]);
-                let g = masked::<MASK>(x, y[start + k], dy[start + k], factors);
-                products[k] += g * (x - means[k]);
-                sums[k] += g;
-            }
-        }
-    }
-}
-
-/// `factors` are the means, scales, betas, shifts and slopes, a width of each.
-fn input_gradient(
-    isa: Isa,
-    d: &BatchNorm,
-    (x, mask, dy): (&[f32], Mask<'_>, &[f32]),
-    factors: [&[f32]; 5],
-    dx: &mut [f32],
-) {
-    let output = mask.output(x);
-    parallel::chunks(dx, d.chunk(), |index, dx| {
-        let start = index * d.chunk();
-        let gradient = |at: usize, dx: &mut [f32]| {
-            let range = start + at..start + at + dx.len();
-            let (x, y, dy) = (&x[range.clone()], &output[range.clone()], &dy[range]);
-            match mask {
-                Mask::Open => gradient_chunk::<OPEN>(isa, x, y, dy, factors, dx),
-                Mask::ByOutput(_) => gradient_chunk::<BY_OUTPUT>(isa, x, y, dy, factors, dx),
-                Mask::ByInput => gradient_chunk::<BY_INPUT>(isa, x, y, dy, factors, dx),
-            }
-        };
-        if d.length() < stream::STREAMED {
-            gradient(0, dx);
-        } else {
-            streamed(isa, factors[0].len(), dx, gradient);
-        }
-    });
-}
-
-vectorised! {
-    fn gradient_chunk<const MASK: u8>(
-        x: &[f32],
-        y: &[f32],
-        dy: &[f32],
-        factors: [&[f32]; 5],
-        dx: &mut [f32],
-    ) {
-        let width = factors[0].len();
-        for (row, dx) in dx.chunks_mut(width).enumerate() {
-            let (at, length) = (row * width, dx.len());
-            let (x, y, dy) = (&x[at..][..length], &y[at..][..length], &dy[at..][..length]);
-            let [means, scales, betas, shifts, slopes] = factors;
-            let (means, scales, betas) = (&means[..length], &scales[..length], &betas[..length]);
-            let (shifts, slopes) = (&shifts[..length], &slopes[..length]);
-            for k in 0..length {
-                let g = masked::<MASK>(x[k], y[k], dy[k], [means[k], scales[k], betas[k]]);
-                dx[k] = g * scales[k] - shifts[k] - (x[k] - means[k]) * slopes[k];
             }
         }
     }

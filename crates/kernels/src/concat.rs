@@ -12,7 +12,7 @@ pub struct Part<'a, T = f32> {
 
 /// Each row of `y` is that row of every part, one after the other; all have as many rows.
 #[track_caller]
-pub fn concat(parts: &[Part<'_>], y: &mut [f32]) {
+pub fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], y: &mut [T]) {
     let width: usize = parts.iter().map(|part| part.channels).sum();
     assert!(width > 0 && y.len().is_multiple_of(width), "concat: {width} channels a row of y");
     for part in parts {
@@ -34,7 +34,13 @@ pub fn concat(parts: &[Part<'_>], y: &mut [f32]) {
 
 /// The `channels` from `first` on of each row of `y`, whose rows are `width` wide: a part of [`concat`] again.
 #[track_caller]
-pub fn split(y: &[f32], width: usize, first: usize, part: &mut [f32], channels: usize) {
+pub fn split<T: Copy + Send + Sync>(
+    y: &[T],
+    width: usize,
+    first: usize,
+    part: &mut [T],
+    channels: usize,
+) {
     assert!(channels > 0 && first + channels <= width, "split: {first}+{channels} of {width}");
     check::length("split", "part", part.len(), y.len() / width * channels);
     let rows = (parallel::ELEMENTS / channels).max(1);

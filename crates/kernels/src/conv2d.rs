@@ -20,11 +20,12 @@ mod patches;
 mod winograd;
 
 use crate::check;
+use crate::element::{self, Element};
 use crate::gemm::{self, Output, Shape};
 use crate::isa::Isa;
 use crate::pack::{ByColumns, ByRows, Matrix, Operand};
 use crate::parallel;
-use crate::scratch::{self, Slot};
+use crate::scratch::Slot;
 use forward::forward_by;
 pub use inference::{Epilogue, PreparedWeights, conv2d_finished, conv2d_inference};
 pub use norm_depthwise::{
@@ -144,19 +145,19 @@ impl Conv2d {
 
 /// The convolution of `x` by `w`, into `y`.
 #[track_caller]
-pub fn conv2d_forward(d: &Conv2d, x: &[f32], w: &[f32], y: &mut [f32]) {
+pub fn conv2d_forward<E: Element>(d: &Conv2d, x: &[E], w: &[f32], y: &mut [E]) {
     d.check("conv2d_forward", x.len(), w.len(), y.len());
     forward_by(d, winograd::method, x, w, None, y);
 }
 
 /// The gradient with respect to the input, into `dx`, from that of the output, `dy`.
 #[track_caller]
-pub fn conv2d_input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+pub fn conv2d_input_grad<E: Element>(d: &Conv2d, dy: &[E], w: &[f32], dx: &mut [E]) {
     d.check("conv2d_input_grad", dx.len(), w.len(), dy.len());
     input_grad_by(d, winograd::method(d), dy, w, dx);
 }
 
-fn input_grad_by(d: &Conv2d, method: Method, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+fn input_grad_by<E: Element>(d: &Conv2d, method: Method, dy: &[E], w: &[f32], dx: &mut [E]) {
     if d.is_depthwise() {
         return depthwise::input_grad(d, dy, w, dx);
     }
@@ -169,7 +170,7 @@ fn input_grad_by(d: &Conv2d, method: Method, dy: &[f32], w: &[f32], dx: &mut [f3
     }
     let phases = phases(d);
     if phases.iter().any(|phase| phase.taps.is_empty()) {
-        parallel::chunks(dx, parallel::ELEMENTS, |_, part| part.fill(0.0));
+        parallel::chunks(dx, parallel::ELEMENTS, |_, part| part.fill(E::default()));
     }
     for phase in phases.iter().filter(|phase| !phase.taps.is_empty()) {
         for group in 0..d.groups {
@@ -184,13 +185,13 @@ fn input_grad_by(d: &Conv2d, method: Method, dy: &[f32], w: &[f32], dx: &mut [f3
     }
 }
 
-fn input_grad_group<A: Operand>(
+fn input_grad_group<A: Operand, E: Element>(
     d: &Conv2d,
     phase: &Phase,
     group: usize,
     patches: &A,
     w: &[f32],
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
     let (inputs, outputs) = (d.group_in(), d.group_out());
     let taps = phase.taps.iter().map(|tap| tap.index * inputs).collect();
@@ -224,12 +225,12 @@ fn turned<'a>(
 
 /// The gradient with respect to the weights, into `dw`, from that of the output, `dy`.
 #[track_caller]
-pub fn conv2d_weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub fn conv2d_weight_grad<E: Element>(d: &Conv2d, x: &[E], dy: &[E], dw: &mut [f32]) {
     d.check("conv2d_weight_grad", x.len(), dw.len(), dy.len());
     weight_grad_by(d, winograd::method(d), x, dy, dw);
 }
 
-fn weight_grad_by(d: &Conv2d, method: Method, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+fn weight_grad_by<E: Element>(d: &Conv2d, method: Method, x: &[E], dy: &[E], dw: &mut [f32]) {
     if d.is_depthwise() {
         return depthwise::weight_grad(d, x, dy, dw);
     }
@@ -256,23 +257,23 @@ fn weight_grad_by(d: &Conv2d, method: Method, x: &[f32], dy: &[f32], dw: &mut [f
 }
 
 /// The `width` channels of one group, a row for each pixel.
-fn pixels(image: &[f32], channels: usize, group: usize, width: usize) -> Matrix<'_> {
+fn pixels<E>(image: &[E], channels: usize, group: usize, width: usize) -> Matrix<'_, E> {
     let first = (group * width).min(image.len());
     Matrix { data: &image[first..], columns: width, stride: channels }
 }
 
 /// Calls `body` with the image inside its border of zeros, and the dims of that, if it is worth it.
-fn with_border(d: &Conv2d, x: &[f32], body: impl FnOnce(&Conv2d, &[f32])) {
+fn with_border<E: Element>(d: &Conv2d, x: &[E], body: impl FnOnce(&Conv2d, &[E])) {
     if !d.wants_border() || d.padding == [0, 0] {
         return body(d, x);
     }
     let [top, left] = d.padding;
     let bordered = Conv2d { h: d.h + 2 * top, w: d.w + 2 * left, padding: [0, 0], ..*d };
-    scratch::with(Slot::Padded, bordered.x_len(), |padded| {
+    element::with(Slot::Padded, bordered.x_len(), |padded| {
         let row = bordered.w * d.c_in;
         parallel::chunks(padded, row, |index, target| {
             let (image, y) = (index / bordered.h, index % bordered.h);
-            target.fill(0.0);
+            target.fill(E::default());
             if (top..top + d.h).contains(&y) {
                 let source = &x[(image * d.h + y - top) * d.w * d.c_in..][..d.w * d.c_in];
                 target[left * d.c_in..][..source.len()].copy_from_slice(source);

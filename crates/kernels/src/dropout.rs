@@ -1,6 +1,7 @@
 //! Dropout: each unit is dropped or kept by a random number of its own position.
 
 use crate::check;
+use crate::element::Element;
 use crate::parallel::{self, ELEMENTS};
 
 /// Which units are dropped.
@@ -26,13 +27,13 @@ impl Dropout {
 
 /// `y[i] = x[i] factor(i)`; its own backward, of `dy` to `dx`.
 #[track_caller]
-pub fn dropout(d: &Dropout, x: &[f32], y: &mut [f32]) {
+pub fn dropout<E: Element>(d: &Dropout, x: &[E], y: &mut [E]) {
     assert!((0.0..1.0).contains(&d.share), "dropout: a share of {}", d.share);
     check::length("dropout", "x", x.len(), y.len());
     parallel::chunks(y, ELEMENTS, |chunk, part| {
         let start = chunk * ELEMENTS;
         for (index, (y, &x)) in part.iter_mut().zip(&x[start..]).enumerate() {
-            *y = x * d.factor(start + index);
+            *y = E::rounded(x.widened() * d.factor(start + index));
         }
     });
 }

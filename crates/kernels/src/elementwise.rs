@@ -1,26 +1,37 @@
-//! Element-wise operations: a + b, a += b, a y + b x, max(x, 0), min(x, ceiling) and their gradients; and Σ x².
+//! Element-wise operations: a + b, a += b, a y + b x, max(x, 0), min(x, ceiling) and their gradients; conversion
+//! between precisions; and Σ x².
 
 use crate::check;
+use crate::element::{self, Element};
 use crate::isa::Isa;
 use crate::parallel::{self, ELEMENTS};
+use crate::scratch::Slot;
 
 /// `out[i] = body(a[i], b[i])`.
-fn map2(a: &[f32], b: &[f32], out: &mut [f32], body: impl Fn(f32, f32) -> f32 + Sync) {
+fn map2<E: Element>(a: &[E], b: &[E], out: &mut [E], body: impl Fn(f32, f32) -> f32 + Sync) {
     let isa = Isa::current();
     parallel::chunks(out, ELEMENTS, |index, part| {
-        let start = index * ELEMENTS;
-        let (a, b) = (&a[start..][..part.len()], &b[start..][..part.len()]);
-        isa.run(|| {
-            for ((to, &a), &b) in part.iter_mut().zip(a).zip(b) {
-                *to = body(a, b);
-            }
+        element::rows(part, |at, part| {
+            let start = index * ELEMENTS + at;
+            let (a, b) = (&a[start..][..part.len()], &b[start..][..part.len()]);
+            element::read(isa, Slot::First, a, |a| {
+                element::read(isa, Slot::Second, b, |b| {
+                    element::write(isa, Slot::Result, part, |part| {
+                        isa.run(|| {
+                            for ((to, &a), &b) in part.iter_mut().zip(a).zip(b) {
+                                *to = body(a, b);
+                            }
+                        });
+                    });
+                });
+            });
         });
     });
 }
 
 /// `y = a + b`.
 #[track_caller]
-pub fn add(a: &[f32], b: &[f32], y: &mut [f32]) {
+pub fn add<E: Element>(a: &[E], b: &[E], y: &mut [E]) {
     check::length("add", "a", a.len(), y.len());
     check::length("add", "b", b.len(), y.len());
     map2(a, b, y, |a, b| a + b);
@@ -28,15 +39,21 @@ pub fn add(a: &[f32], b: &[f32], y: &mut [f32]) {
 
 /// `a += b`.
 #[track_caller]
-pub fn add_assign(a: &mut [f32], b: &[f32]) {
+pub fn add_assign<E: Element>(a: &mut [E], b: &[E]) {
     check::length("add_assign", "b", b.len(), a.len());
     let isa = Isa::current();
     parallel::chunks(a, ELEMENTS, |index, part| {
-        let b = &b[index * ELEMENTS..][..part.len()];
-        isa.run(|| {
-            for (a, &b) in part.iter_mut().zip(b) {
-                *a += b;
-            }
+        element::rows(part, |at, part| {
+            let b = &b[index * ELEMENTS + at..][..part.len()];
+            element::read(isa, Slot::Second, b, |b| {
+                element::update(isa, Slot::Result, part, |part| {
+                    isa.run(|| {
+                        for (a, &b) in part.iter_mut().zip(b) {
+                            *a += b;
+                        }
+                    });
+                });
+            });
         });
     });
 }
@@ -54,6 +71,27 @@ pub fn blend(a: f32, y: &mut [f32], b: f32, x: &[f32]) {
             }
         });
     });
+}
+
+/// `y = a y`.
+pub fn scale(a: f32, y: &mut [f32]) {
+    let isa = Isa::current();
+    parallel::chunks(y, ELEMENTS, |_, part| isa.run(|| part.iter_mut().for_each(|y| *y *= a)));
+}
+
+/// Whether every number is one and finite.
+pub fn all_finite(x: &[f32]) -> bool {
+    let isa = Isa::current();
+    let mut parts = vec![true; x.len().div_ceil(ELEMENTS)];
+    parallel::chunks(&mut parts, 1, |index, part| {
+        let x = &x[index * ELEMENTS..x.len().min((index + 1) * ELEMENTS)];
+        // Without a way out early, so that it is vectorised: nearly always all are.
+        isa.run(|| {
+            let all_ones = x.iter().fold(0u32, |most, x| most.max(x.to_bits() & 0x7F80_0000));
+            part[0] = all_ones != 0x7F80_0000;
+        });
+    });
+    parts.into_iter().all(|part| part)
 }
 
 /// Σ x², in 64 bits.
@@ -78,39 +116,45 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     partials.iter().sum()
 }
 
-/// `y = max(x, 0)`; what is not a number stays so.
+/// `to = from`, rounded where it is narrower.
 #[track_caller]
-pub fn relu(x: &[f32], y: &mut [f32]) {
-    check::length("relu", "x", x.len(), y.len());
+pub fn convert<A: Element, B: Element>(from: &[A], to: &mut [B]) {
+    check::length("convert", "from", from.len(), to.len());
     let isa = Isa::current();
-    parallel::chunks(y, ELEMENTS, |index, part| {
-        let x = &x[index * ELEMENTS..][..part.len()];
-        isa.run(|| {
-            for (y, &x) in part.iter_mut().zip(x) {
-                *y = if x < 0.0 { 0.0 } else { x };
-            }
+    parallel::chunks(to, ELEMENTS, |index, part| {
+        element::rows(part, |at, part| {
+            let from = &from[index * ELEMENTS + at..][..part.len()];
+            element::read(isa, Slot::First, from, |from| element::round(isa, from, part));
         });
     });
 }
 
+/// `y = max(x, 0)`; what is not a number stays so.
+#[track_caller]
+pub fn relu<E: Element>(x: &[E], y: &mut [E]) {
+    check::length("relu", "x", x.len(), y.len());
+    map2(x, x, y, |x, _| if x < 0.0 { 0.0 } else { x });
+}
+
 /// `dx = dy` where the output `y` is positive, else 0.
 #[track_caller]
-pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub fn relu_backward<E: Element>(y: &[E], dy: &[E], dx: &mut [E]) {
     check::length("relu_backward", "y", y.len(), dx.len());
     check::length("relu_backward", "dy", dy.len(), dx.len());
     map2(y, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 });
 }
 
-/// `y = min(x, ceiling)`; what is not a number stays so.
+/// `y = min(x, ceiling)`, where `ceiling` is a number of the element too; what is not a number stays
+/// so.
 #[track_caller]
-pub fn at_most(ceiling: f32, x: &[f32], y: &mut [f32]) {
+pub fn at_most<E: Element>(ceiling: f32, x: &[E], y: &mut [E]) {
     check::length("at_most", "x", x.len(), y.len());
     map2(x, x, y, |x, _| if x > ceiling { ceiling } else { x });
 }
 
 /// `dx = dy` where the output `y` is below the ceiling, else 0.
 #[track_caller]
-pub fn at_most_backward(ceiling: f32, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub fn at_most_backward<E: Element>(ceiling: f32, y: &[E], dy: &[E], dx: &mut [E]) {
     check::length("at_most_backward", "y", y.len(), dx.len());
     check::length("at_most_backward", "dy", dy.len(), dx.len());
     map2(y, dy, dx, |y, dy| if y < ceiling { dy } else { 0.0 });

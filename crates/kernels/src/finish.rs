@@ -2,6 +2,7 @@
 //! the rectifier.
 
 use crate::batch_norm::Activation;
+use crate::element::Element;
 use crate::isa::prefetch;
 use crate::lanes::{Lanes, laned};
 use crate::pack::LINE;
@@ -56,6 +57,49 @@ unsafe fn finish_tile_of<V: Lanes>(
             for lane in whole..width {
                 let y = f32::load(place.add(lane));
                 finish.lanes(y, at + lane, column + lane).store(place.add(lane));
+            }
+        }
+    }
+}
+
+laned! {
+    /// Rounds a tile: `width` columns of rows that are at `places` in memory, to `column` on of rows
+    /// that start at `offsets` in `data`.
+    ///
+    /// # Safety
+    ///
+    /// The places are valid for reading `width` floats; for each offset, as many elements of `data`
+    /// from the column on are valid for writing, and no one else uses them.
+    pub(crate) unsafe fn round_tile[E: Element][E](
+        places: &[*mut f32],
+        data: *mut E,
+        offsets: &[usize],
+        column: usize,
+        width: usize,
+    ) = round_tile_of
+}
+
+/// # Safety
+///
+/// As [`round_tile`].
+#[inline(always)]
+unsafe fn round_tile_of<V: Lanes, E: Element>(
+    places: &[*mut f32],
+    data: *mut E,
+    offsets: &[usize],
+    column: usize,
+    width: usize,
+) {
+    let whole = width / V::COUNT * V::COUNT;
+    for (&place, &offset) in places.iter().zip(offsets) {
+        // SAFETY: the caller's promise, for columns below `width`.
+        unsafe {
+            let to = data.add(offset + column);
+            for lane in (0..whole).step_by(V::COUNT) {
+                E::store(V::load(place.add(lane)), to.add(lane));
+            }
+            for lane in whole..width {
+                *to.add(lane) = E::rounded(*place.add(lane));
             }
         }
     }

@@ -9,7 +9,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::finish::{Finish, finish_tile};
+use crate::element::{self, Element};
+use crate::finish::{Finish, finish_tile, round_tile};
 use crate::isa::{Isa, prefetch_all};
 use crate::microkernel::{self, Left, MOST_ROWS, Tile, Write, tiled};
 use crate::pack::{LINE, Operand, packed_length};
@@ -20,6 +21,9 @@ use crate::stream;
 /// Rows of a packed block of A.
 const MC: usize = 144;
 const _: () = assert!(MC.is_multiple_of(MOST_ROWS));
+/// Rows that are widened are this much further apart than they are long, so that they do not share
+/// the lines of a cache.
+const SKEW: usize = 16;
 /// Inner indices of a block; a panel of B of this depth takes half of a 32 KiB first-level cache.
 const KC: usize = 256;
 /// The most floats of a left factor that is packed once for all pieces of the columns.
@@ -55,26 +59,35 @@ pub(crate) struct Shape {
 }
 
 /// The result: row `i` is `columns` floats from `offset(i)` on.
-pub(crate) struct Output<'a, F> {
-    data: *mut f32,
+pub(crate) struct Output<'a, F, E = f32> {
+    data: *mut E,
     length: usize,
     offset: F,
     finish: Option<Finish<'a>>,
-    borrow: PhantomData<&'a mut [f32]>,
+    borrow: PhantomData<&'a mut [E]>,
 }
 
 // SAFETY: threads write through `data` only to rows of their own, which `Output::new` demands be
 // disjoint.
-unsafe impl<F: Sync> Sync for Output<'_, F> {}
+unsafe impl<F: Sync, E: Sync> Sync for Output<'_, F, E> {}
 
-impl<'a, F: Fn(usize) -> usize + Sync> Output<'a, F> {
+impl<'a, F: Fn(usize) -> usize + Sync, E: Element> Output<'a, F, E> {
     /// # Safety
     ///
     /// Rows must not overlap: for `i != j`, `offset(i)` and `offset(j)` are at least as far apart
     /// as the result has columns. (That they are inside `data` is checked.)
-    pub(crate) unsafe fn new(data: &'a mut [f32], offset: F) -> Self {
+    pub(crate) unsafe fn new(data: &'a mut [E], offset: F) -> Self {
         let (length, data) = (data.len(), data.as_mut_ptr());
         Self { data, length, offset, finish: None, borrow: PhantomData }
+    }
+
+    fn is_half(&self) -> bool {
+        element::is_half::<E>()
+    }
+
+    /// The result, where it is `f32`.
+    fn floats(&self) -> Option<*mut f32> {
+        (!self.is_half()).then_some(self.data.cast())
     }
 
     /// The same result, which [`multiply`] finishes.
@@ -93,12 +106,12 @@ fn range(index: usize, piece: usize, length: usize) -> Range<usize> {
 }
 
 /// C = A·B, the right factor packed whole.
-pub(crate) fn multiply<A: Operand, B: Operand, F: Fn(usize) -> usize + Sync>(
+pub(crate) fn multiply<A: Operand, B: Operand, F: Fn(usize) -> usize + Sync, E: Element>(
     isa: Isa,
     shape: Shape,
     left: &A,
     right: &B,
-    output: &Output<'_, F>,
+    output: &Output<'_, F, E>,
 ) {
     let length = packed_right_length(isa, shape.columns, shape.inner);
     scratch::with(Slot::Shared, length, |packed| {
@@ -134,12 +147,12 @@ pub(crate) fn pack_right(
 }
 
 /// C = A·B, the right factor as [`pack_right`] left it.
-pub(crate) fn multiply_packed<A: Operand, F: Fn(usize) -> usize + Sync>(
+pub(crate) fn multiply_packed<A: Operand, F: Fn(usize) -> usize + Sync, E: Element>(
     isa: Isa,
     shape: Shape,
     left: &A,
     packed: &[f32],
-    output: &Output<'_, F>,
+    output: &Output<'_, F, E>,
 ) {
     tiled!(isa, multiply_tiled(isa, shape, left, packed, output));
 }
@@ -149,7 +162,7 @@ fn multiply_tiled<const M: usize, const N: usize>(
     shape: Shape,
     left: &impl Operand,
     packed: &[f32],
-    output: &Output<'_, impl Fn(usize) -> usize + Sync>,
+    output: &Output<'_, impl Fn(usize) -> usize + Sync, impl Element>,
 ) {
     if shape.rows == 0 || shape.columns == 0 {
         return;
@@ -168,10 +181,11 @@ fn multiply_tiled<const M: usize, const N: usize>(
         width,
         right: packed,
         direct: left.by_rows().filter(|&(_, stride)| worth_direct(shape, stride)),
+        widened: left.half_rows() && shape.columns <= DIRECT_COLUMNS,
     };
     let pieces = shape.columns.div_ceil(width);
     let length = blocks * shape.inner.div_ceil(product.depth) * product.region::<M>();
-    if pieces == 1 || product.direct.is_some() || length > SHARED_LEFT {
+    if pieces == 1 || product.direct.is_some() || product.widened || length > SHARED_LEFT {
         parallel::indices(blocks * pieces, |task| {
             product.run::<M, N>(isa, [task / pieces, task % pieces], left, None, output);
         });
@@ -187,6 +201,21 @@ fn multiply_tiled<const M: usize, const N: usize>(
     });
 }
 
+/// The length of a block of the left factor, packed or widened.
+fn left_length<const M: usize>(rows: usize, depth: usize) -> usize {
+    let widened = (rows.next_multiple_of(M) + SKEW) * (depth + SKEW);
+    packed_length(M, rows, depth).max(widened)
+}
+
+/// Where a product goes that is in half precision.
+struct Rounding<'a, E> {
+    data: *mut E,
+    /// Where each row of the block starts there.
+    rows: &'a [usize],
+    /// Whether its sums are complete.
+    is_last: bool,
+}
+
 /// What the tasks of [`multiply_packed`] share.
 struct Product<'a> {
     shape: Shape,
@@ -197,6 +226,8 @@ struct Product<'a> {
     right: &'a [f32],
     /// The left factor, where it is not packed.
     direct: Option<(&'a [f32], usize)>,
+    /// Whether the left factor's rows are widened as they are, rather than packed.
+    widened: bool,
 }
 
 impl Product<'_> {
@@ -222,7 +253,7 @@ impl Product<'_> {
         [block, piece]: [usize; 2],
         left: &impl Operand,
         shared: Option<&[f32]>,
-        output: &Output<'_, impl Fn(usize) -> usize + Sync>,
+        output: &Output<'_, impl Fn(usize) -> usize + Sync, impl Element>,
     ) {
         let Self { shape, depth, .. } = *self;
         let rows = range(block, self.height, shape.rows);
@@ -230,38 +261,61 @@ impl Product<'_> {
         let padded = shape.columns.next_multiple_of(N);
         let streams = output.finish.is_none()
             && depth >= shape.inner
-            && shape.rows * shape.columns >= stream::STREAMED;
+            && shape.rows * shape.columns >= stream::STREAMED
+            && !output.is_half();
         let first_write = if streams { Write::Stream } else { Write::Replace };
         let offsets = row_offsets(&rows, shape.columns, output);
-        let length = if shared.is_some() { 0 } else { packed_length(M, rows.len(), depth) };
+        let length = if shared.is_some() { 0 } else { left_length::<M>(rows.len(), depth) };
+        // Sums in half precision would be rounded at each block of inner indices: they are kept aside.
+        let summed = [rows.len(), columns.len().next_multiple_of(N)];
+        let sums = if output.is_half() && depth < shape.inner { summed[0] * summed[1] } else { 0 };
+        let aside: [usize; TILE_ROWS] = std::array::from_fn(|row| row * summed[1]);
         scratch::with(Slot::Left, length, |packed| {
-            for start in (0..shape.inner).step_by(depth) {
-                let inner = start..(start + depth).min(shape.inner);
-                let left = match shared {
-                    Some(shared) => {
-                        let region = block * shape.inner.div_ceil(depth) + start / depth;
-                        Panels::Packed(&shared[region * self.region::<M>()..])
-                    }
-                    None => {
-                        let (rows, inner) = (rows.clone(), inner.clone());
-                        Panels::of::<M>(isa, left, self.direct, rows, inner, packed)
-                    }
-                };
-                let block = Block {
-                    isa,
-                    depth: inner.len(),
-                    left,
-                    right: &self.right[padded * start + columns.start * inner.len()..],
-                    rows: &offsets[..rows.len()],
-                    first_column: columns.start,
-                    columns: columns.len(),
-                    write: if start > 0 { Write::Add } else { first_write },
-                    ahead: [&[]; 2],
-                    finish: output.finish.as_ref().filter(|_| inner.end == shape.inner),
-                };
-                // SAFETY: the offsets were checked, and no other task has these rows and columns.
-                unsafe { block.multiply::<M, N>(output.data) };
-            }
+            scratch::with(Slot::Sums, sums, |sums| {
+                for start in (0..shape.inner).step_by(depth) {
+                    let inner = start..(start + depth).min(shape.inner);
+                    let left = match shared {
+                        Some(shared) => {
+                            let region = block * shape.inner.div_ceil(depth) + start / depth;
+                            Panels::Packed(&shared[region * self.region::<M>()..])
+                        }
+                        None => {
+                            let (rows, inner) = (rows.clone(), inner.clone());
+                            if self.widened {
+                                Panels::widened::<M>(isa, left, rows, inner, packed)
+                            } else {
+                                Panels::of::<M>(isa, left, self.direct, rows, inner, packed)
+                            }
+                        }
+                    };
+                    let is_last = inner.end == shape.inner;
+                    let block = Block {
+                        isa,
+                        depth: inner.len(),
+                        left,
+                        right: &self.right[padded * start + columns.start * inner.len()..],
+                        rows: &offsets[..rows.len()],
+                        first_column: columns.start,
+                        columns: columns.len(),
+                        write: if start > 0 { Write::Add } else { first_write },
+                        ahead: [&[]; 2],
+                        finish: output.finish.as_ref().filter(|_| is_last),
+                    };
+                    // SAFETY: the offsets were checked, and no other task has these rows and columns.
+                    unsafe {
+                        match output.floats() {
+                            Some(data) => block.multiply::<M, N>(data),
+                            None => {
+                                let rounding =
+                                    Rounding { data: output.data, rows: block.rows, is_last };
+                                let sums = (!sums.is_empty())
+                                    .then_some((&mut *sums, &aside[..rows.len()]));
+                                block.multiply_rounded::<M, N, _>(&rounding, sums);
+                            }
+                        }
+                    };
+                }
+            })
         });
     }
 }
@@ -293,10 +347,10 @@ fn pack_whole<const N: usize>(
 }
 
 /// Where the rows of a block start in the result.
-fn row_offsets<F: Fn(usize) -> usize + Sync>(
+fn row_offsets<F: Fn(usize) -> usize + Sync, E: Element>(
     rows: &Range<usize>,
     columns: usize,
-    output: &Output<'_, F>,
+    output: &Output<'_, F, E>,
 ) -> [usize; TILE_ROWS] {
     let mut offsets = [0; TILE_ROWS];
     for (place, row) in offsets.iter_mut().zip(rows.clone()) {
@@ -396,7 +450,7 @@ impl Job {
         let offsets = row_offsets(&placed, self.shape.columns, output);
         let right_length = packed_length(N, PIECE_COLUMNS, KC);
         scratch::with(Slot::Right, right_length, |packed_right| {
-            scratch::with(Slot::Left, packed_length(M, rows.len(), KC), |packed_left| {
+            scratch::with(Slot::Left, left_length::<M>(rows.len(), KC), |packed_left| {
                 for start in self.inner.clone().step_by(KC) {
                     let inner = start..(start + KC).min(self.inner.end);
                     let panels = self.left_panels::<M>(isa, left, inner.clone(), &mut *packed_left);
@@ -456,6 +510,11 @@ impl Job {
         let rows = self.rows.clone();
         let whole = rows.len() == self.shape.rows;
         let near = |&(_, stride): &(&[f32], usize)| whole && stride <= DIRECT_COLUMN_STRIDE;
+        if left.half_columns() {
+            let stride = rows.len().next_multiple_of(M) + SKEW;
+            left.widen(isa, rows, inner, stride, packed);
+            return Panels::WholeColumns { data: packed, stride };
+        }
         let Some((data, stride)) = left.by_columns().filter(near) else {
             left.pack::<M>(isa, rows, inner, packed);
             return Panels::Packed(packed);
@@ -507,6 +566,20 @@ impl<'a> Panels<'a> {
             left.pack::<M>(isa, rows.start + full..rows.end, inner.clone(), packed);
         }
         Self::Rows { data: &data[rows.start * stride + inner.start..], stride, last: packed }
+    }
+
+    /// The rows, widened.
+    fn widened<const M: usize>(
+        isa: Isa,
+        left: &impl Operand,
+        rows: Range<usize>,
+        inner: Range<usize>,
+        space: &'a mut [f32],
+    ) -> Self {
+        let stride = inner.len() + SKEW;
+        assert!(space.len() >= rows.len().next_multiple_of(M) * stride);
+        left.widen(isa, rows, inner, stride, space);
+        Self::WholeRows { data: space, stride }
     }
 
     /// Asserts that there is room for all panels of a block.
@@ -582,6 +655,71 @@ impl Block<'_> {
     /// For each offset in `rows`, the `columns` floats of `data` from `first_column` after it are
     /// valid for writing, and no one else uses them meanwhile; the finish is one for this result.
     pub(crate) unsafe fn multiply<const M: usize, const N: usize>(&self, data: *mut f32) {
+        let start = |row: usize, column: usize| {
+            // SAFETY: inside the result, the caller's promise.
+            unsafe { data.add(self.rows[row] + self.first_column + column) }
+        };
+        // SAFETY: the caller's promise.
+        unsafe { self.multiply_to::<M, N>(start, |_, _, _, _| {}) };
+        if self.write == Write::Stream {
+            stream::fence();
+        }
+    }
+
+    /// The same for a result in half precision. Where the product has more blocks than this, `sums`
+    /// are a place for it and where its rows start there.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::multiply`], of the data that is rounded to.
+    unsafe fn multiply_rounded<const M: usize, const N: usize, E: Element>(
+        &self,
+        rounding: &Rounding<'_, E>,
+        sums: Option<(&mut [f32], &[usize])>,
+    ) {
+        let done = |starts: &[*mut f32; M], row: usize, column: usize, width: usize| {
+            if rounding.is_last {
+                let rows = &rounding.rows[row..rounding.rows.len().min(row + M)];
+                // SAFETY: the caller's promise for the tile, which was just written.
+                unsafe {
+                    let column = self.first_column + column;
+                    round_tile(self.isa, starts, rounding.data, rows, column, width);
+                }
+            }
+        };
+        match sums {
+            Some((sums, rows)) => {
+                let width = self.columns.next_multiple_of(N);
+                assert!(rows.iter().all(|start| start + width <= sums.len()));
+                let sums = sums.as_mut_ptr();
+                let start = |row: usize, column: usize| sums.wrapping_add(rows[row] + column);
+                // SAFETY: inside of the sums, as asserted.
+                unsafe { self.multiply_to::<M, N>(start, done) };
+            }
+            None => {
+                let mut tile = [[0.0f32; N]; M];
+                let tile = tile.as_flattened_mut().as_mut_ptr();
+                // SAFETY: each panel of rows starts a tile anew.
+                unsafe {
+                    self.multiply_to::<M, N>(|row, _| tile.wrapping_add(row % M * N), done);
+                }
+            }
+        }
+    }
+
+    /// The product, its row `row` from `column` on at `start(row, column)`; calls `done(starts, first
+    /// row, first column, columns)` for each tile.
+    ///
+    /// # Safety
+    ///
+    /// What `start` gives is valid for writing the row's columns of a tile, and no one else uses them
+    /// meanwhile; the finish is one for this result.
+    #[inline(always)]
+    unsafe fn multiply_to<const M: usize, const N: usize>(
+        &self,
+        start: impl Fn(usize, usize) -> *mut f32,
+        done: impl Fn(&[*mut f32; M], usize, usize, usize),
+    ) {
         let depth = self.depth;
         self.left.check::<M>(self.rows.len(), depth);
         assert!(self.right.len() >= self.columns.next_multiple_of(N) * depth);
@@ -596,14 +734,13 @@ impl Block<'_> {
                 for (panel, rows) in self.rows.chunks(M).enumerate() {
                     // Filled in its place: a copy would wait for these stores one by one.
                     let mut tile = Tile {
-                        rows: [data; M],
+                        rows: [std::ptr::null_mut(); M],
                         height: rows.len(),
                         width: N.min(self.columns - column),
                         write: self.write,
                     };
-                    for (start, &offset) in tile.rows.iter_mut().zip(rows) {
-                        // SAFETY: inside the result, the caller's promise.
-                        *start = unsafe { data.add(offset + self.first_column + column) };
+                    for (row, place) in tile.rows.iter_mut().enumerate() {
+                        *place = start(panel * M + row.min(rows.len() - 1), column);
                     }
                     let left = self.left.panel::<M>(panel * M, rows.len(), depth);
                     if let Some(finish) = self.finish {
@@ -623,11 +760,9 @@ impl Block<'_> {
                             finish_tile(self.isa, finish, &tile.rows, rows, column, tile.width);
                         }
                     }
+                    done(&tile.rows, panel * M, column, tile.width);
                 }
             }
         });
-        if self.write == Write::Stream {
-            stream::fence();
-        }
     }
 }

@@ -38,7 +38,10 @@ impl Isa {
     fn best() -> Self {
         // The standard library caches the answers; each is one load.
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
             let wide = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
@@ -78,20 +81,20 @@ impl Isa {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn run_avx512<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn run_avx2_fma<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
 /// Asks for the cache line at `place`, which may be any address.
 #[inline(always)]
-pub(crate) fn prefetch(place: *const f32) {
+pub(crate) fn prefetch<T>(place: *const T) {
     // SAFETY: SSE is part of the architecture's baseline, and a prefetch reads nothing.
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -132,13 +135,13 @@ macro_rules! vectorised {
             fn plain $(<$(const $generic: $kind),+>)? ($($argument: $type),*) $body
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,f16c")]
             fn avx2_fma $(<$(const $generic: $kind),+>)? ($($argument: $type),*) {
                 plain $(::<$($generic),+>)? ($($argument),*)
             }
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn avx512 $(<$(const $generic: $kind),+>)? ($($argument: $type),*) {
                 plain $(::<$($generic),+>)? ($($argument),*)
             }

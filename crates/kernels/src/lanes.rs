@@ -1,9 +1,14 @@
 //! Vectors of one instruction set behind one trait, for kernels whose shape the compiler would not
 //! vectorise well by itself.
 
+#[cfg(target_arch = "x86_64")]
+mod halves;
+
+use half::{bf16, f16};
+
 /// A vector of floats. Its methods are inlined into functions that have its instruction set
 /// enabled; nothing else may call them.
-pub(crate) trait Lanes: Copy {
+pub trait Lanes: Copy {
     const COUNT: usize;
 
     fn zero() -> Self;
@@ -24,6 +29,40 @@ pub(crate) trait Lanes: Copy {
     ///
     /// As [`Self::store`], and `to` is aligned to the whole vector.
     unsafe fn stream(self, to: *mut f32);
+
+    /// # Safety
+    ///
+    /// As [`Self::load`].
+    unsafe fn load_f16(from: *const f16) -> Self;
+
+    /// Rounded.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::store`].
+    unsafe fn store_f16(self, to: *mut f16);
+
+    /// # Safety
+    ///
+    /// As [`Self::stream`].
+    unsafe fn stream_f16(self, to: *mut f16);
+
+    /// # Safety
+    ///
+    /// As [`Self::load`].
+    unsafe fn load_bf16(from: *const bf16) -> Self;
+
+    /// Rounded.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::store`].
+    unsafe fn store_bf16(self, to: *mut bf16);
+
+    /// # Safety
+    ///
+    /// As [`Self::stream`].
+    unsafe fn stream_bf16(self, to: *mut bf16);
 
     fn add(self, other: Self) -> Self;
 
@@ -69,6 +108,42 @@ impl Lanes for Plain {
     unsafe fn stream(self, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { self.store(to) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> Self {
+        // SAFETY: the caller's promise; an array may lie wherever its elements may.
+        Self(unsafe { from.cast::<[f16; 8]>().read() }.map(f16::to_f32))
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16) {
+        // SAFETY: the caller's promise; an array may lie wherever its elements may.
+        unsafe { to.cast::<[f16; 8]>().write(self.0.map(f16::from_f32)) };
+    }
+
+    #[inline(always)]
+    unsafe fn stream_f16(self, to: *mut f16) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_f16(to) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self {
+        // SAFETY: the caller's promise; an array may lie wherever its elements may.
+        Self(unsafe { from.cast::<[bf16; 8]>().read() }.map(bf16::to_f32))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        // SAFETY: the caller's promise; an array may lie wherever its elements may.
+        unsafe { to.cast::<[bf16; 8]>().write(self.0.map(bf16::from_f32)) };
+    }
+
+    #[inline(always)]
+    unsafe fn stream_bf16(self, to: *mut bf16) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_bf16(to) };
     }
 
     #[inline(always)]
@@ -130,6 +205,42 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { from.read() }.to_f32()
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16) {
+        // SAFETY: the caller's promise.
+        unsafe { to.write(f16::from_f32(self)) };
+    }
+
+    #[inline(always)]
+    unsafe fn stream_f16(self, to: *mut f16) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_f16(to) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { from.read() }.to_f32()
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16) {
+        // SAFETY: the caller's promise.
+        unsafe { to.write(bf16::from_f32(self)) };
+    }
+
+    #[inline(always)]
+    unsafe fn stream_bf16(self, to: *mut bf16) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_bf16(to) };
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         self + other
     }
@@ -163,7 +274,7 @@ impl Lanes for f32 {
 macro_rules! lanes {
     (
         $type:ident, $count:literal, $zero:ident, $load:ident, $store:ident, $stream:ident, $set:ident, $add:ident,
-        $sub:ident, $mul:ident, $fma:ident, $max:ident
+        $sub:ident, $mul:ident, $fma:ident, $max:ident, $halves:ident
     ) => {
         #[cfg(target_arch = "x86_64")]
         impl Lanes for std::arch::x86_64::$type {
@@ -191,6 +302,42 @@ macro_rules! lanes {
             unsafe fn stream(self, to: *mut f32) {
                 // SAFETY: the caller's promise.
                 unsafe { std::arch::x86_64::$stream(to, self) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const f16) -> Self {
+                // SAFETY: the caller's promise.
+                unsafe { halves::$halves::widen_f16(halves::$halves::load(from.cast())) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_f16(self, to: *mut f16) {
+                // SAFETY: the caller's promise.
+                unsafe { halves::$halves::store(halves::$halves::round_f16(self), to.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn stream_f16(self, to: *mut f16) {
+                // SAFETY: the caller's promise.
+                unsafe { halves::$halves::stream(halves::$halves::round_f16(self), to.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_bf16(from: *const bf16) -> Self {
+                // SAFETY: the caller's promise.
+                unsafe { halves::$halves::widen_bf16(halves::$halves::load(from.cast())) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_bf16(self, to: *mut bf16) {
+                // SAFETY: the caller's promise.
+                unsafe { halves::$halves::store(halves::$halves::round_bf16(self), to.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn stream_bf16(self, to: *mut bf16) {
+                // SAFETY: the caller's promise.
+                unsafe { halves::$halves::stream(halves::$halves::round_bf16(self), to.cast()) }
             }
 
             #[inline(always)]
@@ -245,7 +392,8 @@ lanes!(
     _mm512_sub_ps,
     _mm512_mul_ps,
     _mm512_fmadd_ps,
-    _mm512_max_ps
+    _mm512_max_ps,
+    avx512
 );
 lanes!(
     __m256,
@@ -259,7 +407,8 @@ lanes!(
     _mm256_sub_ps,
     _mm256_mul_ps,
     _mm256_fmadd_ps,
-    _mm256_max_ps
+    _mm256_max_ps,
+    avx2
 );
 
 /// Defines a function that takes an [`crate::isa::Isa`] and calls `$generic` with its vectors, compiled for it.
@@ -273,13 +422,13 @@ macro_rules! laned {
         $(#[$meta])*
         $visibility unsafe fn $name<$($declared)*>(isa: $crate::isa::Isa, $($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c")]
             unsafe fn avx512<$($declared)*>($($argument: $type),*) {
                 // SAFETY: the caller's promise.
                 unsafe { $generic::<std::arch::x86_64::__m512, $($generics),*>($($argument),*) }
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,f16c")]
             unsafe fn avx2<$($declared)*>($($argument: $type),*) {
                 // SAFETY: the caller's promise.
                 unsafe { $generic::<std::arch::x86_64::__m256, $($generics),*>($($argument),*) }

@@ -1,8 +1,9 @@
-//! CPU kernels on `f32` slices, and their textbook twins.
+//! CPU kernels on slices, and their textbook twins.
 //!
 //! Slices in, slices out: no tensors, and results go where the caller says. Images are laid out
 //! `[n, h, w, c]`, convolution weights `[c_out, kh, kw, c_in / groups]`. Working memory is kept by
-//! each thread from call to call.
+//! each thread from call to call. Activations and their gradients are `f32`, `f16` or `bf16`
+//! ([`Element`]); parameters and their gradients are `f32`, and so is all arithmetic.
 //!
 //! Work runs on rayon's current pool. How it is cut depends on the shape alone and partial results
 //! are reduced in order, so the bits of a result do not depend on the number of threads. They do
@@ -19,6 +20,7 @@ mod check;
 mod concat;
 mod conv2d;
 mod dropout;
+mod element;
 mod elementwise;
 mod excite;
 mod finish;
@@ -53,10 +55,13 @@ pub use conv2d::{
     norm_depthwise, norm_depthwise_backward,
 };
 pub use dropout::{Dropout, dropout};
+pub use element::Element;
 pub use elementwise::{
-    add, add_assign, at_most, at_most_backward, blend, relu, relu_backward, sum_of_squares,
+    add, add_assign, all_finite, at_most, at_most_backward, blend, convert, relu, relu_backward,
+    scale, sum_of_squares,
 };
 pub use excite::{Excite, ExciteGradients, ExciteSaved, excite_backward, excite_forward};
+pub use half::{bf16, f16};
 pub use isa::instruction_set;
 pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};

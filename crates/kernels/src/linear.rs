@@ -1,6 +1,7 @@
 //! A linear layer: y = x·wᵀ + b, and its gradients dx = dy·w, dw = dyᵀ·x, db = Σ dy.
 
 use crate::check;
+use crate::element::{self, Element};
 use crate::gemm::{self, Output, Shape};
 use crate::isa::Isa;
 use crate::lanes::{Lanes, laned};
@@ -141,7 +142,8 @@ pub fn linear_weight_grad(d: &Linear, x: &[f32], dy: &[f32], dw: &mut [f32]) {
 
 /// `db = Σ dy` over the rows.
 #[track_caller]
-pub fn linear_bias_grad(d: &Linear, dy: &[f32], db: &mut [f32]) {
+pub fn linear_bias_grad<E: Element>(d: &Linear, dy: &[E], db: &mut [f32]) {
+    let isa = Isa::current();
     check::length("linear_bias_grad", "dy", dy.len(), d.rows * d.c_out);
     check::length("linear_bias_grad", "db", db.len(), d.c_out);
     if db.is_empty() || d.rows == 0 {
@@ -154,11 +156,13 @@ pub fn linear_bias_grad(d: &Linear, dy: &[f32], db: &mut [f32]) {
         parallel::chunks(partials, d.c_out, |index, sums| {
             sums.fill(0.0);
             let part = &dy[index * chunk..((index + 1) * chunk).min(dy.len())];
-            for row in part.chunks_exact(d.c_out) {
-                for (sum, &value) in sums.iter_mut().zip(row) {
-                    *sum += value;
+            element::read(isa, Slot::First, part, |part| {
+                for row in part.chunks_exact(d.c_out) {
+                    for (sum, &value) in sums.iter_mut().zip(row) {
+                        *sum += value;
+                    }
                 }
-            }
+            });
         });
         parallel::sum_in_order(partials, db);
     });

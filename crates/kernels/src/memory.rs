@@ -5,6 +5,8 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::null_mut;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::element::Element;
+
 /// Smaller requests are the inner allocator's business.
 const SMALLEST: usize = 256 << 10;
 
@@ -275,12 +277,12 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Arena<A> {
 ///
 /// In debug builds it holds NaN before, so that a number left unwritten is seen.
 #[allow(clippy::uninit_vec)]
-pub fn overwritten(length: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
+pub fn overwritten<E: Element>(length: usize, fill: impl FnOnce(&mut [E])) -> Vec<E> {
     let mut values = Vec::with_capacity(length);
     if cfg!(debug_assertions) {
-        values.resize(length, f32::NAN);
+        values.resize(length, E::rounded(f32::NAN));
     } else {
-        // SAFETY: the capacity is there, any bits are an f32, and `fill` writes each number before anyone reads it:
+        // SAFETY: the capacity is there, any bits are an element, and `fill` writes each number before anyone reads it:
         // every kernel's tests start from NaN and would find it left in the result.
         unsafe { values.set_len(length) };
     }
@@ -393,7 +395,8 @@ mod tests {
 
     #[test]
     fn overwritten_gives_what_was_written() {
-        let values = overwritten(5, |values| values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]));
+        let values =
+            overwritten::<f32>(5, |values| values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]));
         assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0]);
     }
 }

@@ -6,7 +6,10 @@
 
 use std::ops::Range;
 
+use crate::element::{self, Element, Stored};
 use crate::isa::{Isa, prefetch};
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::Lanes;
 
 /// The most inner indices one panel may hold.
 pub(crate) const MAX_DEPTH: usize = 512;
@@ -29,6 +32,7 @@ static ZEROS: [f32; MAX_DEPTH] = [0.0; MAX_DEPTH];
 
 /// A matrix as rows of runs. Where runs break is the same in every row.
 pub(crate) trait Rows: Sync {
+    type Element: Element;
     /// A row, located.
     type Row: Copy;
     /// A run of columns, located.
@@ -40,22 +44,23 @@ pub(crate) trait Rows: Sync {
     fn run(&self, column: usize) -> (Self::Run, usize);
 
     /// The first `length` elements of `run` in `row`, or `None` where they are all zero.
-    fn slice(&self, row: Self::Row, run: Self::Run, length: usize) -> Option<&[f32]>;
+    fn slice(&self, row: Self::Row, run: Self::Run, length: usize) -> Option<&[Self::Element]>;
 
     /// The whole of it, if its rows are in memory at one distance: the elements and the distance.
-    fn in_memory(&self) -> Option<(&[f32], usize)> {
+    fn in_memory(&self) -> Option<(&[Self::Element], usize)> {
         None
     }
 }
 
 /// A matrix in memory, each row `stride` after the last.
-pub(crate) struct Matrix<'a> {
-    pub(crate) data: &'a [f32],
+pub(crate) struct Matrix<'a, E = f32> {
+    pub(crate) data: &'a [E],
     pub(crate) columns: usize,
     pub(crate) stride: usize,
 }
 
-impl Rows for Matrix<'_> {
+impl<E: Element> Rows for Matrix<'_, E> {
+    type Element = E;
     type Row = usize;
     type Run = usize;
 
@@ -70,11 +75,11 @@ impl Rows for Matrix<'_> {
     }
 
     #[inline]
-    fn slice(&self, row: usize, run: usize, length: usize) -> Option<&[f32]> {
+    fn slice(&self, row: usize, run: usize, length: usize) -> Option<&[E]> {
         Some(&self.data[row + run..][..length])
     }
 
-    fn in_memory(&self) -> Option<(&[f32], usize)> {
+    fn in_memory(&self) -> Option<(&[E], usize)> {
         Some((self.data, self.stride))
     }
 }
@@ -92,19 +97,43 @@ pub(crate) trait Operand: Sync {
         panels: &mut [f32],
     );
 
-    /// If its outer index moves by one distance in memory and its inner index by 1: the elements and
-    /// the distance.
+    /// If its elements are `f32`, its outer index moves by one distance in memory and its inner index
+    /// by 1: the elements and the distance.
     fn by_rows(&self) -> Option<(&[f32], usize)> {
         None
     }
 
-    /// If its inner index moves by one distance in memory and its outer index by 1: the elements and
-    /// the distance.
+    /// If its elements are `f32`, its inner index moves by one distance in memory and its outer index
+    /// by 1: the elements and the distance.
     fn by_columns(&self) -> Option<(&[f32], usize)> {
         None
     }
 
-    /// What will be read to pack all of `inner`, if that is one stretch of memory, else nothing.
+    /// Whether [`Self::by_rows`] has nothing to give only because elements are halves.
+    fn half_rows(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Self::by_columns`] has nothing to give only because elements are halves.
+    fn half_columns(&self) -> bool {
+        false
+    }
+
+    /// Widens `outer` × `inner` of what [`Self::half_rows`] or [`Self::half_columns`] says is in memory,
+    /// in the order it has there: each row, or each column, starts `stride` floats after the last.
+    fn widen(
+        &self,
+        _isa: Isa,
+        _outer: Range<usize>,
+        _inner: Range<usize>,
+        _stride: usize,
+        _to: &mut [f32],
+    ) {
+        unreachable!("only halves in memory are widened");
+    }
+
+    /// What will be read to pack all of `inner`, if that is one stretch of memory, else nothing; it is
+    /// for asking for, not for reading.
     fn stretch(&self, _inner: Range<usize>) -> &[f32] {
         &[]
     }
@@ -121,9 +150,51 @@ pub(crate) struct ByRows<S>(pub(crate) S);
 /// The factor whose outer index is the column of the source.
 pub(crate) struct ByColumns<S>(pub(crate) S);
 
+/// The whole source, if it is `f32` in memory.
+fn floats<S: Rows>(source: &S) -> Option<(&[f32], usize)> {
+    let (data, stride) = source.in_memory()?;
+    Some((S::Element::as_floats(data)?, stride))
+}
+
+/// Whether the source is in memory and in half precision.
+fn is_half<S: Rows>(source: &S) -> bool {
+    element::is_half::<S::Element>() && source.in_memory().is_some()
+}
+
+/// [`Operand::widen`] of the source's own rows and columns.
+fn widen_rows<S: Rows>(
+    source: &S,
+    isa: Isa,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    stride: usize,
+    to: &mut [f32],
+) {
+    let (data, distance) = source.in_memory().expect("asked before");
+    for (row, to) in rows.zip(to.chunks_mut(stride)) {
+        let from = &data[row * distance..][columns.clone()];
+        element::widen(isa, from, &mut to[..columns.len()]);
+    }
+}
+
 impl<S: Rows> Operand for ByRows<S> {
     fn by_rows(&self) -> Option<(&[f32], usize)> {
-        self.0.in_memory()
+        floats(&self.0)
+    }
+
+    fn half_rows(&self) -> bool {
+        is_half(&self.0)
+    }
+
+    fn widen(
+        &self,
+        isa: Isa,
+        outer: Range<usize>,
+        inner: Range<usize>,
+        stride: usize,
+        to: &mut [f32],
+    ) {
+        widen_rows(&self.0, isa, outer, inner, stride, to);
     }
 
     fn pack<const L: usize>(
@@ -146,7 +217,7 @@ impl<S: Rows> Operand for ByRows<S> {
 
 impl<S: Rows> ByRows<S> {
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     fn pack_avx2<const L: usize>(
         &self,
         isa: Isa,
@@ -173,7 +244,7 @@ impl<S: Rows> ByRows<S> {
             while column < inner.end {
                 let (run, length) = self.0.run(column);
                 let length = length.min(inner.end - column);
-                let mut lanes = [ZEROS.as_ptr(); L];
+                let mut lanes = [ZEROS.as_ptr().cast::<S::Element>(); L];
                 for (lane, row) in lanes.iter_mut().zip(rows) {
                     if let Some(slice) = row.and_then(|row| self.0.slice(row, run, length)) {
                         *lane = slice.as_ptr();
@@ -208,13 +279,29 @@ impl<S: Rows> ByRows<S> {
 
 impl<S: Rows> Operand for ByColumns<S> {
     fn by_columns(&self) -> Option<(&[f32], usize)> {
-        self.0.in_memory()
+        floats(&self.0)
+    }
+
+    fn half_columns(&self) -> bool {
+        is_half(&self.0)
+    }
+
+    fn widen(
+        &self,
+        isa: Isa,
+        outer: Range<usize>,
+        inner: Range<usize>,
+        stride: usize,
+        to: &mut [f32],
+    ) {
+        widen_rows(&self.0, isa, inner, outer, stride, to);
     }
 
     fn stretch(&self, inner: Range<usize>) -> &[f32] {
-        self.0.in_memory().map_or(&[], |(data, stride)| {
-            &data[(inner.start * stride).min(data.len())..(inner.end * stride).min(data.len())]
-        })
+        let Some((data, stride)) = self.0.in_memory() else { return &[] };
+        let range = (inner.start * stride).min(data.len())..(inner.end * stride).min(data.len());
+        // SAFETY: halves, two by two, are floats of some kind.
+        unsafe { data[range].align_to::<f32>().1 }
     }
 
     fn pack<const L: usize>(
@@ -229,21 +316,33 @@ impl<S: Rows> Operand for ByColumns<S> {
         match isa {
             // SAFETY: the variants are only made after AVX2 and FMA were detected.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(outer, &rows, panels) },
-            Isa::Portable => self.pack_plain::<L>(outer, &rows, panels),
+            Isa::Avx512 | Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(isa, outer, &rows, panels) },
+            Isa::Portable => self.pack_plain::<L>(isa, outer, &rows, panels),
         }
     }
 }
 
 impl<S: Rows> ByColumns<S> {
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn pack_avx2<const L: usize>(&self, outer: Range<usize>, rows: &[S::Row], panels: &mut [f32]) {
-        self.pack_plain::<L>(outer, rows, panels);
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn pack_avx2<const L: usize>(
+        &self,
+        isa: Isa,
+        outer: Range<usize>,
+        rows: &[S::Row],
+        panels: &mut [f32],
+    ) {
+        self.pack_plain::<L>(isa, outer, rows, panels);
     }
 
     #[inline(always)]
-    fn pack_plain<const L: usize>(&self, outer: Range<usize>, rows: &[S::Row], panels: &mut [f32]) {
+    fn pack_plain<const L: usize>(
+        &self,
+        isa: Isa,
+        outer: Range<usize>,
+        rows: &[S::Row],
+        panels: &mut [f32],
+    ) {
         let size = L * rows.len();
         // The panels that are one run, a few rows at a time, so that rows are read once from afar,
         // in order, and what is written is not scattered too widely.
@@ -267,7 +366,7 @@ impl<S: Rows> ByColumns<S> {
                 let places = panel[start * L..].chunks_exact_mut(L);
                 for (place, &row) in places.zip(rows) {
                     match self.0.slice(row, run, L) {
-                        Some(slice) => place.copy_from_slice(slice),
+                        Some(slice) => copy_run::<S::Element, L>(isa, slice, place),
                         None => place.fill(0.0),
                     }
                 }
@@ -309,17 +408,41 @@ impl<S: Rows> ByColumns<S> {
     }
 }
 
+/// Copies a run as long as a panel is wide.
+#[inline(always)]
+fn copy_run<E: Element, const L: usize>(isa: Isa, from: &[E], to: &mut [f32]) {
+    if let Some(floats) = E::as_floats(from) {
+        to.copy_from_slice(floats);
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa != Isa::Portable && L.is_multiple_of(8) {
+        assert!(from.len() == L && to.len() == L);
+        for at in (0..L).step_by(8) {
+            // SAFETY: eight from `at` on are inside of both; AVX2 and F16C were detected, and callers
+            // have them enabled.
+            unsafe {
+                E::load::<std::arch::x86_64::__m256>(from.as_ptr().add(at))
+                    .store(to.as_mut_ptr().add(at));
+            }
+        }
+        return;
+    }
+    let _ = isa;
+    copy_short(from, to);
+}
+
 /// Copies a run too short to be worth a call to copy memory.
 #[inline(always)]
-fn copy_short(from: &[f32], to: &mut [f32]) {
+fn copy_short<E: Element>(from: &[E], to: &mut [f32]) {
     let (from, from_rest) = from.as_chunks::<4>();
     let (to, to_rest) = to.as_chunks_mut::<4>();
     for (to, from) in to.iter_mut().zip(from) {
-        *to = *from;
+        *to = from.map(E::widened);
     }
     for at in 0..3 {
         if let (Some(to), Some(&from)) = (to_rest.get_mut(at), from_rest.get(at)) {
-            *to = from;
+            *to = from.widened();
         }
     }
 }
@@ -330,9 +453,9 @@ fn copy_short(from: &[f32], to: &mut [f32]) {
 ///
 /// Each lane is valid for reading `length` floats; `place` is `length * L` long, and the slack.
 #[inline]
-unsafe fn interleave<const L: usize>(
+unsafe fn interleave<E: Element, const L: usize>(
     isa: Isa,
-    lanes: &[*const f32; L],
+    lanes: &[*const E; L],
     length: usize,
     place: &mut [f32],
 ) {
@@ -347,7 +470,7 @@ unsafe fn interleave<const L: usize>(
     for (k, group) in place[..length * L].chunks_exact_mut(L).enumerate().skip(done) {
         for (to, &lane) in group.iter_mut().zip(lanes) {
             // SAFETY: `k < length`, the caller's promise.
-            *to = unsafe { *lane.add(k) };
+            *to = unsafe { *lane.add(k) }.widened();
         }
     }
 }
@@ -358,14 +481,14 @@ unsafe fn interleave<const L: usize>(
 ///
 /// As [`interleave`], on a machine with AVX2.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,f16c")]
 #[inline]
-unsafe fn interleave_avx2<const L: usize>(
-    lanes: &[*const f32; L],
+unsafe fn interleave_avx2<E: Element, const L: usize>(
+    lanes: &[*const E; L],
     length: usize,
     place: *mut f32,
 ) -> usize {
-    use std::arch::x86_64::{_mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+    use std::arch::x86_64::{__m256, _mm256_setzero_ps, _mm256_storeu_ps};
     let done = length / 8 * 8;
     for k in (0..done).step_by(8) {
         if L % 8 == 4 {
@@ -376,7 +499,7 @@ unsafe fn interleave_avx2<const L: usize>(
             let mut block = [_mm256_setzero_ps(); 8];
             for (row, lane) in block.iter_mut().zip(&lanes[first..]) {
                 // SAFETY: `k + 8 <= length`, within the lane.
-                *row = unsafe { _mm256_loadu_ps(lane.add(k)) };
+                *row = unsafe { E::load::<__m256>(lane.add(k)) };
             }
             for (at, column) in transpose(block).into_iter().enumerate() {
                 // Where `L` is no multiple of eight, this spills over the next group's lanes,
@@ -393,17 +516,25 @@ unsafe fn interleave_avx2<const L: usize>(
 ///
 /// # Safety
 ///
-/// Each lane is valid for reading `k + 8` floats, `place` for writing `(k + 8) * L`.
+/// Each lane is valid for reading `k + 8` elements, `place` for writing `(k + 8) * L`.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,f16c")]
 #[inline]
-unsafe fn interleave_last_four<const L: usize>(lanes: &[*const f32; L], k: usize, place: *mut f32) {
+unsafe fn interleave_last_four<E: Element, const L: usize>(
+    lanes: &[*const E; L],
+    k: usize,
+    place: *mut f32,
+) {
     use std::arch::x86_64::{
-        _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+        __m256, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+        _mm256_castps256_ps128, _mm256_extractf128_ps,
     };
-    for k in [k, k + 4] {
-        // SAFETY: `k + 4` is at most the caller's `k + 8`.
-        let [a, b, c, d] = [4, 3, 2, 1].map(|back| unsafe { _mm_loadu_ps(lanes[L - back].add(k)) });
+    // SAFETY: `k + 8` elements of each lane, the caller's promise.
+    let rows = [4, 3, 2, 1].map(|back| unsafe { E::load::<__m256>(lanes[L - back].add(k)) });
+    for upper in [false, true] {
+        let [a, b, c, d] = rows.map(|row| {
+            if upper { _mm256_extractf128_ps::<1>(row) } else { _mm256_castps256_ps128(row) }
+        });
         let (low, high) = (
             (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d)),
             (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d)),
@@ -414,8 +545,9 @@ unsafe fn interleave_last_four<const L: usize>(lanes: &[*const f32; L], k: usize
             _mm_movelh_ps(high.0, high.1),
             _mm_movehl_ps(high.1, high.0),
         ];
+        let k = if upper { k + 4 } else { k };
         for (at, column) in columns.into_iter().enumerate() {
-            // SAFETY: the last four lanes of a group below `k + 4`.
+            // SAFETY: the last four lanes of a group below the caller's `k + 8`.
             unsafe { _mm_storeu_ps(place.add((k + at) * L + L - 4), column) };
         }
     }

@@ -42,11 +42,11 @@ pub(crate) fn chunks2<T: Send, U: Send>(
 }
 
 /// [`chunks`] over three slices cut into equally many chunks.
-pub(crate) fn chunks3<T: Send>(
+pub(crate) fn chunks3<T: Send, U: Send>(
     (first, first_chunk): (&mut [T], usize),
     (second, second_chunk): (&mut [T], usize),
-    (third, third_chunk): (&mut [T], usize),
-    body: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync + Send,
+    (third, third_chunk): (&mut [U], usize),
+    body: impl Fn(usize, &mut [T], &mut [T], &mut [U]) + Sync + Send,
 ) {
     debug_assert_eq!(first.len().div_ceil(first_chunk), third.len().div_ceil(third_chunk));
     first

@@ -6,8 +6,10 @@
 use std::ops::Range;
 
 use crate::check;
+use crate::element::{self, Element};
 use crate::isa::{Isa, vectorised};
 use crate::parallel;
+use crate::scratch::Slot;
 
 /// The dims of a pool over windows; `x` is `[n, h, w, c]`, `y` is `[n, out_h, out_w, c]`, pairs are
 /// `[vertical, horizontal]`.
@@ -85,6 +87,12 @@ impl Pool2d {
         end - start
     }
 
+    /// Some lines of one of the images.
+    fn lines<'a, E>(&self, x: &'a [E], image: usize, lines: Range<usize>) -> &'a [E] {
+        let line = self.w * self.c;
+        &x[(image * self.h + lines.start) * line..][..lines.len() * line]
+    }
+
     /// The windows that contain position `at`.
     fn windows_over(&self, axis: usize, at: usize, out: usize) -> Range<usize> {
         let padded = at + self.padding[axis];
@@ -118,19 +126,23 @@ const BLOCK: usize = 32;
 /// The maximum of each window. `argmax`, as long as `y`, is its place in the window,
 /// `ky * kw + kx`; of equal values the first wins, and what is not a number wins over all.
 #[track_caller]
-pub fn max_pool_forward(d: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+pub fn max_pool_forward<E: Element>(d: &Pool2d, x: &[E], y: &mut [E], argmax: &mut [u8]) {
     d.check("max_pool_forward", x.len(), y.len());
     d.check_argmax("max_pool_forward", argmax.len());
     let (isa, out_h, row) = (Isa::current(), d.out_h(), d.out_w() * d.c);
     parallel::chunks2((y, row), (argmax, row), |index, y, argmax| {
-        let image = &x[index / out_h * d.h * d.w * d.c..][..d.h * d.w * d.c];
-        max_row(isa, d, image, index % out_h, y, argmax);
+        let lines = d.lines(x, index / out_h, d.window(0, index % out_h));
+        element::read(isa, Slot::First, lines, |lines| {
+            element::write(isa, Slot::Result, y, |y| {
+                max_row(isa, d, lines, index % out_h, y, argmax);
+            });
+        });
     });
 }
 
 vectorised! {
-    /// The maxima of one row of windows.
-    fn max_row(d: &Pool2d, image: &[f32], oy: usize, y: &mut [f32], argmax: &mut [u8]) {
+    /// The maxima of one row of windows, from the lines of the image that they are over.
+    fn max_row(d: &Pool2d, lines: &[f32], oy: usize, y: &mut [f32], argmax: &mut [u8]) {
         let rows = d.window(0, oy);
         let ky = rows.start + d.padding[0] - oy * d.stride[0];
         let pixels = y.chunks_exact_mut(d.c).zip(argmax.chunks_exact_mut(d.c));
@@ -138,7 +150,7 @@ vectorised! {
             let columns = d.window(1, ox);
             let kx = columns.start + d.padding[1] - ox * d.stride[1];
             let window = Window {
-                image: &image[(rows.start * d.w + columns.start) * d.c..],
+                image: &lines[columns.start * d.c..],
                 channels: d.c,
                 pitch: d.w * d.c,
                 extent: [rows.len(), columns.len()],
@@ -205,11 +217,11 @@ impl Window<'_> {
 
 /// Sends each `dy` to the maximum of its window.
 #[track_caller]
-pub fn max_pool_backward(d: &Pool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+pub fn max_pool_backward<E: Element>(d: &Pool2d, argmax: &[u8], dy: &[E], dx: &mut [E]) {
     d.check("max_pool_backward", dx.len(), dy.len());
     d.check_argmax("max_pool_backward", argmax.len());
-    gather(d, dx, |at, place, dx| {
-        let (argmax, dy) = (&argmax[at..][..dx.len()], &dy[at..][..dx.len()]);
+    gather(d, dy, dx, |at, place, dy, dx| {
+        let argmax = &argmax[at..][..dx.len()];
         for ((dx, &chosen), &dy) in dx.iter_mut().zip(argmax).zip(dy) {
             *dx += if usize::from(chosen) == place { dy } else { 0.0 };
         }
@@ -217,63 +229,85 @@ pub fn max_pool_backward(d: &Pool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) 
 }
 
 /// For each pixel of `dx` and each window over it, in order, calls `body(start of the window's
-/// channels in y, the pixel's place in the window, the pixel's channels)`; `dx` starts at zero.
-fn gather(d: &Pool2d, dx: &mut [f32], body: impl Fn(usize, usize, &mut [f32]) + Sync) {
+/// channels in y, the pixel's place in the window, the window's channels of dy, the pixel's channels)`;
+/// `dx` starts at zero.
+fn gather<E: Element>(
+    d: &Pool2d,
+    dy: &[E],
+    dx: &mut [E],
+    body: impl Fn(usize, usize, &[f32], &mut [f32]) + Sync,
+) {
     let (isa, out_h, out_w) = (Isa::current(), d.out_h(), d.out_w());
+    let line = out_w * d.c;
     parallel::chunks(dx, d.w * d.c, |index, row| {
         let (image, iy) = (index / d.h, index % d.h);
-        row.fill(0.0);
-        isa.run(|| {
-            for (ix, pixel) in row.chunks_exact_mut(d.c).enumerate() {
-                for oy in d.windows_over(0, iy, out_h) {
-                    let ky = iy + d.padding[0] - oy * d.stride[0];
-                    for ox in d.windows_over(1, ix, out_w) {
-                        let kx = ix + d.padding[1] - ox * d.stride[1];
-                        let at = ((image * out_h + oy) * out_w + ox) * d.c;
-                        body(at, ky * d.kernel[1] + kx, pixel);
+        let windows = d.windows_over(0, iy, out_h);
+        let first = (image * out_h + windows.start) * line;
+        let lines = &dy[first.min(dy.len())..][..windows.len() * line];
+        let gather = |lines: &[f32], row: &mut [f32]| {
+            row.fill(0.0);
+            isa.run(|| {
+                for (ix, pixel) in row.chunks_exact_mut(d.c).enumerate() {
+                    for oy in windows.clone() {
+                        let ky = iy + d.padding[0] - oy * d.stride[0];
+                        for ox in d.windows_over(1, ix, out_w) {
+                            let kx = ix + d.padding[1] - ox * d.stride[1];
+                            let at = (oy - windows.start) * line + ox * d.c;
+                            let dy = &lines[at..][..d.c];
+                            body(first + at, ky * d.kernel[1] + kx, dy, pixel);
+                        }
                     }
                 }
-            }
+            });
+        };
+        element::read(isa, Slot::First, lines, |lines| {
+            element::write(isa, Slot::Result, row, |row| gather(lines, row));
         });
     });
 }
 
 /// The mean of each window.
 #[track_caller]
-pub fn avg_pool_forward(d: &Pool2d, x: &[f32], y: &mut [f32]) {
+pub fn avg_pool_forward<E: Element>(d: &Pool2d, x: &[E], y: &mut [E]) {
     d.check("avg_pool_forward", x.len(), y.len());
     let (isa, out_h) = (Isa::current(), d.out_h());
     parallel::chunks(y, d.out_w() * d.c, |index, row| {
         let (image, oy) = (index / out_h, index % out_h);
-        row.fill(0.0);
-        isa.run(|| {
-            for (ox, pixel) in row.chunks_exact_mut(d.c).enumerate() {
-                for iy in d.window(0, oy) {
-                    for ix in d.window(1, ox) {
-                        let x = &x[((image * d.h + iy) * d.w + ix) * d.c..][..d.c];
-                        for (y, &x) in pixel.iter_mut().zip(x) {
-                            *y += x;
+        let rows = d.window(0, oy);
+        let mean = |lines: &[f32], row: &mut [f32]| {
+            row.fill(0.0);
+            isa.run(|| {
+                for (ox, pixel) in row.chunks_exact_mut(d.c).enumerate() {
+                    for line in 0..rows.len() {
+                        for ix in d.window(1, ox) {
+                            let x = &lines[(line * d.w + ix) * d.c..][..d.c];
+                            for (y, &x) in pixel.iter_mut().zip(x) {
+                                *y += x;
+                            }
                         }
                     }
+                    let share = 1.0 / d.divisor(oy, ox) as f32;
+                    for y in pixel {
+                        *y *= share;
+                    }
                 }
-                let share = 1.0 / d.divisor(oy, ox) as f32;
-                for y in pixel {
-                    *y *= share;
-                }
-            }
+            });
+        };
+        element::read(isa, Slot::First, d.lines(x, image, rows.clone()), |lines| {
+            element::write(isa, Slot::Result, row, |row| mean(lines, row));
         });
     });
 }
 
 /// Spreads each `dy` over its window.
 #[track_caller]
-pub fn avg_pool_backward(d: &Pool2d, dy: &[f32], dx: &mut [f32]) {
+pub fn avg_pool_backward<E: Element>(d: &Pool2d, dy: &[E], dx: &mut [E]) {
     d.check("avg_pool_backward", dx.len(), dy.len());
     let (out_h, out_w) = (d.out_h(), d.out_w());
-    gather(d, dx, |at, _, dx| {
+    gather(d, dy, dx, |at, _, dy, dx| {
         let window = at / d.c;
         let share = 1.0 / d.divisor(window / out_w % out_h, window % out_w) as f32;
-        for (dx, &dy) in dx.iter_mut().zip(&dy[at..]) {
+        for (dx, &dy) in dx.iter_mut().zip(dy) {
             *dx += dy * share;
         }
     });
@@ -298,39 +332,47 @@ impl GlobalPool {
 
 /// The mean of each image.
 #[track_caller]
-pub fn global_avg_pool_forward(d: &GlobalPool, x: &[f32], y: &mut [f32]) {
+pub fn global_avg_pool_forward<E: Element>(d: &GlobalPool, x: &[E], y: &mut [f32]) {
     d.check("global_avg_pool_forward", x.len(), y.len());
     let isa = Isa::current();
     let share = 1.0 / d.hw as f32;
+    // Pixels that are looked at together.
+    let together = (element::ROW / d.c.max(1)).max(1) * d.c;
     parallel::chunks(y, d.c, |image, y| {
-        isa.run(|| {
-            y.fill(0.0);
-            for pixel in x[image * d.hw * d.c..][..d.hw * d.c].chunks_exact(d.c) {
-                for (y, &x) in y.iter_mut().zip(pixel) {
-                    *y += x;
-                }
-            }
-            for y in y {
-                *y *= share;
-            }
-        });
+        y.fill(0.0);
+        for pixels in x[image * d.hw * d.c..][..d.hw * d.c].chunks(together) {
+            element::read(isa, Slot::First, pixels, |pixels| {
+                isa.run(|| {
+                    for pixel in pixels.chunks_exact(d.c) {
+                        for (y, &x) in y.iter_mut().zip(pixel) {
+                            *y += x;
+                        }
+                    }
+                });
+            });
+        }
+        for y in y {
+            *y *= share;
+        }
     });
 }
 
 /// Spreads each `dy` over its image.
 #[track_caller]
-pub fn global_avg_pool_backward(d: &GlobalPool, dy: &[f32], dx: &mut [f32]) {
+pub fn global_avg_pool_backward<E: Element>(d: &GlobalPool, dy: &[f32], dx: &mut [E]) {
     d.check("global_avg_pool_backward", dx.len(), dy.len());
     let isa = Isa::current();
     let share = 1.0 / d.hw as f32;
     parallel::chunks(dx, d.hw * d.c, |image, dx| {
         let dy = &dy[image * d.c..][..d.c];
-        isa.run(|| {
-            for pixel in dx.chunks_exact_mut(d.c) {
-                for (dx, &dy) in pixel.iter_mut().zip(dy) {
-                    *dx = dy * share;
-                }
+        let (first, rest) = dx.split_at_mut(d.c);
+        element::write(isa, Slot::Result, first, |first| {
+            for (dx, &dy) in first.iter_mut().zip(dy) {
+                *dx = dy * share;
             }
         });
+        for pixel in rest.chunks_exact_mut(d.c) {
+            pixel.copy_from_slice(first);
+        }
     });
 }

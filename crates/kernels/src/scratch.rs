@@ -56,6 +56,8 @@ pub(crate) enum Slot {
     Weights,
     /// Partial sums of the chunks.
     Partials,
+    /// A block of a product whose result is in half precision.
+    Sums,
     /// An image with its border of zeros.
     Padded,
     /// Weights of merged groups.
@@ -66,11 +68,17 @@ pub(crate) enum Slot {
     Tiles,
     /// The same, shared between threads.
     SharedTiles,
+    /// Activations in half precision, widened: as many as a kernel reads at once.
+    First,
+    Second,
+    Third,
+    /// What is rounded to half precision next.
+    Result,
 }
 
 thread_local! {
-    static BUFFERS: RefCell<[Vec<Line>; 11]> = const {
-        RefCell::new([const { Vec::new() }; 11])
+    static BUFFERS: RefCell<[Vec<Line>; 16]> = const {
+        RefCell::new([const { Vec::new() }; 16])
     };
 }
 

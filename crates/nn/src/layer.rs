@@ -16,8 +16,9 @@ pub use part::Part;
 pub use squeeze_excitation::SqueezeExcitation;
 
 use crate::ops::{
-    Affine, ConvOptions, PoolOptions, at_most, avg_pool, batch_norm_eval, batch_norm_train, concat,
-    conv2d, dropout, linear, max_pool, norm_depthwise_train,
+    Affine, ConvOptions, PoolOptions, Precision, at_most, avg_pool, batch_norm_eval,
+    batch_norm_train, concat, conv2d, dropout, fork, linear, max_pool, norm_depthwise_train,
+    stored,
 };
 use crate::parameter::{Fans, Leaves, ParameterSpec};
 use crate::statistics::Statistics;
@@ -127,7 +128,8 @@ impl Layer {
             Layer::Conv(layer) => layer.forward(pass.leaves, x),
             Layer::Norm(layer) => layer.forward(pass, x),
             Layer::Branches(branches) => {
-                let outputs = branches.iter().map(|branch| chain(branch, pass, x.clone()));
+                let inputs = fork_into(x, branches.len());
+                let outputs = branches.iter().zip(inputs).map(|(branch, x)| chain(branch, pass, x));
                 concat(outputs.collect())
             }
             Layer::Ceiling(ceiling) => at_most(x, *ceiling),
@@ -220,8 +222,22 @@ pub(crate) fn stretch(x: Tensor<4>, side: usize) -> Tensor<4> {
     if height >= side && width >= side {
         return x;
     }
-    let x = adaptive_avg_pool2d(x.permute([0, 3, 1, 2]), [height.max(side), width.max(side)]);
-    x.permute([0, 2, 3, 1])
+    let (precision, x) = (Precision::of(&x), stored(x, Precision::F32).permute([0, 3, 1, 2]));
+    let x = adaptive_avg_pool2d(x, [height.max(side), width.max(side)]);
+    stored(x.permute([0, 2, 3, 1]), precision)
+}
+
+/// x for each of so many branches.
+fn fork_into(x: Tensor<4>, branches: usize) -> Vec<Tensor<4>> {
+    let mut inputs = Vec::with_capacity(branches);
+    let mut rest = x;
+    for _ in 1..branches {
+        let (one, other) = fork(rest);
+        inputs.push(one);
+        rest = other;
+    }
+    inputs.push(rest);
+    inputs
 }
 
 /// One layer after the other. In train mode, what a batch norm gives to a depthwise convolution is never written.
@@ -238,8 +254,8 @@ pub fn chain<'a>(
         };
         let mut layer = layer;
         x = layer.convolved(pass, x);
-        let train = pass.mode == Mode::Train;
-        let depthwise = |next: &&Layer| train && next.as_depthwise().is_some();
+        let fuses = pass.mode == Mode::Train && Precision::of(&x) == Precision::F32;
+        let depthwise = |next: &&Layer| fuses && next.as_depthwise().is_some();
         while let Some(next) = layers.next_if(depthwise).and_then(Layer::as_depthwise) {
             x = layer.normalized_into(next, pass, x);
             layer = next;
@@ -398,7 +414,8 @@ fn weight(
 
 impl Residual {
     fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
-        let b = chain(&self.path_b, pass, x.clone());
+        let (x, for_b) = fork(x);
+        let b = chain(&self.path_b, pass, for_b);
         let a = chain(&self.path_a, pass, x);
         match &self.squeeze_excitation {
             None => self.last.forward(pass, a, Some(b)),

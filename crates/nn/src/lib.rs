@@ -22,9 +22,9 @@ pub use layer::{
 };
 pub use nag::Velocity;
 pub use ops::{
-    Affine, ConvOptions, FoldedConv, PoolOptions, at_most, avg_pool, batch_norm_eval,
+    Affine, ConvOptions, FoldedConv, PoolOptions, Precision, at_most, avg_pool, batch_norm_eval,
     batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference, cross_entropy, dropout,
-    excite, global_avg_pool, linear, max_pool,
+    excite, fork, global_avg_pool, linear, max_pool, stored,
 };
 pub use parameter::{Fans, Leaves, Parameter, ParameterSpec, Parameters};
 pub use statistics::Statistics;

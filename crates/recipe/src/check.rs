@@ -12,8 +12,16 @@ use crate::words::STEMS;
 const SMALL_STEM_SIZE: usize = 64;
 
 pub(crate) fn check(reader: &mut Reader<'_>) {
-    let rules =
-        [validation_crop, small_stem, one_color, equal_parts, warmup_fits, one_decay, decay_points];
+    let rules = [
+        validation_crop,
+        small_stem,
+        one_color,
+        equal_parts,
+        scaled_f16,
+        warmup_fits,
+        one_decay,
+        decay_points,
+    ];
     for rule in rules {
         for (key, place, complaint) in rule(reader) {
             reader.complain(key, &place, complaint);
@@ -76,6 +84,23 @@ fn equal_parts(reader: &Reader<'_>) -> Vec<Finding> {
             let message = format!("a batch of {batch} cannot be cut into {parts} equal parts");
             let mend = format!("write a divisor of {batch}, or another train.batch");
             vec![(key, place.clone(), Complaint::new(message, mend))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Only f16 has so few small numbers that a loss is scaled for it.
+fn scaled_f16(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "train.loss_scale";
+    let precision = match reader.has("train.precision") {
+        true => reader.quietly("train.precision", reader::text).map(|(word, _)| word),
+        false => Some("f32".to_owned()),
+    };
+    match (reader.place(key), precision) {
+        (Some(place), Some(precision)) if matches!(precision.as_str(), "f32" | "bf16") => {
+            let message = format!("{precision} needs no loss scale");
+            let mend = r#"leave it out, or write precision = "f16""#;
+            vec![(key, place, Complaint::new(message, mend))]
         }
         _ => Vec::new(),
     }

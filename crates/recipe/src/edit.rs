@@ -5,6 +5,9 @@ use crate::reader::mistake;
 use crate::schema;
 use crate::tree::{self, Entry, Node, Place, Table, Value};
 
+/// The key that may be left out and has a word `off` of its own, which means something else.
+const OFF_IS_A_WORD: &str = "train.loss_scale";
+
 /// Applies one edit, such as `rate.base=0.2` or `rate.warmup=off`.
 pub(crate) fn apply(root: &mut Table, edit: &str) -> Result<(), Mistake> {
     let argument = format!("--set {edit}");
@@ -17,7 +20,7 @@ pub(crate) fn apply(root: &mut Table, edit: &str) -> Result<(), Mistake> {
     if key.split('.').any(|part| part.trim() != part || part.is_empty()) {
         return wrong("", Complaint::new("has no key", "write KEY=VALUE, such as rate.base=0.2"));
     }
-    if text == "off" {
+    if text == "off" && key != OFF_IS_A_WORD {
         return match switch_off(root, key) {
             Ok(()) => Ok(()),
             Err((table, complaint)) => wrong(&table, complaint),

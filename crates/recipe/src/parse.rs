@@ -8,8 +8,8 @@ use crate::schema;
 use crate::tree::{self, Place, Value};
 use crate::types::*;
 use crate::words::{
-    DECAY_ON, INITS, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS,
-    WEIGHTINGS, Words,
+    DECAY_ON, INITS, LOSS_SCALES, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, PRECISIONS, RAMP_ENDS,
+    SOURCES, SPREADS, STEMS, WEIGHTINGS, Words,
 };
 
 /// The version of the format that this program reads and writes.
@@ -315,11 +315,16 @@ fn train(reader: &mut Reader<'_>) -> Option<Train> {
     let batch = reader.count("train.batch");
     let accumulate =
         optional(reader, "train.accumulate", |reader| reader.count("train.accumulate"));
+    let precision = or_default(reader, "train.precision", PRECISIONS);
+    // That it is of f16 alone is a rule between keys.
+    let loss_scale = or_default(reader, "train.loss_scale", LOSS_SCALES);
     let evaluate_every = reader.span("train.evaluate_every");
     Some(Train {
         duration: duration?,
         batch: batch?,
         accumulate: accumulate?,
+        precision: precision?,
+        loss_scale: Some(loss_scale?).filter(|_| precision == Some(Precision::F16)),
         evaluate_every: evaluate_every?,
     })
 }
@@ -348,7 +353,7 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     })
 }
 
-/// A word that may be left out.
+/// A word that may be left out, for what a recipe then means.
 fn or_default<T: Copy + Default>(
     reader: &mut Reader<'_>,
     key: &'static str,

@@ -85,6 +85,8 @@ pub(crate) static KEYS: &[Key] = &[
     value("train.duration", r#""120 epochs""#),
     value("train.batch", "256"),
     optional("train.accumulate", "4"),
+    optional("train.precision", r#""f16""#),
+    optional("train.loss_scale", r#""dynamic""#),
     value("train.evaluate_every", r#""1 epoch""#),
     table("rate"),
     value("rate.base", "0.1"),

@@ -54,8 +54,7 @@ pub struct Row {
     pub title: &'static str,
     /// The row that this one adds to, by index.
     pub from: Option<usize>,
-    /// None where there is a number and no recipe.
-    edits: Option<Vec<Edit>>,
+    edits: Vec<Edit>,
     /// The row whose model teaches this one (§5.3), by index.
     pub teacher: Option<usize>,
     /// Whether this row is there to teach, and not in the paper's table.
@@ -180,7 +179,7 @@ impl Table {
         from: Option<usize>,
         edits: &[Edit],
     ) -> Table {
-        let edits = Some(edits.to_vec());
+        let edits = edits.to_vec();
         self.rows.push(Row { name, title, from, edits, teacher: None, teaches: false });
         self
     }
@@ -198,13 +197,6 @@ impl Table {
         self
     }
 
-    /// Published numbers of a row that no recipe here can say yet.
-    fn number_only(mut self, name: &'static str, title: &'static str) -> Table {
-        let from = self.rows.len().checked_sub(1);
-        self.rows.push(Row { name, title, from, edits: None, teacher: None, teaches: false });
-        self
-    }
-
     fn index(&self, name: &str) -> usize {
         let index = self.rows.iter().position(|row| row.name == name);
         index.unwrap_or_else(|| panic!("{} has no row {name}", self.name))
@@ -217,9 +209,8 @@ impl Table {
 
     /// The row of this name.
     pub fn find_row(&self, name: &str) -> Result<usize, TableError> {
-        self.rows.iter().position(|row| row.name == name && row.edits.is_some()).ok_or_else(|| {
-            let rows = self.rows.iter().filter(|row| row.edits.is_some());
-            let known: Vec<String> = rows.map(|row| row.name.to_owned()).collect();
+        self.rows.iter().position(|row| row.name == name).ok_or_else(|| {
+            let known: Vec<String> = self.rows.iter().map(|row| row.name.to_owned()).collect();
             let nearest = nearest(name, &known).map(str::to_owned);
             TableError::Row { table: self.name.into(), name: name.into(), nearest, known }
         })
@@ -242,8 +233,7 @@ impl Table {
         let columns =
             (0..self.columns.len()).filter(|&column| self.columns[column].edits.is_some());
         columns.flat_map(move |column| {
-            let rows = (0..self.rows.len()).filter(|&row| self.rows[row].edits.is_some());
-            rows.map(move |row| Cell { table: self, column, row })
+            (0..self.rows.len()).map(move |row| Cell { table: self, column, row })
         })
     }
 
@@ -288,8 +278,7 @@ impl Cell<'_> {
             lineage.push(from);
         }
         let column = self.table.columns[self.column].edits.iter().flatten().copied();
-        let rows =
-            lineage.iter().rev().flat_map(|&row| self.table.rows[row].edits.iter().flatten());
+        let rows = lineage.iter().rev().flat_map(|&row| &self.table.rows[row].edits);
         column.chain(rows.copied()).collect()
     }
 

@@ -240,7 +240,36 @@ pub struct Train {
     /// Into how many equal parts a batch is cut, whose gradients are averaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accumulate: Option<usize>,
+    /// §3.2
+    pub precision: Precision,
+    /// Of f16, and of it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     pub evaluate_every: Span,
+}
+
+/// §3.2 What activations and their gradients are stored in; parameters, statistics, sums and the loss are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// What a recipe means that does not say.
+    #[default]
+    F32,
+    /// IEEE's half precision: the paper's FP16.
+    F16,
+    /// The upper half of an f32: its range, with fewer digits.
+    Bf16,
+}
+
+/// §3.2 What the loss is multiplied with before its gradient is taken, so that small gradients are not lost in f16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossScale {
+    /// As much as does not overflow. What a recipe means that does not say.
+    #[default]
+    Dynamic,
+    /// Nothing: the authors' code.
+    Off,
 }
 
 /// `[rate]`: the learning rate.

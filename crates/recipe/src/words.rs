@@ -1,7 +1,8 @@
 //! The words a recipe uses for the choices of [`crate::types`].
 
 use crate::types::{
-    DecayOn, Init, OnBadSample, Orientation, Pairing, RampEnd, Source, Spread, Stem, Weighting,
+    DecayOn, Init, LossScale, OnBadSample, Orientation, Pairing, Precision, RampEnd, Source,
+    Spread, Stem, Weighting,
 };
 
 /// A closed list of words and what each stands for.
@@ -23,6 +24,12 @@ pub(crate) const ON_BAD_SAMPLE: Words<OnBadSample> =
 
 pub(crate) const ORIENTATIONS: Words<Orientation> =
     &[("stored", Orientation::Stored), ("exif", Orientation::Exif)];
+
+pub(crate) const PRECISIONS: Words<Precision> =
+    &[("f32", Precision::F32), ("f16", Precision::F16), ("bf16", Precision::Bf16)];
+
+pub(crate) const LOSS_SCALES: Words<LossScale> =
+    &[("dynamic", LossScale::Dynamic), ("off", LossScale::Off)];
 
 pub(crate) const DECAY_ON: Words<DecayOn> =
     &[("everything", DecayOn::Everything), ("weights", DecayOn::Weights)];
@@ -61,6 +68,8 @@ mod tests {
         check(SOURCES);
         check(ON_BAD_SAMPLE);
         check(ORIENTATIONS);
+        check(PRECISIONS);
+        check(LOSS_SCALES);
         check(DECAY_ON);
         check(RAMP_ENDS);
         check(SPREADS);

@@ -2,8 +2,8 @@
 
 use crate::types::*;
 use crate::words::{
-    DECAY_ON, INITS, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, RAMP_ENDS, SOURCES, SPREADS, STEMS,
-    WEIGHTINGS, Words, word,
+    DECAY_ON, INITS, LOSS_SCALES, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, PRECISIONS, RAMP_ENDS,
+    SOURCES, SPREADS, STEMS, WEIGHTINGS, Words, word,
 };
 
 /// A value as TOML writes it, or the entries of a table.
@@ -144,10 +144,14 @@ fn data(data: &Data) -> Written {
 }
 
 fn train(train: &Train) -> Written {
-    let Train { duration, batch, accumulate, evaluate_every } = train;
+    let Train { duration, batch, accumulate, precision, loss_scale, evaluate_every } = train;
     let mut entries = vec![("duration", text(duration)), ("batch", Plain(batch.to_string()))];
     if let Some(parts) = accumulate {
         entries.push(("accumulate", Plain(parts.to_string())));
+    }
+    entries.push(("precision", text(word(PRECISIONS, precision))));
+    if let Some(loss_scale) = loss_scale {
+        entries.push(("loss_scale", text(word(LOSS_SCALES, loss_scale))));
     }
     entries.push(("evaluate_every", text(evaluate_every)));
     Table(entries)

@@ -24,7 +24,7 @@ pub fn train<T: Task>(
 ) -> Result<Ending, TrainError> {
     while state.step < run.schedule().total_steps() {
         let batch = task.batch()?; // X, y ← preprocess(b random images), in equal parts
-        let mut gradients = Gradients::default();
+        let mut gradients = Gradients::of_loss_times(state.loss_scale());
         for part in batch {
             let leaves = state.model.parameters.tracked();
             let loss = task.loss(&mut state.model, &leaves, part); // z ← forward(net, X); ℓ ← loss(z, y)

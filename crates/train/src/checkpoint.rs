@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 
+use tricks::loss_scaling::LossScaling;
 use zoo::{FileTensor, FileTensors};
 
 use crate::durable::{self, WriteError};
@@ -49,6 +50,9 @@ pub struct RunFacts {
     /// Bits hold per instruction set.
     pub instruction_set: String,
     pub best: Option<Best>,
+    /// §3.2, where the recipe scales the loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scaling: Option<ScaleFacts>,
     /// Seconds of work since the start of the run, before each resume too.
     pub work_seconds: f64,
     /// Images trained on since the start of the run.
@@ -63,6 +67,26 @@ pub struct Best {
     pub step: u64,
     /// Percent.
     pub top1: f64,
+}
+
+/// Where a loss scale stands.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleFacts {
+    pub scale: f32,
+    pub good_steps: u32,
+}
+
+impl From<LossScaling> for ScaleFacts {
+    fn from(LossScaling { scale, good_steps }: LossScaling) -> ScaleFacts {
+        ScaleFacts { scale, good_steps }
+    }
+}
+
+impl From<ScaleFacts> for LossScaling {
+    fn from(ScaleFacts { scale, good_steps }: ScaleFacts) -> LossScaling {
+        LossScaling { scale, good_steps }
+    }
 }
 
 /// The value of the metadata key.
@@ -390,6 +414,7 @@ mod tests {
             recipe: "version = 1\nname = \"größe \\ \"\n".to_owned(),
             instruction_set: "avx2".to_owned(),
             best: Some(Best { step: 3, top1: 71.234_567_890_123_45 }),
+            loss_scaling: Some(ScaleFacts { scale: 32_768.0, good_steps: 1_999 }),
             work_seconds: 0.1 + 0.2,
             images: u64::MAX,
             classes: vec!["tench".to_owned(), "snail \u{1f40c}".to_owned()],

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::{Batch, Dataset, Resources, Skipped, TrainLoader, ValidationLoader};
-use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
+use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy, stored};
 use recipe::{Normalize, Recipe, Validation};
 use zoo::Model;
 
 use crate::algorithm::{self, Ending};
 use crate::error::TrainError;
 use crate::examples::{self, Examples, Position};
-use crate::plan::Plan;
+use crate::plan::{Plan, precision};
 use crate::predictions::Prediction;
 use crate::run::Run;
 use crate::state::State;
@@ -81,7 +81,9 @@ impl Task for Classify {
         let x: Tensor<4> = Tensor::from_data(part.images, &model.device);
         let (statistics, noise) = (&mut model.statistics, part.noise);
         let mut pass = Pass { mode: Mode::Train, leaves, statistics, noise };
-        let (z, auxiliary) = model.network.forward_both(&mut pass, x.clone());
+        // The teacher sees the images as they are.
+        let images = stored(x.clone(), precision(&self.recipe));
+        let (z, auxiliary) = model.network.forward_both(&mut pass, images);
         let loss = match &self.teacher {
             Some(teacher) => teacher.loss(z, p.clone(), x),
             None => cross_entropy(z, p.clone()),
@@ -125,7 +127,8 @@ pub fn train_to_end(
     }
 }
 
-/// Accuracy and mean loss over the validation part, each image counted once.
+/// Accuracy and mean loss over the validation part, each image counted once. It is in f32 whatever precision the model was
+/// trained in: the master weights are f32, and inference keeps no activations.
 pub fn evaluate(
     model: &mut Model,
     dataset: &Arc<Dataset>,

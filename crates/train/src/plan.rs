@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::{Dataset, TrainLoader};
-use nn::Part;
+use nn::{Part, Precision};
 use recipe::{Mistake, Recipe, RecipeErrors, Schedule, Source};
 use zoo::{Network, Options, Shape, StemSize};
 
@@ -65,7 +65,17 @@ impl Plan {
         let cost = zoo::cost(&self.network, self.recipe.preprocess.size);
         let images = images_at_once(&self.recipe) as u64;
         let input = (self.recipe.preprocess.size as u64).pow(2) * 3;
-        4 * (images * (cost.activations * 7 / 2 + 3 * input) + 3 * cost.parameters)
+        let bytes = if precision(&self.recipe) == Precision::F32 { 4 } else { 2 };
+        bytes * images * cost.activations * 7 / 2 + 4 * (3 * images * input + 3 * cost.parameters)
+    }
+}
+
+/// What a recipe stores activations in (§3.2).
+pub fn precision(recipe: &Recipe) -> Precision {
+    match recipe.train.precision {
+        recipe::Precision::F32 => Precision::F32,
+        recipe::Precision::F16 => Precision::F16,
+        recipe::Precision::Bf16 => Precision::Bf16,
     }
 }
 

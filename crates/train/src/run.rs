@@ -155,11 +155,14 @@ impl Run {
         Nag { rate: rate as f32, momentum: update.momentum as f32, decay: decay as f32 }
     }
 
-    /// The gradient of a batch, no longer than the recipe wants it.
-    pub fn clipped(&self, gradients: Gradients) -> Vec<Tensor<1>> {
+    /// The gradient of a batch, no longer than the recipe wants it; None where its scale made it overflow (§3.2).
+    pub fn clipped(&self, gradients: Gradients) -> Option<Vec<Tensor<1>>> {
+        if gradients.overflowed() {
+            return None;
+        }
         let factor = |limit| gradient_clipping::factor(gradients.norm(), limit);
         let factor = self.plan.recipe.update.clip.map_or(1.0, factor);
-        gradients.scaled(factor)
+        Some(gradients.scaled(factor))
     }
 
     /// The loss of a step, unless it is NaN or infinite: the parameters are then lost, and the run with them, but
@@ -296,6 +299,7 @@ impl Run {
             recipe: recipe::to_toml(recipe),
             instruction_set: kernels::instruction_set().to_owned(),
             best: state.best,
+            loss_scaling: state.loss_scaling.map(Into::into),
             work_seconds: self.clock.worked().as_secs_f64(),
             images: state.step * recipe.train.batch as u64,
             classes: self.plan.dataset.classes.clone(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use nn::{Device, Nag, ParameterSpec, Tensor, Velocity};
 use recipe::Recipe;
+use tricks::loss_scaling::LossScaling;
 use tricks::weight_average;
 use zoo::{FileTensors, Model, Network, from_file_layout, to_file_tensor};
 
-use crate::checkpoint::{Best, Checkpoint};
+use crate::checkpoint::{Best, Checkpoint, RunFacts};
 use crate::error::TrainError;
 
 /// What Algorithm 1 moves.
@@ -19,6 +20,8 @@ pub struct State {
     pub velocity: Velocity,
     /// The average of the models so far, where the recipe wants one.
     pub average: Option<Average>,
+    /// §3.2, where the recipe scales the loss.
+    pub loss_scaling: Option<LossScaling>,
     /// The best validation accuracy so far.
     pub best: Option<Best>,
 }
@@ -43,13 +46,27 @@ impl State {
         let average =
             |average: recipe::Average| Average { decay: average.decay, model: model.copy() };
         let average = recipe.average.map(average);
-        State { step: 0, model, velocity, average, best: None }
+        let loss_scaling = scales(recipe).then(LossScaling::start);
+        State { step: 0, model, velocity, average, loss_scaling, best: None }
     }
 
-    /// update(net, grad): a step further.
-    pub fn update(&mut self, gradients: Vec<Tensor<1>>, hyper: impl Fn(&ParameterSpec) -> Nag) {
-        self.velocity.update(&mut self.model.parameters, gradients, hyper);
+    /// What the loss is multiplied with before its gradient is taken.
+    pub fn loss_scale(&self) -> Option<f32> {
+        self.loss_scaling.map(|scaling| scaling.scale)
+    }
+
+    /// update(net, grad): a step further. Where the gradient overflowed, only the step and the loss scale move: the batch
+    /// has been seen (by the running statistics too), and the schedule goes on.
+    pub fn update(
+        &mut self,
+        gradients: Option<Vec<Tensor<1>>>,
+        hyper: impl Fn(&ParameterSpec) -> Nag,
+    ) {
         self.step += 1;
+        let overflow = gradients.is_none();
+        self.loss_scaling = self.loss_scaling.map(|scaling| scaling.after_step(overflow));
+        let Some(gradients) = gradients else { return };
+        self.velocity.update(&mut self.model.parameters, gradients, hyper);
         if let Some(Average { decay, model }) = &mut self.average {
             let keep = weight_average::decay(self.step, *decay);
             model.average(keep as f32, &self.model);
@@ -113,14 +130,22 @@ impl State {
             None => None,
         };
         let velocity = Velocity::new(values, device);
-        Ok(State { step: checkpoint.step, model, velocity, average, best: checkpoint.facts.best })
+        let Checkpoint { step, facts: RunFacts { best, loss_scaling, .. }, .. } = checkpoint;
+        let stored = loss_scaling.map_or_else(LossScaling::start, Into::into);
+        let loss_scaling = scales(recipe).then_some(stored);
+        Ok(State { step, model, velocity, average, loss_scaling, best })
     }
+}
+
+/// Whether a recipe scales the loss (§3.2).
+fn scales(recipe: &Recipe) -> bool {
+    recipe.train.loss_scale == Some(recipe::LossScale::Dynamic)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::RunFacts;
+    use nn::{Gradients, Mode, Pass, TensorData};
 
     fn recipe(edits: &[&str]) -> Recipe {
         let edits: Vec<String> = edits.iter().map(ToString::to_string).collect();
@@ -143,7 +168,7 @@ mod tests {
             let gradients =
                 state.model.parameters.iter().map(|p| Tensor::ones([p.spec.len()], &nn::cpu()));
             let gradients = gradients.collect();
-            state.update(gradients, |_| Nag { rate: 1.0, momentum: 0.0, decay: 0.0 });
+            state.update(Some(gradients), |_| Nag { rate: 1.0, momentum: 0.0, decay: 0.0 });
         }
         state
     }
@@ -153,6 +178,7 @@ mod tests {
             recipe: String::new(),
             instruction_set: String::new(),
             best: None,
+            loss_scaling: state.loss_scaling.map(Into::into),
             work_seconds: 0.0,
             images: 0,
             classes: Vec::new(),
@@ -189,6 +215,66 @@ mod tests {
             assert_eq!(restored.step, state.step);
             assert!(restored.tensors() == state.tensors(), "{edits:?}");
         }
+    }
+
+    /// The gradient of a real pass in f16 under a scale far too great: inf and NaN, which never reach the weights.
+    #[test]
+    fn a_forced_overflow_is_skipped_and_recovered_from() {
+        let recipe = recipe(&["train.precision=f16", "average.decay=0.5"]);
+        let mut state = State::initial(&recipe, network(), &nn::cpu());
+        state.loss_scaling = Some(LossScaling { scale: 2f32.powi(40), good_steps: 1_990 });
+        let images: Vec<f32> = (0..4 * 40 * 40 * 3).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
+        let images = Tensor::from_data(TensorData::new(images, [4, 40, 40, 3]), &nn::cpu());
+        let target =
+            Tensor::from_data(TensorData::new(vec![0.0, 1.0, 0.0].repeat(4), [4, 3]), &nn::cpu());
+        let gradients = |state: &mut State| {
+            let leaves = state.model.parameters.tracked();
+            let (statistics, noise) = (&mut state.model.statistics, 0);
+            let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise };
+            let x = nn::stored(images.clone(), nn::Precision::F16);
+            let z = state.model.network.forward(&mut pass, x);
+            let mut gradients = Gradients::of_loss_times(state.loss_scale());
+            gradients.add(leaves, nn::cross_entropy(z, target.clone()));
+            gradients
+        };
+        let before = state.tensors();
+        let weights = |tensors: &FileTensors| -> FileTensors {
+            let kept = tensors.iter().filter(|(name, _)| !name.contains("running_"));
+            kept.map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+        };
+        let (mut skipped, mut last) = (0, f32::INFINITY);
+        loop {
+            let gradients = gradients(&mut state);
+            let overflow = gradients.overflowed();
+            let gradients = (!overflow).then(|| gradients.scaled(1.0));
+            let scale = state.loss_scale().expect("f16 scales");
+            state.update(gradients, |_| Nag { rate: 0.1, momentum: 0.9, decay: 0.0 });
+            if !overflow {
+                break;
+            }
+            skipped += 1;
+            assert!(scale < last, "the scale falls: {scale} after {last}");
+            last = scale;
+            assert_eq!(state.step, skipped);
+            let halved = LossScaling { scale: scale / 2.0, good_steps: 0 };
+            assert_eq!(state.loss_scaling, Some(halved));
+            assert!(weights(&state.tensors()) == weights(&before), "a skipped step moves nothing");
+        }
+        assert!((2..60).contains(&skipped), "{skipped} steps overflowed");
+        assert_eq!(state.loss_scaling.map(|scaling| scaling.good_steps), Some(1));
+        let after = state.tensors();
+        assert!(weights(&after) != weights(&before), "a good step moves the weights");
+        assert!(after.values().all(|tensor| tensor.values.iter().all(|value| value.is_finite())));
+    }
+
+    #[test]
+    fn a_checkpoint_keeps_the_loss_scale() {
+        let recipe = recipe(&["train.precision=f16"]);
+        let mut state = updated(&recipe);
+        state.update(None, |_| unreachable!("nothing is updated"));
+        assert_eq!(state.loss_scaling, Some(LossScaling { scale: 32_768.0, good_steps: 0 }));
+        let restored = State::restored(&recipe, network(), checkpoint(&state), &nn::cpu());
+        assert_eq!(restored.expect("its own checkpoint").loss_scaling, state.loss_scaling);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod gradient_accumulation;
 pub mod gradient_clipping;
 pub mod label_smoothing;
 pub mod linear_scaling;
+pub mod loss_scaling;
 pub mod mixup;
 pub mod no_bias_decay;
 pub mod role;

@@ -37,6 +37,13 @@ pub const TRICKS: &[Trick] = &[
         default_in: &["efficient", "quickstart", "resnet18d-128", "resnet18d-32", "resnet18d-64"],
     },
     off(
+        "low-precision training",
+        "3.2",
+        "precision",
+        "train.precision",
+        "activations and their gradients are halves (f16 or bf16), weights and sums f32; the loss is scaled for f16",
+    ),
+    off(
         "ResNet-B",
         "4.2",
         "network",

@@ -89,7 +89,8 @@ impl Network {
     pub fn forward_both(&self, pass: &mut Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
         let Some(head) = self.teaching_auxiliary() else { return (self.forward(pass, x), None) };
         let x = self.through(0..head.after + 1, pass, x);
-        let pooled = global_avg_pool(chain(&head.layers, pass, x.clone()));
+        let (x, aside) = nn::fork(x);
+        let pooled = global_avg_pool(chain(&head.layers, pass, aside));
         let auxiliary = head.classifier.forward(pass.leaves, pooled);
         let x = self.through(head.after + 1..self.stages.len() + 1, pass, x);
         (self.classify(pass, x), Some(auxiliary))

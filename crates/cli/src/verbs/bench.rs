@@ -16,14 +16,21 @@ use crate::args::{Bench, BenchCommon, BenchOf};
 use crate::output;
 
 pub(crate) fn run(args: &Bench) -> Result<()> {
-    let (common, measure): (&BenchCommon, fn(&BenchCommon) -> Result<()>) = match &args.of {
-        BenchOf::Step(common) => (common, step::run),
-        BenchOf::Infer(common) => (common, infer::run),
-        BenchOf::Layers(common) => (common, layers::run),
-        BenchOf::Loader(loader) => return loader::run(loader),
-    };
-    super::use_threads(common.threads());
-    measure(common)
+    match &args.of {
+        BenchOf::Step(args) => {
+            super::use_threads(args.common.threads());
+            step::run(args)
+        }
+        BenchOf::Infer(common) => {
+            super::use_threads(common.threads());
+            infer::run(common)
+        }
+        BenchOf::Layers(common) => {
+            super::use_threads(common.threads());
+            layers::run(common)
+        }
+        BenchOf::Loader(loader) => loader::run(loader),
+    }
 }
 
 /// The network of the command line.

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use data::{Stream, random};
-use nn::{Mode, Nag, Pass, Tensor, TensorData, Velocity, cross_entropy};
+use nn::{
+    Gradients, Mode, Nag, Pass, Precision, Tensor, TensorData, Velocity, cross_entropy, stored,
+};
+use tricks::loss_scaling::LossScaling;
 use zoo::Model;
 
 /// A model in training on one batch, again and again.
@@ -12,30 +15,40 @@ pub(crate) struct Trial {
     velocity: Velocity,
     x: Tensor<4>,
     p: Tensor<2>,
+    precision: Precision,
+    /// Of f16.
+    scaling: Option<LossScaling>,
     steps: u64,
 }
 
 impl Trial {
     /// Of images x `[n, h, w, 3]`, whose target is every class alike.
-    pub(crate) fn new(model: Model, x: Tensor<4>) -> Trial {
+    pub(crate) fn new(model: Model, x: Tensor<4>, precision: Precision) -> Trial {
         let (batch, classes) = (x.dims()[0], model.network.classes());
         let p = Tensor::full([batch, classes], 1.0 / classes as f32, &model.device);
         let velocity = Velocity::zeros(&model.parameters, &model.device);
-        Trial { model, velocity, x, p, steps: 0 }
+        let scaling = (precision == Precision::F16).then(LossScaling::start);
+        Trial { model, velocity, x, p, precision, scaling, steps: 0 }
     }
 
     /// Forward, loss, backward, update; returns the seconds they took.
     pub(crate) fn step(&mut self) -> f64 {
         let started = Instant::now();
-        let Trial { model, velocity, x, p, steps } = self;
+        let Trial { model, velocity, x, p, precision, scaling, steps } = self;
         *steps += 1;
         let leaves = model.parameters.tracked();
         let statistics = &mut model.statistics;
         let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: *steps };
-        let loss = cross_entropy(model.network.forward(&mut pass, x.clone()), p.clone());
-        let gradients = leaves.gradients(loss);
-        let hyper = Nag { rate: 1e-3, momentum: 0.9, decay: 1e-4 };
-        velocity.update(&mut model.parameters, gradients, |_| hyper);
+        let x = stored(x.clone(), *precision);
+        let loss = cross_entropy(model.network.forward(&mut pass, x), p.clone());
+        let mut gradients = Gradients::of_loss_times(scaling.map(|scaling| scaling.scale));
+        gradients.add(leaves, loss);
+        let overflow = gradients.overflowed();
+        *scaling = scaling.map(|scaling| scaling.after_step(overflow));
+        if !overflow {
+            let hyper = Nag { rate: 1e-3, momentum: 0.9, decay: 1e-4 };
+            velocity.update(&mut model.parameters, gradients.scaled(1.0), |_| hyper);
+        }
         started.elapsed().as_secs_f64()
     }
 }

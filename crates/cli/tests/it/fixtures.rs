@@ -132,6 +132,14 @@ impl Sandbox {
         self.write("everything.toml", text)
     }
 
+    /// What [`Self::everything`] gave, with its activations in half precision and its loss scaled.
+    pub(crate) fn in_half(&self, everything: &Path) -> PathBuf {
+        let text = fs::read_to_string(everything).unwrap();
+        let (from, to) = ("accumulate = 2\n", "accumulate = 2\nprecision = \"f16\"\n");
+        assert!(text.contains(from));
+        self.write("half.toml", text.replacen(from, to, 1))
+    }
+
     /// 54 noisy images of three colors: 42 to train on, 12 for validation after a split.
     pub(crate) fn colors(&self) -> PathBuf {
         let root = self.path("colors");

@@ -44,6 +44,12 @@ impl Case {
         let sandbox = Sandbox::new();
         Case { recipe: sandbox.everything(), data: sandbox.colors(), sandbox }
     }
+
+    /// Every trick on, and half precision.
+    fn half() -> Case {
+        let sandbox = Sandbox::new();
+        Case { recipe: sandbox.in_half(&sandbox.everything()), sandbox }
+    }
 }
 
 /// The run of the tests here: long enough to be killed ten times.
@@ -133,6 +139,12 @@ fn so_does_a_run_that_skips_bad_images() {
     kill_ten_times(&case);
     let list = |out: &str| fs::read(case.sandbox.path(out).join("bad_samples.jsonl")).unwrap();
     assert!(list("whole") == list("killed"), "the lists differ");
+}
+
+/// Where the loss scale stands is in the checkpoint.
+#[test]
+fn so_does_a_run_in_half_precision() {
+    kill_ten_times(&Case::half());
 }
 
 fn kill_ten_times(case: &Case) {

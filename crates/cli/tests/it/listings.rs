@@ -123,6 +123,12 @@ fn benches_tell_their_numbers() {
         assert!(measured["peak_memory_bytes"].as_u64().unwrap() > 1_000_000, "{kind}: {text}");
         assert_eq!(measured.get("page_faults_per_step").is_some(), kind == "step", "{text}");
     }
+    for precision in ["f32", "f16", "bf16"] {
+        let step = ["bench", "step", "--small-stem", "--precision", precision];
+        let text = sandbox.succeed(&[&step[..], &small[..]].concat());
+        let measured: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(measured["precision"], precision, "{text}");
+    }
     let text = sandbox.succeed(&[&["bench", "layers"], &small[..]].concat());
     let measured: Value = serde_json::from_str(&text).unwrap();
     let layers = measured["layers"].as_array().unwrap();

@@ -1,6 +1,7 @@
 //! The tricks of §5 and the practitioners' in whole runs.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -9,20 +10,28 @@ use crate::fixtures::Sandbox;
 #[test]
 fn every_trick_at_once_gives_the_same_bytes_on_one_and_three_threads() {
     let sandbox = Sandbox::new();
-    let (recipe, data) = (sandbox.everything(), sandbox.path("colors"));
+    let recipe = sandbox.everything();
+    let half = sandbox.in_half(&recipe);
+    same_bytes_on_one_and_three_threads(&sandbox, &recipe, "plain");
+    same_bytes_on_one_and_three_threads(&sandbox, &half, "half");
+}
+
+fn same_bytes_on_one_and_three_threads(sandbox: &Sandbox, recipe: &Path, name: &str) {
+    let data = sandbox.path("colors");
     let (recipe, data) = (recipe.to_str().unwrap(), data.to_str().unwrap());
     let train = ["train", recipe, "--data", data, "--json"];
-    let one = ["--out", "one", "--threads", "1", "--loader-threads", "1"];
-    let three = ["--out", "three", "--threads", "3", "--loader-threads", "2"];
+    let [out, other] = ["one", "three"].map(|threads| format!("{name}-{threads}"));
+    let one = ["--out", out.as_str(), "--threads", "1", "--loader-threads", "1"];
+    let three = ["--out", other.as_str(), "--threads", "3", "--loader-threads", "2"];
     let result = sandbox.succeed(&[&train[..], &one].concat());
     sandbox.succeed(&[&train[..], &three].concat());
     let file =
         |out: &str, name: &str| fs::read(sandbox.path(out).join("model").join(name)).unwrap();
-    assert!(file("one", "model.safetensors") == file("three", "model.safetensors"));
+    assert!(file(&out, "model.safetensors") == file(&other, "model.safetensors"));
 
     // What the run measured is what the stored model, the average, gives.
     let trained: Value = serde_json::from_str(&result).unwrap();
-    let evaluated = sandbox.succeed(&["eval", "one", "--data", data, "--json"]);
+    let evaluated = sandbox.succeed(&["eval", out.as_str(), "--data", data, "--json"]);
     let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
     for key in ["top1", "top5", "loss", "images"] {
         assert_eq!(trained[key], evaluated[key], "{key}");
@@ -60,6 +69,8 @@ fn each_trick_moves_the_weights() {
         "average={ decay = 0.9 }",
         "update.clip=0.01",
         "train.accumulate=2",
+        "train.precision=f16",
+        "train.precision=bf16",
         "preprocess.randaugment={ operations = 2, magnitude = 9.0 }",
         "preprocess.erasing={ probability = 1.0, area = [0.1, 0.4], aspect = [0.3, 3.3] }",
     ];

@@ -4,6 +4,7 @@
 //! strip, so that memory is read in order. A tap that is outside of the image reads zeros.
 
 use super::{Conv2d, Tap, patches::input_taps, phases};
+use crate::element::{self, Element};
 use crate::finish::Finish;
 use crate::isa::{Isa, prefetch};
 use crate::lanes::{Lanes, laned};
@@ -17,17 +18,17 @@ const CHUNKS: usize = 32;
 const STRIP: usize = 4;
 
 /// `turned` are the weights as [`turn`] leaves them.
-pub(super) fn forward(
+pub(super) fn forward<E: Element>(
     d: &Conv2d,
-    x: &[f32],
+    x: &[E],
     turned: &[f32],
     finish: Option<Finish<'_>>,
-    y: &mut [f32],
+    y: &mut [E],
 ) {
     Side { finish, ..Side::of_input(d, x) }.gather(turned, y);
 }
 
-pub(super) fn input_grad(d: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+pub(super) fn input_grad<E: Element>(d: &Conv2d, dy: &[E], w: &[f32], dx: &mut [E]) {
     let side = Side::of_output(d, dy);
     turned(d, w, |turned| side.gather(turned, dx));
 }
@@ -53,8 +54,8 @@ pub(super) fn turn(d: &Conv2d, w: &[f32], turned: &mut [f32]) {
 }
 
 /// A gathering sum: each position of the result reads its phase's taps from an image.
-pub(super) struct Side<'a> {
-    image: &'a [f32],
+pub(super) struct Side<'a, E> {
+    image: &'a [E],
     extent: [usize; 2],
     channels: usize,
     out: [usize; 2],
@@ -65,9 +66,9 @@ pub(super) struct Side<'a> {
     finish: Option<Finish<'a>>,
 }
 
-impl<'a> Side<'a> {
+impl<'a, E: Element> Side<'a, E> {
     /// The sums of the forward product, or what the weight gradient reads.
-    pub(super) fn of_input(d: &Conv2d, x: &'a [f32]) -> Self {
+    pub(super) fn of_input(d: &Conv2d, x: &'a [E]) -> Self {
         Self {
             image: x,
             extent: [d.h, d.w],
@@ -80,7 +81,7 @@ impl<'a> Side<'a> {
     }
 
     /// The sums of the input gradient.
-    pub(super) fn of_output(d: &Conv2d, dy: &'a [f32]) -> Self {
+    pub(super) fn of_output(d: &Conv2d, dy: &'a [E]) -> Self {
         let mut table: Vec<Vec<Vec<Tap>>> = Vec::new();
         for phase in phases(d) {
             if phase.first[1] == 0 {
@@ -99,7 +100,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn gather(&self, turned: &[f32], out: &mut [f32]) {
+    fn gather(&self, turned: &[f32], out: &mut [E]) {
         let isa = Isa::current();
         let (w, zeros) = turned.split_at(turned.len() - self.channels);
         if let Some(finish) = &self.finish {
@@ -130,7 +131,7 @@ impl<'a> Side<'a> {
     }
 
     /// A line of an image.
-    pub(super) fn line(&self, image: usize, line: usize) -> &[f32] {
+    pub(super) fn line(&self, image: usize, line: usize) -> &[E] {
         let length = self.extent[1] * self.channels;
         &self.image[(image * self.extent[0] + line) * length..][..length]
     }
@@ -140,10 +141,10 @@ impl<'a> Side<'a> {
         &self,
         isa: Isa,
         y: usize,
-        line: impl Fn(usize) -> &'b [f32],
+        line: impl Fn(usize) -> &'b [E],
         [w, zeros]: [&'b [f32]; 2],
         place: &Place<'_>,
-        row: &mut [f32],
+        row: &mut [E],
     ) {
         let phases = &self.phases[y % self.phases.len()];
         let y = y / self.phases.len() * self.step[0];
@@ -163,9 +164,9 @@ impl<'a> Side<'a> {
         &self,
         isa: Isa,
         y: usize,
-        line: impl Fn(usize) -> &'b [f32],
+        line: impl Fn(usize) -> &'b [E],
         zeros: &'b [f32],
-        dy: &[f32],
+        dy: &[E],
         sums: &mut [f32],
     ) {
         let taps = &self.phases[0][0];
@@ -176,8 +177,9 @@ impl<'a> Side<'a> {
 }
 
 /// Whether a result is written past the caches.
-pub(super) fn streams(channels: usize, out: &[f32]) -> bool {
-    out.len() >= stream::STREAMED
+pub(super) fn streams<E: Element>(channels: usize, out: &[E]) -> bool {
+    !element::is_half::<E>()
+        && out.len() >= stream::STREAMED
         && channels.is_multiple_of(stream::ALIGNED)
         && out.as_ptr().addr().is_multiple_of(4 * stream::ALIGNED)
 }
@@ -199,8 +201,8 @@ struct Target<'a> {
 }
 
 /// What a row of positions reads, strip by strip.
-struct Reads<'a> {
-    taps: Vec<Read>,
+struct Reads<'a, E> {
+    taps: Vec<Read<E>>,
     channels: usize,
     /// Pixels of a line, and of them from one position to the next.
     extent: usize,
@@ -215,24 +217,24 @@ struct Reads<'a> {
 }
 
 /// What one tap reads.
-struct Read {
-    line: *const f32,
+struct Read<E> {
+    line: *const E,
     /// Where it reads, relative to the position.
     x: isize,
     /// Where the weights of the tap start.
     weights: usize,
     /// The strip's pixels.
-    pixels: [*const f32; STRIP],
+    pixels: [*const E; STRIP],
     /// Whether it is the first to read them.
     first: bool,
 }
 
-impl<'a> Reads<'a> {
+impl<'a, E: Element> Reads<'a, E> {
     /// Those of a row of `count` positions that reads around line `y` of an image with these lines.
     fn of(
-        side: &Side<'_>,
+        side: &Side<'_, E>,
         y: usize,
-        line: impl Fn(usize) -> &'a [f32],
+        line: impl Fn(usize) -> &'a [E],
         taps: &[Tap],
         count: usize,
         zeros: &'a [f32],
@@ -249,7 +251,7 @@ impl<'a> Reads<'a> {
                 line: line.as_ptr(),
                 x: tap.x,
                 weights: tap.index * channels,
-                pixels: [zeros.as_ptr(); STRIP],
+                pixels: [zeros.as_ptr().cast(); STRIP],
                 first: tap.x + step as isize > most,
             }
         });
@@ -290,7 +292,7 @@ impl<'a> Reads<'a> {
                 *pixel = if inside {
                     read.line.wrapping_add(x * self.channels)
                 } else {
-                    self.zeros.as_ptr()
+                    self.zeros.as_ptr().cast()
                 };
             }
         }
@@ -303,11 +305,11 @@ laned! {
     /// # Safety
     ///
     /// `reads` are new, its lines are alive, and the finish was checked for the result.
-    unsafe fn sum_row[][](
-        reads: &mut Reads<'_>,
+    unsafe fn sum_row[E: Element][E](
+        reads: &mut Reads<'_, E>,
         w: &[f32],
         target: &Target<'_>,
-        row: &mut [f32],
+        row: &mut [E],
     ) = sum_row_of
 }
 
@@ -315,11 +317,11 @@ laned! {
 ///
 /// As [`sum_row`].
 #[inline(always)]
-unsafe fn sum_row_of<V: Lanes>(
-    reads: &mut Reads<'_>,
+unsafe fn sum_row_of<V: Lanes, E: Element>(
+    reads: &mut Reads<'_, E>,
     w: &[f32],
     target: &Target<'_>,
-    row: &mut [f32],
+    row: &mut [E],
 ) {
     let channels = reads.channels;
     assert!(reads.taps.iter().all(|read| read.weights + channels <= w.len()));
@@ -358,8 +360,8 @@ unsafe fn sum_row_of<V: Lanes>(
 }
 
 /// A strip of a row.
-struct Strip<'a> {
-    taps: &'a [Read],
+struct Strip<'a, E> {
+    taps: &'a [Read<E>],
     /// How far after a pixel the next strip's is.
     ahead: usize,
     w: *const f32,
@@ -369,10 +371,10 @@ struct Strip<'a> {
     /// Positions that are there.
     live: usize,
     target: &'a Target<'a>,
-    y: *mut f32,
+    y: *mut E,
 }
 
-impl Strip<'_> {
+impl<E: Element> Strip<'_, E> {
     /// Sums `U` vectors of channels.
     ///
     /// # Safety
@@ -396,7 +398,7 @@ impl Strip<'_> {
             for (sums, pixel) in sums.iter_mut().zip(read.pixels) {
                 for (unit, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: the caller's promise.
-                    let value = unsafe { V::load(pixel.add(channel + unit * V::COUNT)) };
+                    let value = unsafe { E::load::<V>(pixel.add(channel + unit * V::COUNT)) };
                     *sum = sum.plus_product(value, weights[unit]);
                 }
             }
@@ -415,9 +417,9 @@ impl Strip<'_> {
                         None => sum,
                     };
                     if self.target.place.streams {
-                        value.stream(self.y.add(at));
+                        E::stream(value, self.y.add(at));
                     } else {
-                        value.store(self.y.add(at));
+                        E::store(value, self.y.add(at));
                     }
                 }
             }
@@ -425,7 +427,7 @@ impl Strip<'_> {
     }
 }
 
-pub(super) fn weight_grad(d: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn weight_grad<E: Element>(d: &Conv2d, x: &[E], dy: &[E], dw: &mut [f32]) {
     let isa = Isa::current();
     let (channels, height, width) = (d.c_in, d.out_h(), d.out_w());
     let rows = d.n * height;
@@ -461,20 +463,24 @@ laned! {
     /// # Safety
     ///
     /// `reads` are new, and its lines are alive.
-    unsafe fn add_row[][](reads: &mut Reads<'_>, dy: &[f32], sums: &mut [f32]) = add_row_of
+    unsafe fn add_row[E: Element][E](
+        reads: &mut Reads<'_, E>,
+        dy: &[E],
+        sums: &mut [f32],
+    ) = add_row_of
 }
 
 /// # Safety
 ///
 /// As [`add_row`].
 #[inline(always)]
-unsafe fn add_row_of<V: Lanes>(reads: &mut Reads<'_>, dy: &[f32], sums: &mut [f32]) {
+unsafe fn add_row_of<V: Lanes, E: Element>(reads: &mut Reads<'_, E>, dy: &[E], sums: &mut [f32]) {
     let channels = reads.channels;
     assert!(reads.taps.iter().all(|read| read.weights + channels <= sums.len()));
     assert_eq!(dy.len(), reads.count * channels);
     for at in (0..reads.count).step_by(STRIP) {
         reads.seek(at);
-        let mut factors = [reads.zeros.as_ptr(); STRIP];
+        let mut factors = [reads.zeros.as_ptr().cast(); STRIP];
         for (factor, position) in factors.iter_mut().zip(at..reads.count) {
             *factor = dy[position * channels..].as_ptr();
         }
@@ -500,15 +506,15 @@ unsafe fn add_row_of<V: Lanes>(reads: &mut Reads<'_>, dy: &[f32], sums: &mut [f3
 }
 
 /// A strip of a row of the weight gradient.
-struct Products<'a> {
-    taps: &'a [Read],
+struct Products<'a, E> {
+    taps: &'a [Read<E>],
     /// How far after a factor and after a pixel the next strip's are.
     ahead: [usize; 2],
     /// The strip's pixels of `dy`.
-    factors: [*const f32; STRIP],
+    factors: [*const E; STRIP],
 }
 
-impl Products<'_> {
+impl<E: Element> Products<'_, E> {
     /// Adds the products of `U` vectors of channels.
     ///
     /// # Safety
@@ -524,7 +530,7 @@ impl Products<'_> {
             }
             for (unit, factor) in factors.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.
-                *factor = unsafe { V::load(from.add(channel + unit * V::COUNT)) };
+                *factor = unsafe { E::load::<V>(from.add(channel + unit * V::COUNT)) };
             }
         }
         for read in self.taps {
@@ -542,7 +548,7 @@ impl Products<'_> {
             for (factors, pixel) in factors.iter().zip(read.pixels) {
                 for (unit, kept) in kept.iter_mut().enumerate() {
                     // SAFETY: the caller's promise.
-                    let value = unsafe { V::load(pixel.add(channel + unit * V::COUNT)) };
+                    let value = unsafe { E::load::<V>(pixel.add(channel + unit * V::COUNT)) };
                     *kept = kept.plus_product(value, factors[unit]);
                 }
             }

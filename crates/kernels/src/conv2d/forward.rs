@@ -3,6 +3,7 @@
 use super::patches::Patches;
 use super::winograd::{self, Method};
 use super::{Conv2d, depthwise, merged, pixels, with_border};
+use crate::element::Element;
 use crate::finish::Finish;
 use crate::gemm::{self, Output, Shape};
 use crate::isa::Isa;
@@ -78,7 +79,13 @@ impl Forward {
     }
 
     /// The product, by weights that [`Self::prepare`] wrote.
-    pub(super) fn run(&self, x: &[f32], form: &[f32], finish: Option<Finish<'_>>, y: &mut [f32]) {
+    pub(super) fn run<E: Element>(
+        &self,
+        x: &[E],
+        form: &[f32],
+        finish: Option<Finish<'_>>,
+        y: &mut [E],
+    ) {
         let d = &self.d;
         if d.is_depthwise() {
             return depthwise::forward(d, x, form, finish, y);
@@ -100,13 +107,13 @@ impl Forward {
         });
     }
 
-    fn run_group(
+    fn run_group<E: Element>(
         &self,
         group: usize,
         patches: &impl Operand,
         form: &[f32],
         finish: Option<Finish<'_>>,
-        y: &mut [f32],
+        y: &mut [E],
     ) {
         let (d, outputs) = (&self.d, self.d.group_out());
         let finish = finish
@@ -120,13 +127,13 @@ impl Forward {
 }
 
 /// The product by weights that are used once.
-pub(super) fn forward_by(
+pub(super) fn forward_by<E: Element>(
     d: &Conv2d,
     method: impl Fn(&Conv2d) -> Method,
-    x: &[f32],
+    x: &[E],
     w: &[f32],
     finish: Option<Finish<'_>>,
-    y: &mut [f32],
+    y: &mut [E],
 ) {
     let forward = Forward::new(d, method);
     scratch::with(Slot::Weights, forward.length(), |form| {

@@ -8,6 +8,7 @@ use super::forward::{Forward, forward_by};
 use super::winograd::{self, Method};
 use crate::batch_norm::Activation;
 use crate::check;
+use crate::element::Element;
 use crate::finish::{Finish, floor};
 use crate::isa::Isa;
 use crate::scratch::Floats;
@@ -59,15 +60,21 @@ pub fn conv2d_inference(
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
-    let finish = finish("conv2d_inference", d, [x, w], epilogue, y);
+    let finish = finish("conv2d_inference", d, [x.len(), w.len()], epilogue, y.len());
     let forward = Forward::new(d, winograd::prepared_method);
     forward.run(x, prepared.form(&forward, w), Some(finish), y);
 }
 
 /// [`conv2d_inference`] by weights that are used once: their form is scratch.
 #[track_caller]
-pub fn conv2d_finished(d: &Conv2d, x: &[f32], w: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
-    let finish = finish("conv2d_finished", d, [x, w], epilogue, y);
+pub fn conv2d_finished<E: Element>(
+    d: &Conv2d,
+    x: &[E],
+    w: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [E],
+) {
+    let finish = finish("conv2d_finished", d, [x.len(), w.len()], epilogue, y.len());
     forward_by(d, winograd::prepared_method, x, w, Some(finish), y);
 }
 
@@ -76,14 +83,14 @@ pub fn conv2d_finished(d: &Conv2d, x: &[f32], w: &[f32], epilogue: Epilogue<'_>,
 fn finish<'a>(
     operation: &str,
     d: &Conv2d,
-    [x, w]: [&[f32]; 2],
+    [x, w]: [usize; 2],
     epilogue: Epilogue<'a>,
-    y: &[f32],
+    y: usize,
 ) -> Finish<'a> {
-    d.check(operation, x.len(), w.len(), y.len());
+    d.check(operation, x, w, y);
     let Epilogue { bias, residual, activation } = epilogue;
     check::length(operation, "bias", bias.len(), d.c_out);
-    let found = residual.map_or(y.len(), <[f32]>::len);
-    check::length(operation, "residual", found, y.len());
+    let found = residual.map_or(y, <[f32]>::len);
+    check::length(operation, "residual", found, y);
     Finish { bias, residual, floor: floor(activation) }
 }

@@ -6,6 +6,7 @@
 //! is infinite, zero weights make it not a number in the neighbouring groups too.)
 
 use super::{Conv2d, conv2d_input_grad, conv2d_weight_grad};
+use crate::element::Element;
 use crate::microkernel::LEAST_COLUMNS;
 use crate::scratch::{self, Slot};
 
@@ -29,11 +30,17 @@ pub(super) fn spread(d: &Conv2d, wide: &Conv2d, w: &[f32], body: impl FnOnce(&[f
     });
 }
 
-pub(super) fn input_grad(d: &Conv2d, wide: &Conv2d, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+pub(super) fn input_grad<E: Element>(d: &Conv2d, wide: &Conv2d, dy: &[E], w: &[f32], dx: &mut [E]) {
     spread(d, wide, w, |w| conv2d_input_grad(wide, dy, w, dx));
 }
 
-pub(super) fn weight_grad(d: &Conv2d, wide: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn weight_grad<E: Element>(
+    d: &Conv2d,
+    wide: &Conv2d,
+    x: &[E],
+    dy: &[E],
+    dw: &mut [f32],
+) {
     scratch::with(Slot::Wide, wide.w_len(), |spread| {
         conv2d_weight_grad(wide, x, dy, spread);
         for_each_run(d, wide, |narrow, at, length| {

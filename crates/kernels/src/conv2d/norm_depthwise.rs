@@ -189,7 +189,7 @@ impl Ring<'_> {
     }
 
     /// Normalises what row `y` of the result reads and is not there.
-    fn advance(&mut self, side: &Side<'_>, image: usize, y: usize) {
+    fn advance(&mut self, side: &Side<'_, f32>, image: usize, y: usize) {
         let first = (y * self.step).saturating_sub(self.padding);
         let end = (y * self.step + self.reach).saturating_sub(self.padding);
         self.next = self.next.max(first);
@@ -243,8 +243,8 @@ pub fn norm_depthwise_backward(
         first_pass(isa, d, [x, dy, w], factors, [&mut *dx, dgamma, dbeta, dw]);
         let [shifts, slopes] = shares(&norm, affine, statistics, true, (dgamma, dbeta), backward);
         let factors = [factors[0], factors[1], shifts, slopes];
-        parallel::chunks(dx, norm.chunk(), |index, dx| {
-            settle_chunk(isa, &x[index * norm.chunk()..][..dx.len()], factors, dx);
+        parallel::chunks(dx, norm.chunk::<f32>(), |index, dx| {
+            settle_chunk(isa, &x[index * norm.chunk::<f32>()..][..dx.len()], factors, dx);
         });
     });
 }
@@ -303,8 +303,8 @@ struct Passage<'a> {
     isa: Isa,
     d: &'a NormDepthwise,
     factors: [&'a [f32]; 3],
-    input: Side<'a>,
-    output: Side<'a>,
+    input: Side<'a, f32>,
+    output: Side<'a, f32>,
     /// And the zeros of a pixel outside.
     weights: [&'a [f32]; 2],
     /// Rows of a band of the input, and bands of an image.

@@ -1,12 +1,13 @@
 //! The patches of an image, and the weights turned for the input gradient, as rows to pack.
 
 use super::{Conv2d, Phase, Tap};
+use crate::element::Element;
 use crate::pack::Rows;
 
 /// The matrix with a row for each position of a grid over each image, and in it, for each tap, the
 /// channels of the pixel the tap reads there.
-pub(super) struct Patches<'a> {
-    image: &'a [f32],
+pub(super) struct Patches<'a, E = f32> {
+    image: &'a [E],
     h: usize,
     w: usize,
     /// Channels of the image, those of other groups included.
@@ -19,9 +20,9 @@ pub(super) struct Patches<'a> {
     stride: [usize; 2],
 }
 
-impl<'a> Patches<'a> {
+impl<'a, E> Patches<'a, E> {
     /// The patches of the input that the kernel covers, a row for each output position.
-    pub(super) fn of_input(d: &Conv2d, x: &'a [f32], group: usize) -> Self {
+    pub(super) fn of_input(d: &Conv2d, x: &'a [E], group: usize) -> Self {
         let mut patches = Self {
             image: x,
             h: d.h,
@@ -42,7 +43,7 @@ impl<'a> Patches<'a> {
     }
 
     /// The patches of the output that reach the input positions of `phase`, a row for each.
-    pub(super) fn of_output(d: &Conv2d, dy: &'a [f32], group: usize, phase: &Phase) -> Self {
+    pub(super) fn of_output(d: &Conv2d, dy: &'a [E], group: usize, phase: &Phase) -> Self {
         Self {
             image: dy,
             h: d.out_h(),
@@ -85,7 +86,8 @@ pub(super) struct Step {
     x: isize,
 }
 
-impl Rows for Patches<'_> {
+impl<E: Element> Rows for Patches<'_, E> {
+    type Element = E;
     type Row = Place;
     type Run = Step;
 
@@ -108,7 +110,7 @@ impl Rows for Patches<'_> {
     }
 
     #[inline]
-    fn slice(&self, row: Place, run: Step, length: usize) -> Option<&[f32]> {
+    fn slice(&self, row: Place, run: Step, length: usize) -> Option<&[E]> {
         // A negative coordinate becomes a huge one.
         let inside = ((row.y + run.y) as usize) < self.h && ((row.x + run.x) as usize) < self.w;
         inside.then(|| &self.image[(row.start + run.offset) as usize..][..length])
@@ -127,6 +129,7 @@ pub(super) struct TurnedWeights<'a> {
 }
 
 impl Rows for TurnedWeights<'_> {
+    type Element = f32;
     type Row = usize;
     type Run = usize;
 

@@ -14,6 +14,7 @@ mod tests;
 use std::ops::Range;
 
 use super::Conv2d;
+use crate::element::{self, Element};
 use crate::finish::Finish;
 use crate::gemm::{Block, Panels, piece};
 use crate::isa::{Isa, prefetch};
@@ -144,14 +145,14 @@ impl Plan {
     }
 
     /// Where the pixels that a tile of results comes from start.
-    fn inputs<const A: usize>(&self, x: &[f32], tile: usize) -> [[*const f32; A]; A] {
+    fn inputs<const A: usize, E>(&self, x: &[E], tile: usize) -> [[*const E; A]; A] {
         let [image, top, left] = self.place(tile, A - 2);
         let [above, before] = self.padding;
         self.from.pixels(x, image, [top.wrapping_sub(above), left.wrapping_sub(before)])
     }
 
     /// Where the pixels of a tile of results start.
-    fn results<const M: usize>(&self, y: &[f32], tile: usize) -> [[*const f32; M]; M] {
+    fn results<const M: usize, E>(&self, y: &[E], tile: usize) -> [[*const E; M]; M] {
         let [image, top, left] = self.place(tile, M);
         self.to.pixels(y, image, [top, left])
     }
@@ -159,13 +160,13 @@ impl Plan {
 
 impl Extent {
     /// Where the pixels of a square start; those outside of the image are zeros.
-    fn pixels<const L: usize>(
+    fn pixels<const L: usize, E>(
         &self,
-        data: &[f32],
+        data: &[E],
         image: usize,
         [top, left]: [usize; 2],
-    ) -> [[*const f32; L]; L] {
-        let mut pixels = [[ZEROS.as_ptr(); L]; L];
+    ) -> [[*const E; L]; L] {
+        let mut pixels = [[ZEROS.as_ptr().cast(); L]; L];
         for (i, row) in pixels.iter_mut().enumerate() {
             for (j, pixel) in row.iter_mut().enumerate() {
                 // A negative coordinate is a huge one.
@@ -181,38 +182,49 @@ impl Extent {
 }
 
 /// Memory that tasks write to in disjoint places.
-#[derive(Clone, Copy)]
-struct Places {
-    start: *mut f32,
+struct Places<E = f32> {
+    start: *mut E,
     length: usize,
 }
 
-// SAFETY: a pointer and its bound; whoever writes through it promises that places are disjoint.
-unsafe impl Sync for Places {}
-// SAFETY: as above.
-unsafe impl Send for Places {}
+impl<E> Clone for Places<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl Places {
-    fn of(data: &mut [f32]) -> Self {
+impl<E> Copy for Places<E> {}
+
+// SAFETY: a pointer and its bound; whoever writes through it promises that places are disjoint.
+unsafe impl<E: Sync> Sync for Places<E> {}
+// SAFETY: as above.
+unsafe impl<E: Send> Send for Places<E> {}
+
+impl<E> Places<E> {
+    fn of(data: &mut [E]) -> Self {
         Self { start: data.as_mut_ptr(), length: data.len() }
     }
 
     /// Whether to write past the caches: it is large, and vectors of whole cache lines are aligned.
-    fn streams(&self) -> bool {
-        self.length >= stream::STREAMED && self.start.addr().is_multiple_of(64)
+    fn streams(&self) -> bool
+    where
+        E: Element,
+    {
+        !element::is_half::<E>()
+            && self.length >= stream::STREAMED
+            && self.start.addr().is_multiple_of(64)
     }
 
     /// The `count` floats from `at` on, checked to be inside.
-    fn at(&self, at: usize, count: usize) -> *mut f32 {
+    fn at(&self, at: usize, count: usize) -> *mut E {
         assert!(at + count <= self.length);
         self.start.wrapping_add(at)
     }
 }
 
 /// Where results go, and what follows them.
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    places: Places,
+struct Target<'a, E> {
+    places: Places<E>,
     finish: Option<Finish<'a>>,
 }
 
@@ -260,14 +272,14 @@ fn transform_all<
 }
 
 /// The convolution of `x` by weights that [`transform`] wrote.
-pub(super) fn forward(
+pub(super) fn forward<E: Element>(
     isa: Isa,
     d: &Conv2d,
     which: Method,
-    x: &[f32],
+    x: &[E],
     weights: &[f32],
     finish: Option<Finish<'_>>,
-    y: &mut [f32],
+    y: &mut [E],
 ) {
     let result = Target { places: Places::of(y), finish };
     let plan = Plan::forward(d, if which == Method::Two { 2 } else { 4 });
@@ -276,7 +288,13 @@ pub(super) fn forward(
 
 /// The gradient of the input, with the weights' outer index an input channel and their inner index a
 /// tap, the last first, and an output channel.
-pub(super) fn input_grad(d: &Conv2d, which: Method, dy: &[f32], w: &impl Operand, dx: &mut [f32]) {
+pub(super) fn input_grad<E: Element>(
+    d: &Conv2d,
+    which: Method,
+    dy: &[E],
+    w: &impl Operand,
+    dx: &mut [E],
+) {
     let isa = Isa::current();
     let result = Target { places: Places::of(dx), finish: None };
     let plan = Plan::backward(d, if which == Method::Two { 2 } else { 4 });
@@ -288,26 +306,40 @@ pub(super) fn input_grad(d: &Conv2d, which: Method, dy: &[f32], w: &impl Operand
     });
 }
 
-fn run(isa: Isa, plan: &Plan, which: Method, x: &[f32], weights: &[f32], y: Target<'_>) {
+fn run<E: Element>(
+    isa: Isa,
+    plan: &Plan,
+    which: Method,
+    x: &[E],
+    weights: &[f32],
+    y: Target<'_, E>,
+) {
     match which {
-        Method::Two => tiled!(isa, run_tiled[Two, 4, 2](isa, plan, x, weights, y)),
-        _ => tiled!(isa, run_tiled[Four, 6, 4](isa, plan, x, weights, y)),
+        Method::Two => tiled!(isa, run_tiled[Two, 4, 2, E](isa, plan, x, weights, y)),
+        _ => tiled!(isa, run_tiled[Four, 6, 4, E](isa, plan, x, weights, y)),
     }
 }
 
-fn run_tiled<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
+fn run_tiled<
+    const R: usize,
+    const N: usize,
+    S: Scheme<A, M>,
+    const A: usize,
+    const M: usize,
+    E: Element,
+>(
     isa: Isa,
     plan: &Plan,
-    x: &[f32],
+    x: &[E],
     weights: &[f32],
-    y: Target<'_>,
+    y: Target<'_, E>,
 ) {
     let (inputs, outputs) = (plan.from.channels, plan.to.channels);
     assert!(weights.len() >= A * A * inputs * outputs.next_multiple_of(N));
     let most = if inputs + outputs <= FEW { TILES[0] } else { TILES[1] };
     let job = Job { plan, x, weights, y, tiles: piece(plan.tiles, most, R) };
-    if let Some(finish) = &y.finish {
-        finish.check(y.places.length, outputs);
+    if let Some(finish) = &job.y.finish {
+        finish.check(job.y.places.length, outputs);
     }
     let blocks = plan.tiles.div_ceil(job.tiles);
     let size = A * A * job.tiles * (inputs + SKEW);
@@ -396,16 +428,16 @@ laned! {
 }
 
 /// What all tasks share.
-struct Job<'a> {
+struct Job<'a, E> {
     plan: &'a Plan,
-    x: &'a [f32],
+    x: &'a [E],
     weights: &'a [f32],
-    y: Target<'a>,
+    y: Target<'a, E>,
     /// Tiles of a task.
     tiles: usize,
 }
 
-impl Job<'_> {
+impl<E: Element> Job<'_, E> {
     /// Transforms the inputs of one tile into its place in its block, which starts at `block` in
     /// `before`.
     fn transform<S: Scheme<A, M>, const A: usize, const M: usize>(
@@ -419,13 +451,13 @@ impl Job<'_> {
         let stride = inputs + SKEW;
         let size = self.tiles * stride;
         let place = block + tile % self.tiles * stride;
-        let pixels = self.plan.inputs::<A>(self.x, tile);
-        let next = self.plan.inputs::<A>(self.x, (tile + 1).min(self.plan.tiles - 1));
+        let pixels = self.plan.inputs::<A, E>(self.x, tile);
+        let next = self.plan.inputs::<A, E>(self.x, (tile + 1).min(self.plan.tiles - 1));
         let spread = Spread { apart: size, width: inputs, panel: 0 };
         let to = before.at(place, (A * A - 1) * size + inputs);
         // SAFETY: each pixel has `inputs` floats, and each element of the tile's has a row of as
         // many, which no other tile has, checked to be inside.
-        unsafe { inputs_to::<S, A, M>(isa, &pixels, &next, inputs, to, spread) };
+        unsafe { inputs_to::<S, A, M, E>(isa, &pixels, &next, inputs, to, spread) };
     }
 
     /// The products of a block of transformed tiles, of which `first` is the first, for some columns
@@ -470,7 +502,9 @@ impl Job<'_> {
                 // SAFETY: each element of the tile's has a row of these columns from here on, and no
                 // one else writes them.
                 unsafe {
-                    outputs_from::<S, A, M>(isa, self.plan, tile, columns, from, out_size, &self.y)
+                    outputs_from::<S, A, M, E>(
+                        isa, self.plan, tile, columns, from, out_size, &self.y,
+                    )
                 };
             }
         });
@@ -494,9 +528,9 @@ struct Spread {
 /// Each of `pixels` is valid for reading `channels` floats, a multiple of every vector and of it
 /// within `spread.width`; `to` is valid for writing the places of `spread`.
 #[inline(always)]
-unsafe fn inputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
-    pixels: &[[*const f32; A]; A],
-    next: &[[*const f32; A]; A],
+unsafe fn inputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize, E: Element>(
+    pixels: &[[*const E; A]; A],
+    next: &[[*const E; A]; A],
     channels: usize,
     to: *mut f32,
     spread: Spread,
@@ -514,7 +548,7 @@ unsafe fn inputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
             for row in 0..A {
                 for column in 0..A {
                     // SAFETY: below `channels`.
-                    tile[row][column] = unsafe { V::load(pixels[row][column].add(channel)) };
+                    tile[row][column] = unsafe { E::load::<V>(pixels[row][column].add(channel)) };
                 }
             }
             let done = both!(V, A, A, tile, S::input);
@@ -531,9 +565,9 @@ laned! {
     /// # Safety
     ///
     /// As [`inputs_of`].
-    unsafe fn inputs_to[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
-        pixels: &[[*const f32; A]; A],
-        next: &[[*const f32; A]; A],
+    unsafe fn inputs_to[S: Scheme<A, M>, const A: usize, const M: usize, E: Element][S, A, M, E](
+        pixels: &[[*const E; A]; A],
+        next: &[[*const E; A]; A],
         channels: usize,
         to: *mut f32,
         spread: Spread,
@@ -547,13 +581,13 @@ laned! {
 /// `from` is valid for reading `columns`, some channels of `plan.to`, for each element, `apart` from the
 /// last; no one else writes them in this tile of `y`.
 #[inline(always)]
-unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
+unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize, E: Element>(
     plan: &Plan,
     tile: usize,
     columns: Range<usize>,
     from: *const f32,
     apart: usize,
-    y: &Target<'_>,
+    y: &Target<'_, E>,
 ) {
     let Extent { h, w, channels } = plan.to;
     let [image, top, left] = plan.place(tile, M);
@@ -586,9 +620,9 @@ unsafe fn outputs_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
                         value = finish.lanes(value, at, channel);
                     }
                     if streams {
-                        value.stream(place);
+                        E::stream(value, place);
                     } else {
-                        value.store(place);
+                        E::store(value, place);
                     }
                 }
             }
@@ -600,12 +634,12 @@ laned! {
     /// # Safety
     ///
     /// As [`outputs_of`].
-    unsafe fn outputs_from[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
+    unsafe fn outputs_from[S: Scheme<A, M>, const A: usize, const M: usize, E: Element][S, A, M, E](
         plan: &Plan,
         tile: usize,
         columns: Range<usize>,
         from: *const f32,
         apart: usize,
-        y: &Target<'_>,
+        y: &Target<'_, E>,
     ) = outputs_of
 }

@@ -3,6 +3,7 @@
 mod branches;
 mod conv2d;
 mod gradients;
+mod half;
 mod linear;
 mod loss;
 mod norm;

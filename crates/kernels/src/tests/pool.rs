@@ -6,7 +6,7 @@ use crate::{
     global_avg_pool_forward, max_pool_backward, max_pool_forward, textbook,
 };
 
-fn random_dims(random: &mut Random) -> Pool2d {
+pub(super) fn random_pool(random: &mut Random) -> Pool2d {
     let kernel = [random.of(1..=4), random.of(1..=4)];
     let padding = kernel.map(|kernel| random.of(0..=kernel / 2));
     let stride = [random.of(1..=4), random.of(1..=4)];
@@ -32,7 +32,7 @@ fn random_dims(random: &mut Random) -> Pool2d {
 fn random_shapes() {
     let mut random = Random::new(7);
     for _ in 0..150 {
-        let d = random_dims(&mut random);
+        let d = random_pool(&mut random);
         // Few different values, so that many are equal.
         let x: Vec<f32> = random.numbers(d.x_len()).iter().map(|x| (x * 4.0).round()).collect();
         let dy = random.numbers(d.y_len());

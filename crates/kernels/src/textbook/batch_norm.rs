@@ -52,9 +52,9 @@ pub fn batch_norm_eval<T: Real>(
 /// The twin of [`crate::batch_norm_train_backward`].
 pub fn batch_norm_train_backward<T: Real>(
     d: &BatchNorm,
-    saved: BatchNormSaved<'_, T>,
+    saved: BatchNormSaved<'_, T, T>,
     dy: &[T],
-    gradients: BatchNormGradients<'_, T>,
+    gradients: BatchNormGradients<'_, T, T>,
 ) {
     let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
     let inner =
@@ -72,9 +72,9 @@ pub fn batch_norm_train_backward<T: Real>(
 /// The twin of [`crate::batch_norm_eval_backward`].
 pub fn batch_norm_eval_backward<T: Real>(
     d: &BatchNorm,
-    saved: BatchNormSaved<'_, T>,
+    saved: BatchNormSaved<'_, T, T>,
     dy: &[T],
-    gradients: BatchNormGradients<'_, T>,
+    gradients: BatchNormGradients<'_, T, T>,
 ) {
     let BatchNormGradients { dx, dgamma, dbeta, mut dresidual } = gradients;
     dgamma.fill(zero());

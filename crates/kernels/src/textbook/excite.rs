@@ -22,9 +22,9 @@ pub fn excite_forward<T: Real>(d: &Excite, x: &[T], z: &[T], residual: &[T], y: 
 /// The twin of [`crate::excite_backward`].
 pub fn excite_backward<T: Real>(
     d: &Excite,
-    saved: ExciteSaved<'_, T>,
+    saved: ExciteSaved<'_, T, T>,
     dy: &[T],
-    gradients: ExciteGradients<'_, T>,
+    gradients: ExciteGradients<'_, T, T>,
 ) {
     let ExciteGradients { dx, dz, dresidual } = gradients;
     dz.fill(zero());

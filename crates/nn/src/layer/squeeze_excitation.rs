@@ -5,7 +5,7 @@ use kernels::{Activation, Conv2d};
 
 use super::conv::bias;
 use super::weight;
-use crate::ops::{ConvOptions, excite, global_avg_pool, linear};
+use crate::ops::{ConvOptions, excite, fork, global_avg_pool, linear};
 use crate::parameter::{Leaves, ParameterSpec};
 
 /// y = act(x σ(W₂ ReLU(W₁ mean(x) + b₁) + b₂) + residual), at the end of path A.
@@ -32,7 +32,8 @@ impl SqueezeExcitation {
             linear(x, w.reshape([c_out, c_in]), leaves.get(&format!("{name}.bias")))
         };
         let [squeeze, expand] = self.convolutions();
-        let z = convolve(relu(convolve(global_avg_pool(x.clone()), squeeze)), expand);
+        let (x, squeezed) = fork(x);
+        let z = convolve(relu(convolve(global_avg_pool(squeezed), squeeze)), expand);
         excite(x, z, residual, activation)
     }
 

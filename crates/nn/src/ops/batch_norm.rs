@@ -12,7 +12,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use kernels::{Activation, BatchNorm};
 
-use super::flex::{contiguous, filled, floats};
+use super::flex::{Number, by_number, contiguous, filled, floats};
+use super::precision::{rounded, wide, widened};
 
 /// γ and β `[channels]` and ε.
 pub struct Affine {
@@ -183,16 +184,16 @@ impl BatchNormOp for Flex {
         let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
         let residual = residual.contiguous();
         let (mut mean, mut variance) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
-        let y = filled(&x.shape().to_vec(), |y| {
+        let y = by_number!(&x, N => filled(&x.shape().to_vec(), |y| {
             kernels::batch_norm_train(
                 &dims,
-                floats(&x),
+                N::of(&x),
                 kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
-                residual.as_ref().map(floats),
+                residual.as_ref().map(N::of),
                 y,
                 kernels::Moments { mean: &mut mean, variance: &mut variance },
             );
-        });
+        }));
         (y, vector(mean), vector(variance))
     }
 
@@ -208,16 +209,16 @@ impl BatchNormOp for Flex {
         let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
         let (mean, variance, residual) =
             (contiguous(mean), contiguous(variance), residual.contiguous());
-        filled(&x.shape().to_vec(), |y| {
+        by_number!(&x, N => filled(&x.shape().to_vec(), |y| {
             kernels::batch_norm_eval(
                 &dims,
-                floats(&x),
+                N::of(&x),
                 kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
                 kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
-                residual.as_ref().map(floats),
+                residual.as_ref().map(N::of),
                 y,
             );
-        })
+        }))
     }
 
     fn batch_norm_backward_op(
@@ -227,42 +228,52 @@ impl BatchNormOp for Flex {
         add: bool,
         dims: BatchNorm,
     ) -> Gradient<Self> {
-        let shape = saved.x.shape().to_vec();
-        let dy = contiguous(dy);
-        // What forward was given may be views.
-        let [x, gamma, beta, mean, variance] =
-            [saved.x, saved.gamma, saved.beta, saved.mean, saved.variance].map(contiguous);
-        let y = saved.y.contiguous();
-        let forward = kernels::BatchNormSaved {
-            x: floats(&x),
-            y: y.as_ref().map(floats),
-            affine: kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
-            statistics: kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
-        };
-        let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
-        let mut backward = |dresidual: Option<&mut [f32]>| {
-            filled(&shape, |dx| {
-                let (dgamma, dbeta) = (&mut dgamma[..], &mut dbeta[..]);
-                let gradients = kernels::BatchNormGradients { dx, dgamma, dbeta, dresidual };
-                match statistics {
-                    Statistics::Batch => {
-                        kernels::batch_norm_train_backward(&dims, forward, floats(&dy), gradients);
-                    }
-                    Statistics::Running => {
-                        kernels::batch_norm_eval_backward(&dims, forward, floats(&dy), gradients);
-                    }
-                }
-            })
-        };
-        let (dx, dresidual) = if add {
-            let mut dx = None;
-            let dresidual = filled(&shape, |dresidual| dx = Some(backward(Some(dresidual))));
-            (dx.expect("filled calls its closure"), Optional::Present(dresidual))
-        } else {
-            (backward(None), Optional::Absent)
-        };
-        (dx, vector(dgamma), vector(dbeta), dresidual)
+        by_number!(&dy, N => backward::<N>(saved, dy, statistics, add, &dims))
     }
+}
+
+fn backward<N: Number>(
+    saved: Saved<Flex>,
+    dy: FloatTensor<Flex>,
+    statistics: Statistics,
+    add: bool,
+    dims: &BatchNorm,
+) -> Gradient<Flex> {
+    let shape = saved.x.shape().to_vec();
+    let dy = contiguous(dy);
+    // What forward was given may be views.
+    let [x, gamma, beta, mean, variance] =
+        [saved.x, saved.gamma, saved.beta, saved.mean, saved.variance].map(contiguous);
+    let y = saved.y.contiguous();
+    let forward = kernels::BatchNormSaved {
+        x: N::of(&x),
+        y: y.as_ref().map(N::of),
+        affine: kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
+        statistics: kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
+    };
+    let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
+    let mut backward = |dresidual: Option<&mut [N]>| {
+        filled(&shape, |dx| {
+            let (dgamma, dbeta) = (&mut dgamma[..], &mut dbeta[..]);
+            let gradients = kernels::BatchNormGradients { dx, dgamma, dbeta, dresidual };
+            match statistics {
+                Statistics::Batch => {
+                    kernels::batch_norm_train_backward(dims, forward, N::of(&dy), gradients);
+                }
+                Statistics::Running => {
+                    kernels::batch_norm_eval_backward(dims, forward, N::of(&dy), gradients);
+                }
+            }
+        })
+    };
+    let (dx, dresidual) = if add {
+        let mut dx = None;
+        let dresidual = filled(&shape, |dresidual| dx = Some(backward(Some(dresidual))));
+        (dx.expect("filled calls its closure"), Optional::Present(dresidual))
+    } else {
+        (backward(None), Optional::Absent)
+    };
+    (dx, vector(dgamma), vector(dbeta), dresidual)
 }
 
 impl Optional<Flex> {
@@ -399,7 +410,7 @@ pub(super) fn composed_train<B: Backend>(
     residual: Optional<B>,
     dims: BatchNorm,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let rows = B::float_reshape(x.clone(), [dims.rows, dims.channels].into());
+    let rows = B::float_reshape(wide::<B>(x.clone()), [dims.rows, dims.channels].into());
     let mean = B::float_mean_dim(rows.clone(), 0);
     let centered = B::float_sub(rows, mean.clone());
     let variance = B::float_mean_dim(B::float_mul(centered.clone(), centered), 0);
@@ -416,6 +427,7 @@ pub(super) fn composed_eval<B: Backend>(
     dims: BatchNorm,
 ) -> FloatTensor<B> {
     let shape = x.shape();
+    let (x, dtype) = widened::<B>(x);
     let row = |tensor| B::float_reshape(tensor, [1, dims.channels].into());
     let scale = B::float_mul(row(gamma), inverse_deviation::<B>(row(variance), dims));
     let x = B::float_reshape(x, [dims.rows, dims.channels].into());
@@ -423,12 +435,13 @@ pub(super) fn composed_eval<B: Backend>(
     let y = B::float_reshape(B::float_add(y, row(beta)), shape);
     let y = match residual {
         Optional::Absent => y,
-        Optional::Present(residual) => B::float_add(y, residual),
+        Optional::Present(residual) => B::float_add(y, wide::<B>(residual)),
     };
-    match dims.activation {
+    let y = match dims.activation {
         Activation::Identity => y,
         Activation::Relu => B::relu(y),
-    }
+    };
+    rounded::<B>(y, dtype)
 }
 
 pub(super) fn composed_backward<B: Backend>(
@@ -439,22 +452,25 @@ pub(super) fn composed_backward<B: Backend>(
     dims: BatchNorm,
 ) -> Gradient<B> {
     let shape = saved.x.shape();
+    let (x, dtype) = widened::<B>(saved.x);
+    let dy = wide::<B>(dy);
     let rows = |tensor| B::float_reshape(tensor, [dims.rows, dims.channels].into());
     let row = |tensor| B::float_reshape(tensor, [1, dims.channels].into());
     let dz = match (dims.activation, saved.y) {
         (Activation::Identity, _) => dy,
-        (Activation::Relu, Optional::Present(y)) => B::relu_backward(y, dy),
+        (Activation::Relu, Optional::Present(y)) => B::relu_backward(wide::<B>(y), dy),
         (Activation::Relu, Optional::Absent) => {
             let (gamma, beta) = (saved.gamma.clone(), saved.beta);
             let given = [gamma, beta, saved.mean.clone(), saved.variance.clone()];
-            let y = composed_eval::<B>(saved.x.clone(), given, Optional::Absent, dims);
+            let y = composed_eval::<B>(x.clone(), given, Optional::Absent, dims);
             B::relu_backward(y, dy)
         }
     };
-    let dresidual = if add { Optional::Present(dz.clone()) } else { Optional::Absent };
+    let dresidual =
+        if add { Optional::Present(rounded::<B>(dz.clone(), dtype)) } else { Optional::Absent };
     let dz = rows(dz);
     let inverse = inverse_deviation::<B>(row(saved.variance), dims);
-    let normalized = B::float_mul(B::float_sub(rows(saved.x), row(saved.mean)), inverse.clone());
+    let normalized = B::float_mul(B::float_sub(rows(x), row(saved.mean)), inverse.clone());
     let dbeta = B::float_sum_dim(dz.clone(), 0);
     let dgamma = B::float_sum_dim(B::float_mul(dz.clone(), normalized.clone()), 0);
     let scale = B::float_mul(row(saved.gamma), inverse);
@@ -467,7 +483,7 @@ pub(super) fn composed_backward<B: Backend>(
             B::float_sub(dz, B::float_mul_scalar(through_statistics, share))
         }
     };
-    let dx = B::float_reshape(B::float_mul(dz, scale), shape);
+    let dx = rounded::<B>(B::float_reshape(B::float_mul(dz, scale), shape), dtype);
     let flat = |tensor| B::float_reshape(tensor, [dims.channels].into());
     (dx, flat(dgamma), flat(dbeta), dresidual)
 }

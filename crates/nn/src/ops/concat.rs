@@ -11,7 +11,7 @@ use burn::backend::{
 use burn::tensor::{Slice, Tensor};
 use kernels::Part;
 
-use super::flex::{contiguous, filled, floats};
+use super::flex::{Number, by_number, contiguous, filled};
 
 /// The most branches that meet at once.
 const MOST: usize = 4;
@@ -78,21 +78,22 @@ impl ConcatOp for Flex {
     fn concat_op(branches: Branches<Self>) -> FloatTensor<Self> {
         let branches: Vec<_> = branches.list().into_iter().map(contiguous).collect();
         let mut shape = branches[0].shape().to_vec();
-        let parts: Vec<Part> = branches
-            .iter()
-            .map(|branch| Part { values: floats(branch), channels: branch.shape()[3] })
-            .collect();
-        shape[3] = parts.iter().map(|part| part.channels).sum();
-        filled(&shape, |y| kernels::concat(&parts, y))
+        shape[3] = branches.iter().map(|branch| branch.shape()[3]).sum();
+        by_number!(&branches[0], N => {
+            let part =
+                |branch| Part { values: N::of(branch), channels: TensorMetadata::shape(branch)[3] };
+            let parts: Vec<Part<N>> = branches.iter().map(part).collect();
+            filled(&shape, |y| kernels::concat(&parts, y))
+        })
     }
 
     fn concat_backward_op(dy: FloatTensor<Self>, widths: Widths) -> Branches<Self> {
         let dy = contiguous(dy);
         let shape = dy.shape().to_vec();
         let part = |first, channels| {
-            filled(&[shape[0], shape[1], shape[2], channels], |part| {
-                kernels::split(floats(&dy), shape[3], first, part, channels);
-            })
+            by_number!(&dy, N => filled(&[shape[0], shape[1], shape[2], channels], |part| {
+                kernels::split(N::of(&dy), shape[3], first, part, channels);
+            }))
         };
         Branches::new(starts(widths).map(|(first, channels)| part(first, channels)).collect())
     }

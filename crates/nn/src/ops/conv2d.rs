@@ -9,7 +9,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{FloatDType, Tensor};
 use kernels::Conv2d;
 
-use super::flex::{contiguous, filled, floats};
+use super::flex::{Number, by_number, contiguous, filled, floats};
+use super::precision::{rounded, wide, widened};
 
 /// How the window moves. Heights come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,9 @@ impl Conv2dOp for burn::backend::Cube {}
 impl Conv2dOp for Flex {
     fn nhwc_conv2d(x: FloatTensor<Self>, w: FloatTensor<Self>, dims: Conv2d) -> FloatTensor<Self> {
         let (x, w) = (contiguous(x), contiguous(w));
-        filled(&y_shape(&dims), |y| kernels::conv2d_forward(&dims, floats(&x), floats(&w), y))
+        by_number!(&x, N => filled(&y_shape(&dims), |y| {
+            kernels::conv2d_forward(&dims, N::of(&x), floats(&w), y);
+        }))
     }
 
     fn nhwc_conv2d_input_grad(
@@ -81,9 +84,9 @@ impl Conv2dOp for Flex {
         dims: Conv2d,
     ) -> FloatTensor<Self> {
         let (dy, w) = (contiguous(dy), contiguous(w));
-        filled(&x_shape(&dims), |dx| {
-            kernels::conv2d_input_grad(&dims, floats(&dy), floats(&w), dx);
-        })
+        by_number!(&dy, N => filled(&x_shape(&dims), |dx| {
+            kernels::conv2d_input_grad(&dims, N::of(&dy), floats(&w), dx);
+        }))
     }
 
     fn nhwc_conv2d_weight_grad(
@@ -92,9 +95,9 @@ impl Conv2dOp for Flex {
         dims: Conv2d,
     ) -> FloatTensor<Self> {
         let (x, dy) = (contiguous(x), contiguous(dy));
-        filled(&w_shape(&dims), |dw| {
-            kernels::conv2d_weight_grad(&dims, floats(&x), floats(&dy), dw);
-        })
+        by_number!(&x, N => filled(&w_shape(&dims), |dw| {
+            kernels::conv2d_weight_grad(&dims, N::of(&x), N::of(&dy), dw);
+        }))
     }
 }
 
@@ -155,8 +158,10 @@ pub(super) fn composed_conv2d<B: Backend>(
     w: FloatTensor<B>,
     dims: Conv2d,
 ) -> FloatTensor<B> {
+    let (x, dtype) = widened::<B>(x);
     let (x, w) = (B::float_permute(x, &TO_NCHW), B::float_permute(w, &TO_NCHW));
-    B::float_permute(B::conv2d(x, w, None, burn_options(&dims)), &TO_NHWC)
+    let y = B::float_permute(B::conv2d(x, w, None, burn_options(&dims)), &TO_NHWC);
+    rounded::<B>(y, dtype)
 }
 
 pub(super) fn composed_conv2d_input_grad<B: Backend>(
@@ -166,8 +171,10 @@ pub(super) fn composed_conv2d_input_grad<B: Backend>(
 ) -> FloatTensor<B> {
     let x = B::float_zeros(x_shape(&dims).into(), &w.device(), FloatDType::F32);
     let (x, w) = (B::float_permute(x, &TO_NCHW), B::float_permute(w, &TO_NCHW));
+    let (dy, dtype) = widened::<B>(dy);
     let dy = B::float_permute(dy, &TO_NCHW);
-    B::float_permute(B::conv2d_x_backward(x, w, dy, burn_options(&dims)), &TO_NHWC)
+    let dx = B::float_permute(B::conv2d_x_backward(x, w, dy, burn_options(&dims)), &TO_NHWC);
+    rounded::<B>(dx, dtype)
 }
 
 pub(super) fn composed_conv2d_weight_grad<B: Backend>(
@@ -175,6 +182,7 @@ pub(super) fn composed_conv2d_weight_grad<B: Backend>(
     dy: FloatTensor<B>,
     dims: Conv2d,
 ) -> FloatTensor<B> {
+    let (x, dy) = (wide::<B>(x), wide::<B>(dy));
     let w = B::float_zeros(w_shape(&dims).into(), &x.device(), FloatDType::F32);
     let (x, w) = (B::float_permute(x, &TO_NCHW), B::float_permute(w, &TO_NCHW));
     let dy = B::float_permute(dy, &TO_NCHW);

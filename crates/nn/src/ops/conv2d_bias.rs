@@ -9,7 +9,8 @@ use burn::tensor::Tensor;
 use kernels::{Activation, Conv2d, Epilogue, Linear};
 
 use super::conv2d::{Conv2dOp, ConvOptions, composed_conv2d, y_shape};
-use super::flex::{contiguous, filled, floats};
+use super::flex::{Number, by_number, contiguous, filled, floats};
+use super::precision::{rounded, wide, widened};
 
 /// x `[n, h, w, c_in]`, w `[c_out, kh, kw, c_in / groups]`, b `[c_out]` → `[n, h', w', c_out]`.
 #[track_caller]
@@ -72,10 +73,10 @@ impl Conv2dBiasOp for Flex {
         dims: Conv2d,
     ) -> FloatTensor<Self> {
         let [x, w, b] = [x, w, b].map(contiguous);
-        filled(&y_shape(&dims), |y| {
+        by_number!(&x, N => filled(&y_shape(&dims), |y| {
             let epilogue = Epilogue { bias: floats(&b), residual: None, activation };
-            kernels::conv2d_finished(&dims, floats(&x), floats(&w), epilogue, y);
-        })
+            kernels::conv2d_finished(&dims, N::of(&x), floats(&w), epilogue, y);
+        }))
     }
 
     fn bias_backward_op(
@@ -87,12 +88,14 @@ impl Conv2dBiasOp for Flex {
         let (y, dy) = (contiguous(y), contiguous(dy));
         let dz = match activation {
             Activation::Identity => dy,
-            Activation::Relu => filled(&y_shape(&dims), |dz| {
-                kernels::relu_backward(floats(&y), floats(&dy), dz);
-            }),
+            Activation::Relu => by_number!(&y, N => filled(&y_shape(&dims), |dz| {
+                kernels::relu_backward(N::of(&y), N::of(&dy), dz);
+            })),
         };
         let rows = Linear { rows: dims.y_len() / dims.c_out, c_in: 1, c_out: dims.c_out };
-        let db = filled(&[dims.c_out], |db| kernels::linear_bias_grad(&rows, floats(&dz), db));
+        let db = by_number!(&dz, N => filled(&[dims.c_out], |db| {
+            kernels::linear_bias_grad(&rows, N::of(&dz), db);
+        }));
         (dz, db)
     }
 }
@@ -147,12 +150,14 @@ pub(super) fn composed_conv2d_bias<B: Backend>(
     activation: Activation,
     dims: Conv2d,
 ) -> FloatTensor<B> {
+    let (x, dtype) = widened::<B>(x);
     let y = composed_conv2d::<B>(x, w, dims);
     let y = B::float_add(y, B::float_reshape(b, [1, 1, 1, dims.c_out].into()));
-    match activation {
+    let y = match activation {
         Activation::Identity => y,
         Activation::Relu => B::relu(y),
-    }
+    };
+    rounded::<B>(y, dtype)
 }
 
 pub(super) fn composed_bias_backward<B: Backend>(
@@ -161,11 +166,12 @@ pub(super) fn composed_bias_backward<B: Backend>(
     activation: Activation,
     dims: Conv2d,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (dy, dtype) = widened::<B>(dy);
     let dz = match activation {
         Activation::Identity => dy,
-        Activation::Relu => B::relu_backward(y, dy),
+        Activation::Relu => B::relu_backward(wide::<B>(y), dy),
     };
     let rows = [dz.shape().num_elements() / dims.c_out, dims.c_out];
     let sum = B::float_sum_dim(B::float_reshape(dz.clone(), rows.into()), 0);
-    (dz, B::float_reshape(sum, [dims.c_out].into()))
+    (rounded::<B>(dz, dtype), B::float_reshape(sum, [dims.c_out].into()))
 }

@@ -10,7 +10,8 @@ use burn::backend::{
 use burn::tensor::Tensor;
 use kernels::{Activation, Excite};
 
-use super::flex::{contiguous, filled, floats};
+use super::flex::{Number, by_number, contiguous, filled, floats};
+use super::precision::{rounded, wide, widened};
 
 /// x and the residual `[n, h, w, c]`, the gates' logits z `[n, c]` → `[n, h, w, c]`.
 #[track_caller]
@@ -85,9 +86,9 @@ impl ExciteOp for Flex {
         dims: Excite,
     ) -> FloatTensor<Self> {
         let [x, z, residual] = [x, z, residual].map(contiguous);
-        filled(&x.shape().to_vec(), |y| {
-            kernels::excite_forward(&dims, floats(&x), floats(&z), floats(&residual), y);
-        })
+        by_number!(&x, N => filled(&x.shape().to_vec(), |y| {
+            kernels::excite_forward(&dims, N::of(&x), floats(&z), N::of(&residual), y);
+        }))
     }
 
     fn excite_backward_op(
@@ -95,21 +96,30 @@ impl ExciteOp for Flex {
         dy: FloatTensor<Self>,
         dims: Excite,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [x, z, y, dy] = [saved.x, saved.z, saved.y, dy].map(contiguous);
-        let forward = kernels::ExciteSaved { x: floats(&x), z: floats(&z), y: floats(&y) };
-        let (shape, gates) = (x.shape().to_vec(), [dims.n, dims.c]);
-        let (mut dz, mut dresidual) = (None, None);
-        let dx = filled(&shape, |dx| {
-            dz = Some(filled(&gates, |dz| {
-                dresidual = Some(filled(&shape, |dresidual| {
-                    let gradients = kernels::ExciteGradients { dx, dz, dresidual };
-                    kernels::excite_backward(&dims, forward, floats(&dy), gradients);
-                }));
-            }));
-        });
-        let filled = "filled calls its closure";
-        (dx, dz.expect(filled), dresidual.expect(filled))
+        by_number!(&dy, N => backward::<N>(saved, dy, dims))
     }
+}
+
+/// dx, dz, and what the residual gets.
+fn backward<N: Number>(
+    saved: Excited<Flex>,
+    dy: FloatTensor<Flex>,
+    dims: Excite,
+) -> (FloatTensor<Flex>, FloatTensor<Flex>, FloatTensor<Flex>) {
+    let [x, z, y, dy] = [saved.x, saved.z, saved.y, dy].map(contiguous);
+    let forward = kernels::ExciteSaved { x: N::of(&x), z: floats(&z), y: N::of(&y) };
+    let (shape, gates) = (x.shape().to_vec(), [dims.n, dims.c]);
+    let (mut dz, mut dresidual) = (None, None);
+    let dx = filled::<N>(&shape, |dx| {
+        dz = Some(filled(&gates, |dz| {
+            dresidual = Some(filled(&shape, |dresidual| {
+                let gradients = kernels::ExciteGradients { dx, dz, dresidual };
+                kernels::excite_backward(&dims, forward, N::of(&dy), gradients);
+            }));
+        }));
+    });
+    let filled = "filled calls its closure";
+    (dx, dz.expect(filled), dresidual.expect(filled))
 }
 
 #[derive(Debug)]
@@ -160,11 +170,13 @@ pub(super) fn composed_excite<B: Backend>(
     residual: FloatTensor<B>,
     dims: Excite,
 ) -> FloatTensor<B> {
-    let y = B::float_add(B::float_mul(x, gates::<B>(z, dims)), residual);
-    match dims.activation {
+    let (x, dtype) = widened::<B>(x);
+    let y = B::float_add(B::float_mul(x, gates::<B>(z, dims)), wide::<B>(residual));
+    let y = match dims.activation {
         Activation::Identity => y,
         Activation::Relu => B::relu(y),
-    }
+    };
+    rounded::<B>(y, dtype)
 }
 
 pub(super) fn composed_excite_backward<B: Backend>(
@@ -172,16 +184,18 @@ pub(super) fn composed_excite_backward<B: Backend>(
     dy: FloatTensor<B>,
     dims: Excite,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let (dy, dtype) = widened::<B>(dy);
     let dresidual = match dims.activation {
         Activation::Identity => dy,
-        Activation::Relu => B::relu_backward(saved.y, dy),
+        Activation::Relu => B::relu_backward(wide::<B>(saved.y), dy),
     };
     let gates = gates::<B>(saved.z, dims);
     let dx = B::float_mul(dresidual.clone(), gates.clone());
-    let product = B::float_mul(dresidual.clone(), saved.x);
+    let product = B::float_mul(dresidual.clone(), wide::<B>(saved.x));
     let product = B::float_reshape(product, [dims.n, dims.hw, dims.c].into());
     let dgate = B::float_reshape(B::float_sum_dim(product, 1), [dims.n, dims.c].into());
     let gates = B::float_reshape(gates, [dims.n, dims.c].into());
     let slope = B::float_sub(gates.clone(), B::float_mul(gates.clone(), gates));
-    (dx, B::float_mul(dgate, slope), dresidual)
+    let stored = |tensor| rounded::<B>(tensor, dtype);
+    (stored(dx), B::float_mul(dgate, slope), stored(dresidual))
 }

@@ -10,7 +10,8 @@ use burn::tensor::{FloatDType, IntDType, Tensor};
 use kernels::{GlobalPool, Pool2d};
 
 use super::conv2d::{TO_NCHW, TO_NHWC};
-use super::flex::{bytes, contiguous, filled, floats};
+use super::flex::{Number, by_number, bytes, contiguous, filled, floats};
+use super::precision::{Precision, rounded, rounded_to, wide, widened};
 
 /// The window of a pool. Heights come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub fn avg_pool(x: Tensor<4>, options: PoolOptions) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::nhwc_avg_pool(x.into_dispatch(), dims))
 }
 
-/// x `[n, h, w, c]` → `[n, c]`, the mean of each channel.
+/// x `[n, h, w, c]` → `[n, c]`, the mean of each channel, in f32 however x is stored.
 pub fn global_avg_pool(x: Tensor<4>) -> Tensor<2> {
     let [n, height, width, c] = x.dims();
     let dims = GlobalPool { n, hw: height * width, c };
@@ -83,12 +84,14 @@ pub(super) trait PoolOp: Backend {
         composed_global_pool::<Self>(x, dims)
     }
 
+    /// dx, stored as x was.
     fn nhwc_global_pool_backward(
         dy: FloatTensor<Self>,
         size: [usize; 2],
         dims: GlobalPool,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        composed_global_pool_backward::<Self>(dy, size, dims)
+        composed_global_pool_backward::<Self>(dy, size, dims, precision)
     }
 }
 
@@ -100,7 +103,9 @@ impl PoolOp for Flex {
         let x = contiguous(x);
         let shape = y_shape(&dims);
         let mut argmax = vec![0; shape.iter().product()];
-        let y = filled(&shape, |y| kernels::max_pool_forward(&dims, floats(&x), y, &mut argmax));
+        let y = by_number!(&x, N => filled(&shape, |y| {
+            kernels::max_pool_forward(&dims, N::of(&x), y, &mut argmax);
+        }));
         (y, bytes(argmax, &shape))
     }
 
@@ -110,19 +115,23 @@ impl PoolOp for Flex {
         dims: Pool2d,
     ) -> FloatTensor<Self> {
         let dy = contiguous(dy);
-        filled(&x_shape(&dims), |dx| {
-            kernels::max_pool_backward(&dims, argmax.storage::<u8>(), floats(&dy), dx);
-        })
+        by_number!(&dy, N => filled(&x_shape(&dims), |dx| {
+            kernels::max_pool_backward(&dims, argmax.storage::<u8>(), N::of(&dy), dx);
+        }))
     }
 
     fn nhwc_avg_pool(x: FloatTensor<Self>, dims: Pool2d) -> FloatTensor<Self> {
         let x = contiguous(x);
-        filled(&y_shape(&dims), |y| kernels::avg_pool_forward(&dims, floats(&x), y))
+        by_number!(&x, N => filled(&y_shape(&dims), |y| {
+            kernels::avg_pool_forward(&dims, N::of(&x), y);
+        }))
     }
 
     fn nhwc_avg_pool_backward(dy: FloatTensor<Self>, dims: Pool2d) -> FloatTensor<Self> {
         let dy = contiguous(dy);
-        filled(&x_shape(&dims), |dx| kernels::avg_pool_backward(&dims, floats(&dy), dx))
+        by_number!(&dy, N => filled(&x_shape(&dims), |dx| {
+            kernels::avg_pool_backward(&dims, N::of(&dy), dx);
+        }))
     }
 
     fn nhwc_global_pool(
@@ -131,19 +140,29 @@ impl PoolOp for Flex {
         dims: GlobalPool,
     ) -> FloatTensor<Self> {
         let x = contiguous(x);
-        filled(&[dims.n, dims.c], |y| kernels::global_avg_pool_forward(&dims, floats(&x), y))
+        by_number!(&x, N => filled(&[dims.n, dims.c], |y| {
+            kernels::global_avg_pool_forward(&dims, N::of(&x), y);
+        }))
     }
 
     fn nhwc_global_pool_backward(
         dy: FloatTensor<Self>,
         [height, width]: [usize; 2],
         dims: GlobalPool,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let dy = contiguous(dy);
-        filled(&[dims.n, height, width, dims.c], |dx| {
-            kernels::global_avg_pool_backward(&dims, floats(&dy), dx);
-        })
+        let shape = [dims.n, height, width, dims.c];
+        match precision {
+            Precision::F32 => spread::<f32>(&shape, floats(&dy), dims),
+            Precision::F16 => spread::<kernels::f16>(&shape, floats(&dy), dims),
+            Precision::Bf16 => spread::<kernels::bf16>(&shape, floats(&dy), dims),
+        }
     }
+}
+
+fn spread<N: Number>(shape: &[usize; 4], dy: &[f32], dims: GlobalPool) -> FloatTensor<Flex> {
+    filled::<N>(shape, |dx| kernels::global_avg_pool_backward(&dims, dy, dx))
 }
 
 /// Backward of one pool; what it needs is its state.
@@ -151,7 +170,7 @@ impl PoolOp for Flex {
 enum Pooled<I> {
     Max(I, Pool2d),
     Average(Pool2d),
-    Global([usize; 2], GlobalPool),
+    Global([usize; 2], GlobalPool, Precision),
 }
 
 #[derive(Debug)]
@@ -166,7 +185,9 @@ impl<B: Backend + PoolOp> Backward<B, 1> for PoolBackward {
         let dx = match ops.state {
             Pooled::Max(argmax, dims) => B::nhwc_max_pool_backward(argmax, dy, dims),
             Pooled::Average(dims) => B::nhwc_avg_pool_backward(dy, dims),
-            Pooled::Global(size, dims) => B::nhwc_global_pool_backward(dy, size, dims),
+            Pooled::Global(size, dims, precision) => {
+                B::nhwc_global_pool_backward(dy, size, dims, precision)
+            }
         };
         grads.register::<B>(node.id, dx);
     }
@@ -191,9 +212,9 @@ impl<B: Backend + PoolOp, C: CheckpointStrategy> PoolOp for Autodiff<B, C> {
         size: [usize; 2],
         dims: GlobalPool,
     ) -> FloatTensor<Self> {
-        let node = x.node();
+        let (node, precision) = (x.node(), Precision::of_primitive(x.primitive()));
         let y = B::nhwc_global_pool(x.into_primitive(), size, dims);
-        finish::<B, C>(node, Pooled::Global(size, dims), y)
+        finish::<B, C>(node, Pooled::Global(size, dims, precision), y)
     }
 }
 
@@ -225,6 +246,7 @@ pub(super) fn composed_max_pool<B: Backend>(
     x: FloatTensor<B>,
     d: Pool2d,
 ) -> (FloatTensor<B>, IntTensor<B>) {
+    let (x, dtype) = widened::<B>(x);
     let x = B::float_permute(x, &TO_NCHW);
     let MaxPool2dWithIndices { output, indices } = B::max_pool2d_with_indices(
         x,
@@ -235,7 +257,7 @@ pub(super) fn composed_max_pool<B: Backend>(
         d.ceil_mode,
         IntDType::I32,
     );
-    (B::float_permute(output, &TO_NHWC), indices)
+    (rounded::<B>(B::float_permute(output, &TO_NHWC), dtype), indices)
 }
 
 pub(super) fn composed_max_pool_backward<B: Backend>(
@@ -243,6 +265,7 @@ pub(super) fn composed_max_pool_backward<B: Backend>(
     dy: FloatTensor<B>,
     d: Pool2d,
 ) -> FloatTensor<B> {
+    let (dy, dtype) = widened::<B>(dy);
     let x = nchw_zeros::<B>(&dy, &d);
     let dy = B::float_permute(dy, &TO_NCHW);
     let dx = B::max_pool2d_with_indices_backward(
@@ -255,19 +278,21 @@ pub(super) fn composed_max_pool_backward<B: Backend>(
         dy,
         argmax,
     );
-    B::float_permute(dx.x_grad, &TO_NHWC)
+    rounded::<B>(B::float_permute(dx.x_grad, &TO_NHWC), dtype)
 }
 
 pub(super) fn composed_avg_pool<B: Backend>(x: FloatTensor<B>, d: Pool2d) -> FloatTensor<B> {
+    let (x, dtype) = widened::<B>(x);
     let x = B::float_permute(x, &TO_NCHW);
     let y = B::avg_pool2d(x, d.kernel, d.stride, d.padding, d.count_include_pad, d.ceil_mode);
-    B::float_permute(y, &TO_NHWC)
+    rounded::<B>(B::float_permute(y, &TO_NHWC), dtype)
 }
 
 pub(super) fn composed_avg_pool_backward<B: Backend>(
     dy: FloatTensor<B>,
     d: Pool2d,
 ) -> FloatTensor<B> {
+    let (dy, dtype) = widened::<B>(dy);
     let x = nchw_zeros::<B>(&dy, &d);
     let dy = B::float_permute(dy, &TO_NCHW);
     let dx = B::avg_pool2d_backward(
@@ -279,10 +304,11 @@ pub(super) fn composed_avg_pool_backward<B: Backend>(
         d.count_include_pad,
         d.ceil_mode,
     );
-    B::float_permute(dx, &TO_NHWC)
+    rounded::<B>(B::float_permute(dx, &TO_NHWC), dtype)
 }
 
 pub(super) fn composed_global_pool<B: Backend>(x: FloatTensor<B>, d: GlobalPool) -> FloatTensor<B> {
+    let x = wide::<B>(x);
     let x = B::float_reshape(x, [d.n, d.hw, d.c].into());
     B::float_reshape(B::float_mean_dim(x, 1), [d.n, d.c].into())
 }
@@ -291,8 +317,9 @@ pub(super) fn composed_global_pool_backward<B: Backend>(
     dy: FloatTensor<B>,
     [height, width]: [usize; 2],
     d: GlobalPool,
+    precision: Precision,
 ) -> FloatTensor<B> {
     let dy = B::float_mul_scalar(dy, (1.0 / d.hw as f32).into());
     let dy = B::float_reshape(dy, [d.n, 1, 1, d.c].into());
-    B::float_expand(dy, [d.n, height, width, d.c].into())
+    rounded_to::<B>(B::float_expand(dy, [d.n, height, width, d.c].into()), precision)
 }

@@ -4,6 +4,7 @@ mod blend;
 mod composed;
 mod gradients;
 mod nag;
+mod precision;
 mod pytorch;
 
 use std::ops::RangeInclusive;

@@ -8,7 +8,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use kernels::Dropout;
 
-use super::flex::{contiguous, filled, floats};
+use super::flex::{Number, by_number, contiguous, filled};
+use super::precision::{rounded, wide, widened};
 
 /// x with a share of its numbers set to 0 and the others enlarged by 1/(1 − share), in train mode only.
 pub fn dropout<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<D> {
@@ -48,10 +49,10 @@ impl UnaryOp for burn::backend::Cube {}
 impl UnaryOp for Flex {
     fn unary_op(x: FloatTensor<Self>, unary: Unary) -> FloatTensor<Self> {
         let x = contiguous(x);
-        filled(&x.shape().to_vec(), |y| match unary {
-            Unary::Dropout(dropout) => kernels::dropout(&dropout, floats(&x), y),
-            Unary::AtMost(ceiling) => kernels::at_most(ceiling, floats(&x), y),
-        })
+        by_number!(&x, N => filled(&x.shape().to_vec(), |y| match unary {
+            Unary::Dropout(dropout) => kernels::dropout(&dropout, N::of(&x), y),
+            Unary::AtMost(ceiling) => kernels::at_most(ceiling, N::of(&x), y),
+        }))
     }
 
     fn unary_backward_op(
@@ -60,12 +61,12 @@ impl UnaryOp for Flex {
         unary: Unary,
     ) -> FloatTensor<Self> {
         let (y, dy) = (contiguous(y), contiguous(dy));
-        filled(&dy.shape().to_vec(), |dx| match unary {
-            Unary::Dropout(dropout) => kernels::dropout(&dropout, floats(&dy), dx),
+        by_number!(&dy, N => filled(&dy.shape().to_vec(), |dx| match unary {
+            Unary::Dropout(dropout) => kernels::dropout(&dropout, N::of(&dy), dx),
             Unary::AtMost(ceiling) => {
-                kernels::at_most_backward(ceiling, floats(&y), floats(&dy), dx);
+                kernels::at_most_backward(ceiling, N::of(&y), N::of(&dy), dx);
             }
-        })
+        }))
     }
 }
 
@@ -102,13 +103,15 @@ fn factors<B: Backend>(dropout: Dropout, like: &FloatTensor<B>) -> FloatTensor<B
 }
 
 pub(super) fn composed_unary<B: Backend>(x: FloatTensor<B>, unary: Unary) -> FloatTensor<B> {
-    match unary {
+    let (x, dtype) = widened::<B>(x);
+    let y = match unary {
         Unary::Dropout(dropout) => {
             let factors = factors::<B>(dropout, &x);
             B::float_mul(x, factors)
         }
         Unary::AtMost(ceiling) => B::float_clamp_max(x, ceiling.into()),
-    }
+    };
+    rounded::<B>(y, dtype)
 }
 
 pub(super) fn composed_unary_backward<B: Backend>(
@@ -116,7 +119,8 @@ pub(super) fn composed_unary_backward<B: Backend>(
     dy: FloatTensor<B>,
     unary: Unary,
 ) -> FloatTensor<B> {
-    match unary {
+    let (y, (dy, dtype)) = (wide::<B>(y), widened::<B>(dy));
+    let dx = match unary {
         Unary::Dropout(dropout) => {
             let factors = factors::<B>(dropout, &dy);
             B::float_mul(dy, factors)
@@ -126,5 +130,6 @@ pub(super) fn composed_unary_backward<B: Backend>(
             let full = B::float_full(dy.shape(), ceiling.into(), &dy.device(), FloatDType::F32);
             B::float_mul(dy, B::float_sign(B::float_sub(full, y)))
         }
-    }
+    };
+    rounded::<B>(dx, dtype)
 }

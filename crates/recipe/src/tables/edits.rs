@@ -46,6 +46,7 @@ pub(super) const LINEAR_SCALING: Edit =
 pub(super) const WARMUP: Edit = edit("LR warm-up (§3.1)", &["rate.warmup={duration=\"5 epochs\"}"]);
 pub(super) const ZERO_GAMMA: Edit = edit("zero γ (§3.1)", &["network.last_gamma=0.0"]);
 pub(super) const NO_BIAS_DECAY: Edit = edit("no bias decay (§3.1)", &["update.decay_on=weights"]);
+pub(super) const FP16: Edit = edit("FP16 (§3.2)", &["train.precision=f16"]);
 
 // §5 refinements.
 pub(super) const COSINE: Edit = edit("cosine decay (§5.1)", &["rate.decay={cosine={}}"]);

@@ -4,7 +4,7 @@ use super::Table;
 use super::edits::*;
 
 pub(super) fn table() -> Table {
-    let efficient = [BATCH_1024, LINEAR_SCALING, WARMUP, ZERO_GAMMA, NO_BIAS_DECAY];
+    let efficient = [BATCH_1024, LINEAR_SCALING, WARMUP, ZERO_GAMMA, NO_BIAS_DECAY, FP16];
     Table::new("table3", "Efficient training beside the baseline", "Model", "baseline")
         .column("efficient", "Efficient", &efficient)
         .column("baseline", "Baseline", &[])

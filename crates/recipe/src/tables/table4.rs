@@ -13,5 +13,5 @@ pub(super) fn table() -> Table {
         .add("warmup", "+ LR warmup", &[WARMUP])
         .add("zero-gamma", "+ Zero γ", &[ZERO_GAMMA])
         .add("no-bias-decay", "+ No bias decay", &[NO_BIAS_DECAY])
-        .number_only("fp16", "+ FP16")
+        .add("fp16", "+ FP16", &[FP16])
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tricks::TRICKS;
 
-use super::{models, read};
+use super::{models, read, read_with};
 use crate::*;
 
 #[test]
@@ -32,6 +32,7 @@ fn the_table_of_tricks_tells_where_each_is_on() {
             "learning rate warmup" => recipe.rate.warmup.is_some(),
             "zero γ" => recipe.network.last_gamma == 0.0,
             "no bias decay" => recipe.update.decay_on == DecayOn::Weights,
+            "low-precision training" => recipe.train.precision != Precision::F32,
             // A net of basic blocks has no 1×1 in path A for B to move the stride from.
             "ResNet-B" => {
                 recipe.network.model.starts_with("resnet50")
@@ -97,6 +98,19 @@ fn json_has_the_same_words() {
     assert_eq!(json["network"]["stem"], "imagenet");
     assert_eq!(json["rate"]["decay"]["step"]["at"][1], "60 epochs");
     assert!(json.get("target").is_none() && json.get("mixup").is_none());
+}
+
+#[test]
+fn a_recipe_in_f16_scales_its_loss_unless_it_says_otherwise() {
+    let train = |edits: &[&str]| read_with("baseline", edits).expect("good edits").train;
+    let plain = train(&[]);
+    assert_eq!((plain.precision, plain.loss_scale), (Precision::F32, None));
+    let brain = train(&["train.precision=bf16"]);
+    assert_eq!((brain.precision, brain.loss_scale), (Precision::Bf16, None));
+    let half = train(&["train.precision=f16"]);
+    assert_eq!((half.precision, half.loss_scale), (Precision::F16, Some(LossScale::Dynamic)));
+    let authors = train(&["train.precision=f16", "train.loss_scale=off"]);
+    assert_eq!((authors.precision, authors.loss_scale), (Precision::F16, Some(LossScale::Off)));
 }
 
 fn positive() -> impl Strategy<Value = f64> {
@@ -258,6 +272,12 @@ prop_compose! {
         (evaluate_every, every) in (span(), interval()),
         (momentum, decay) in (0.0..0.999f64, 0.0..1.0f64),
         decay_on in proptest::sample::select(vec![DecayOn::Everything, DecayOn::Weights]),
+        (precision, loss_scale) in proptest::sample::select(vec![
+            (Precision::F32, None),
+            (Precision::Bf16, None),
+            (Precision::F16, Some(LossScale::Dynamic)),
+            (Precision::F16, Some(LossScale::Off)),
+        ]),
         run in Just(run),
     ) -> Recipe {
         Recipe {
@@ -279,6 +299,8 @@ prop_compose! {
                 duration: run,
                 batch: part * parts.unwrap_or(1),
                 accumulate: parts,
+                precision,
+                loss_scale,
                 evaluate_every,
             },
             rate,

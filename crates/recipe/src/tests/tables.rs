@@ -41,7 +41,7 @@ fn every_row_is_a_recipe_with_its_published_numbers() {
             count += 1;
         }
     }
-    assert_eq!(count, 7 + 3 + 6 + 10 + 4 + 24 + 2);
+    assert_eq!(count, 7 + 3 + 6 + 12 + 4 + 24 + 2);
 }
 
 #[test]
@@ -57,6 +57,11 @@ fn rows_are_stacks_of_edits() {
             "table4.bs1024.no-bias-decay",
             "table4.bs1024.zero-gamma",
             vec!["update.decay_on: \"everything\" → \"weights\""],
+        ),
+        (
+            "table4.fp16",
+            "table4.no-bias-decay",
+            vec!["train.precision: \"f32\" → \"f16\"", "train.loss_scale: off → \"dynamic\""],
         ),
         ("table4.bs1024.warmup", "table4.warmup", vec!["train.batch: 256 → 1024"]),
         (
@@ -107,7 +112,7 @@ fn the_bases_are_the_built_in_recipes() {
     let builtin = |name: &str| parse(builtin(name).unwrap(), name, &models()).unwrap();
     assert_eq!(name(row("table2.resnet50")), name(builtin("baseline")));
     assert_eq!(name(row("table5.resnet50")), name(builtin("efficient")));
-    assert_eq!(name(row("table4.bs1024.no-bias-decay")), name(builtin("efficient")));
+    assert_eq!(name(row("table4.bs1024.fp16")), name(builtin("efficient")));
     assert_eq!(name(row("table3.resnet50")), name(builtin("efficient")));
 }
 

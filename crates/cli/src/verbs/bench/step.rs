@@ -5,16 +5,21 @@ use serde_json::json;
 
 use super::process::minor_page_faults;
 use super::{Measured, median, model};
-use crate::args::BenchCommon;
+use crate::args::{BenchStep, Precision};
 use crate::verbs::trial::{Trial, images};
 
 /// Steps before the counted ones: buffers find their place in the first.
 const WARM_UP: usize = 3;
 
-pub(super) fn run(common: &BenchCommon) -> Result<()> {
+pub(super) fn run(BenchStep { common, precision }: &BenchStep) -> Result<()> {
+    let (precision, word) = match precision {
+        Precision::F32 => (nn::Precision::F32, "f32"),
+        Precision::F16 => (nn::Precision::F16, "f16"),
+        Precision::Bf16 => (nn::Precision::Bf16, "bf16"),
+    };
     let model = model(common)?;
     let multiply_adds = zoo::cost(&model.network, common.size()).multiply_adds;
-    let mut trial = Trial::new(model, images(common.batch(), common.size()));
+    let mut trial = Trial::new(model, images(common.batch(), common.size()), precision);
     (0..WARM_UP).for_each(|_| {
         trial.step();
     });
@@ -25,6 +30,8 @@ pub(super) fn run(common: &BenchCommon) -> Result<()> {
         .map(|(after, before)| (after - before) as f64 / common.steps() as f64);
     // Forward and two products backward, a multiplication and an addition each.
     let mut measured = Measured::new(common, seconds, 6 * multiply_adds);
+    measured.json["precision"] = json!(word);
+    measured.text += &format!(", {word}");
     measured.json["page_faults_per_step"] = json!(faults);
     if let Some(faults) = faults {
         measured.text += &format!(", {faults:.0} page faults a step");

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
+use train::plan::precision;
 use train::{Plan, origin};
 
 use crate::output::{self, grouped};
@@ -66,7 +67,8 @@ pub(crate) fn expected_seconds(plan: &Plan, per_image: f64) -> f64 {
 pub(crate) fn seconds_per_image(plan: &Plan) -> f64 {
     let batch = TRIAL_BATCH.min(plan.recipe.train.batch);
     let model = origin::drawn(&plan.recipe, plan.network.clone(), &nn::cpu());
-    let mut trial = Trial::new(model, images(batch, plan.recipe.preprocess.size));
+    let images = images(batch, plan.recipe.preprocess.size);
+    let mut trial = Trial::new(model, images, precision(&plan.recipe));
     trial.step();
     trial.step().min(trial.step()) / batch as f64
 }

@@ -1,8 +1,8 @@
 //! The weight gradient by Winograd's algorithm.
 
 use super::{
-    Block, Conv2d, Four, Isa, Lanes, Method, Panels, Places, Plan, SKEW, Scheme, Slot, Spread, Two,
-    UNIT, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
+    Block, Conv2d, Element, Four, Isa, Lanes, Method, Panels, Places, Plan, SKEW, Scheme, Slot,
+    Spread, Two, UNIT, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
 };
 
 /// Floats of transformed tiles that are kept at once, in a third-level cache.
@@ -13,19 +13,25 @@ const BLOCK: [usize; 2] = [48, 512];
 const TOGETHER: usize = 8;
 
 /// The gradient of the weights; `which` is not `Direct`.
-pub(crate) fn weight_grad(d: &Conv2d, which: Method, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(crate) fn weight_grad<E: Element>(
+    d: &Conv2d,
+    which: Method,
+    x: &[E],
+    dy: &[E],
+    dw: &mut [f32],
+) {
     let isa = Isa::current();
     match which {
-        Method::Two => run::<Two, 4, 2>(isa, &Plan::forward(d, 2), x, dy, dw),
-        _ => run::<Four, 6, 4>(isa, &Plan::forward(d, 4), x, dy, dw),
+        Method::Two => run::<Two, 4, 2, E>(isa, &Plan::forward(d, 2), x, dy, dw),
+        _ => run::<Four, 6, 4, E>(isa, &Plan::forward(d, 4), x, dy, dw),
     }
 }
 
-fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
+fn run<S: Scheme<A, M>, const A: usize, const M: usize, E: Element>(
     isa: Isa,
     plan: &Plan,
-    x: &[f32],
-    dy: &[f32],
+    x: &[E],
+    dy: &[E],
     dw: &mut [f32],
 ) {
     let (inputs, outputs) = (plan.from.channels, plan.to.channels);
@@ -37,7 +43,7 @@ fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
         scratch::with(Slot::Tiles, length, |space| {
             for first in (0..plan.tiles).step_by(block) {
                 let step = Step { plan, x, dy, first, count: block.min(plan.tiles - first) };
-                tiled!(isa, add_block[S, A, M](isa, &step, space, sums));
+                tiled!(isa, add_block[S, A, M, E](isa, &step, space, sums));
             }
         });
         let sums = &*sums;
@@ -51,18 +57,25 @@ fn run<S: Scheme<A, M>, const A: usize, const M: usize>(
 }
 
 /// A block of tiles.
-struct Step<'a> {
+struct Step<'a, E> {
     plan: &'a Plan,
-    x: &'a [f32],
-    dy: &'a [f32],
+    x: &'a [E],
+    dy: &'a [E],
     first: usize,
     count: usize,
 }
 
 /// Adds what a block of tiles gives to the transformed gradient, `[element, output, input]`.
-fn add_block<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, const M: usize>(
+fn add_block<
+    const R: usize,
+    const N: usize,
+    S: Scheme<A, M>,
+    const A: usize,
+    const M: usize,
+    E: Element,
+>(
     isa: Isa,
-    step: &Step<'_>,
+    step: &Step<'_, E>,
     space: &mut [f32],
     sums: &mut [f32],
 ) {
@@ -75,18 +88,18 @@ fn add_block<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
     let (right_places, left_places) = (Places::of(right), Places::of(left));
     parallel::indices(count.div_ceil(TOGETHER), |task| {
         for tile in task * TOGETHER..((task + 1) * TOGETHER).min(count) {
-            let pixels = plan.inputs::<A>(step.x, step.first + tile);
-            let next = plan.inputs::<A>(step.x, (step.first + tile + 1).min(plan.tiles - 1));
+            let pixels = plan.inputs::<A, E>(step.x, step.first + tile);
+            let next = plan.inputs::<A, E>(step.x, (step.first + tile + 1).min(plan.tiles - 1));
             let spread = Spread { apart: size, width: N, panel: N * count };
             let to = right_places.at(tile * N, A * A * size - tile * N);
             // SAFETY: each pixel has `inputs` floats; the tile's rows of the panels of all elements
             // are inside, and no one else writes them.
-            unsafe { inputs_to::<S, A, M>(isa, &pixels, &next, inputs, to, spread) };
-            let pixels = plan.results::<M>(step.dy, step.first + tile);
+            unsafe { inputs_to::<S, A, M, E>(isa, &pixels, &next, inputs, to, spread) };
+            let pixels = plan.results::<M, E>(step.dy, step.first + tile);
             let to = left_places.at(tile * stride, A * A * out_size - tile * stride);
             // SAFETY: each pixel has `outputs` floats; the tile's rows of all elements are inside,
             // and no one else writes them.
-            unsafe { gradients_to::<S, A, M>(isa, &pixels, outputs, to, out_size) };
+            unsafe { gradients_to::<S, A, M, E>(isa, &pixels, outputs, to, out_size) };
         }
     });
     let (right, left) = (&*right, &*left);
@@ -115,8 +128,8 @@ fn add_block<const R: usize, const N: usize, S: Scheme<A, M>, const A: usize, co
 /// Each of `pixels` is valid for reading `channels` floats, a multiple of every vector; `to` is
 /// valid for writing as many for each element, `apart` from the last.
 #[inline(always)]
-unsafe fn gradients_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
-    pixels: &[[*const f32; M]; M],
+unsafe fn gradients_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize, E: Element>(
+    pixels: &[[*const E; M]; M],
     channels: usize,
     to: *mut f32,
     apart: usize,
@@ -126,7 +139,7 @@ unsafe fn gradients_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize
         for row in 0..M {
             for column in 0..M {
                 // SAFETY: below `channels`.
-                tile[row][column] = unsafe { V::load(pixels[row][column].add(channel)) };
+                tile[row][column] = unsafe { E::load::<V>(pixels[row][column].add(channel)) };
             }
         }
         let done = both!(V, M, A, tile, S::output_gradient);
@@ -141,8 +154,8 @@ laned! {
     /// # Safety
     ///
     /// As [`gradients_of`].
-    unsafe fn gradients_to[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](
-        pixels: &[[*const f32; M]; M],
+    unsafe fn gradients_to[S: Scheme<A, M>, const A: usize, const M: usize, E: Element][S, A, M, E](
+        pixels: &[[*const E; M]; M],
         channels: usize,
         to: *mut f32,
         apart: usize,

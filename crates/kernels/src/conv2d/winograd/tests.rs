@@ -1,23 +1,24 @@
 //! Both schemes in all three products, whatever [`method`] would choose.
 
 use super::super::{forward_by, input_grad_by, weight_grad_by};
-use super::{Conv2d, Method, method};
+use super::{Conv2d, Element, Method, method};
 use crate::tests::{Random, assert_results, wide};
-use crate::textbook;
+use crate::{bf16, f16, textbook};
 
 fn plain(n: usize, [h, w]: [usize; 2], [c_in, c_out]: [usize; 2], padding: [usize; 2]) -> Conv2d {
     let (kernel, stride, dilation) = ([3, 3], [1, 1], [1, 1]);
     Conv2d { n, h, w, c_in, c_out, kernel, stride, padding, dilation, groups: 1 }
 }
 
-fn products(d: &Conv2d, method: Method, x: &[f32], w: &[f32], dy: &[f32]) -> Vec<Vec<f32>> {
+fn products<E: Element>(d: &Conv2d, method: Method, x: &[E], w: &[f32], dy: &[E]) -> Vec<Vec<f32>> {
     // Stale contents must not matter.
-    let nan = |length| vec![f32::NAN; length];
-    let mut found = vec![nan(dy.len()), nan(x.len()), nan(w.len())];
-    forward_by(d, |_| method, x, w, None, &mut found[0]);
-    input_grad_by(d, method, dy, w, &mut found[1]);
-    weight_grad_by(d, method, x, dy, &mut found[2]);
-    found
+    let nan = |length| vec![E::rounded(f32::NAN); length];
+    let (mut y, mut dx, mut dw) = (nan(dy.len()), nan(x.len()), vec![f32::NAN; w.len()]);
+    forward_by(d, |_| method, x, w, None, &mut y);
+    input_grad_by(d, method, dy, w, &mut dx);
+    weight_grad_by(d, method, x, dy, &mut dw);
+    let floats = |values: Vec<E>| values.into_iter().map(E::widened).collect();
+    vec![floats(y), floats(dx), dw]
 }
 
 fn textbook(d: &Conv2d, x: &[f32], w: &[f32], dy: &[f32]) -> Vec<Vec<f64>> {
@@ -36,6 +37,20 @@ fn check(d: &Conv2d, random: &mut Random) {
     for (method, tolerance) in [(Method::Two, 3e-6), (Method::Four, 1e-5)] {
         let run = || products(d, method, &x, &w, &dy);
         assert_results(&format!("{d:?} by {method:?}"), run, &expected, tolerance);
+    }
+    check_halves::<f16>(d, 1.0 / 2048.0, [&x, &w, &dy]);
+    check_halves::<bf16>(d, 1.0 / 256.0, [&x, &w, &dy]);
+}
+
+/// The same on images in half precision.
+fn check_halves<E: Element>(d: &Conv2d, unit: f64, [x, w, dy]: [&[f32]; 3]) {
+    let round = |values: &[f32]| -> Vec<E> { values.iter().map(|&x| E::rounded(x)).collect() };
+    let (x, dy) = (round(x), round(dy));
+    let floats = |values: &[E]| -> Vec<f32> { values.iter().map(|x| x.widened()).collect() };
+    let expected = textbook(d, &floats(&x), w, &floats(&dy));
+    for method in [Method::Two, Method::Four] {
+        let run = || products(d, method, &x, w, &dy);
+        assert_results(&format!("{d:?} by {method:?}"), run, &expected, unit + 2e-5);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::ops::pool::{
     PoolOp, composed_avg_pool, composed_avg_pool_backward, composed_global_pool,
     composed_global_pool_backward, composed_max_pool, composed_max_pool_backward,
 };
+use crate::ops::precision::Precision;
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -318,8 +319,8 @@ fn global_pool() {
         );
         assert_same(
             &format!("dx of {d:?}"),
-            Flex::nhwc_global_pool_backward(dy.clone(), [height, width], d),
-            composed_global_pool_backward::<Flex>(dy, [height, width], d),
+            Flex::nhwc_global_pool_backward(dy.clone(), [height, width], d, Precision::F32),
+            composed_global_pool_backward::<Flex>(dy, [height, width], d, Precision::F32),
             TOLERANCE,
         );
     }

@@ -1,0 +1,86 @@
+//! §3.2 Loss scaling (Micikevicius et al. 2018), for low-precision training
+//!
+//! Formula: the gradient of s·ℓ is taken in place of that of ℓ, and divided by s before the update. s starts at 65,536,
+//! is doubled after 2,000 good steps in a row, and halved after a step whose gradient overflowed, which is skipped.
+//!
+//! What it does: lifts small gradients into the range of f16, whose numbers end at 6e-8 below and at 65,504 above.
+//!
+//! Why: gradients of activations are small, and what f16 rounds to zero teaches nothing.
+//!
+//! Seam: precision. Recipe key: `train.loss_scale`.
+//!
+//! A skipped step counts as one: its batch has been seen and the schedule moves on; weights, velocities and averages stay
+//! as they are. All scales are powers of two, so that multiplying and dividing by them changes no digit.
+
+/// The first scale.
+const START: f32 = 65_536.0;
+
+/// Good steps until it is doubled.
+const PERIOD: u32 = 2_000;
+
+/// Where the scale stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossScaling {
+    pub scale: f32,
+    /// Steps since the scale last changed, or since the last overflow.
+    pub good_steps: u32,
+}
+
+impl LossScaling {
+    pub const fn start() -> LossScaling {
+        LossScaling { scale: START, good_steps: 0 }
+    }
+
+    /// Where it stands after a step more.
+    pub fn after_step(self, overflow: bool) -> LossScaling {
+        let LossScaling { scale, good_steps } = self;
+        match good_steps + 1 {
+            _ if overflow => {
+                LossScaling { scale: (scale / 2.0).max(f32::MIN_POSITIVE), good_steps: 0 }
+            }
+            PERIOD if (scale * 2.0).is_finite() => {
+                LossScaling { scale: scale * 2.0, good_steps: 0 }
+            }
+            good_steps => LossScaling { scale, good_steps: good_steps.min(PERIOD - 1) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_at_65536_and_halves_where_it_overflows() {
+        let mut scaling = LossScaling::start();
+        assert_eq!(scaling, LossScaling { scale: 65_536.0, good_steps: 0 });
+        for expected in [32_768.0, 16_384.0, 8_192.0] {
+            scaling = scaling.after_step(false).after_step(true);
+            assert_eq!(scaling, LossScaling { scale: expected, good_steps: 0 });
+        }
+    }
+
+    #[test]
+    fn it_doubles_after_2000_good_steps_in_a_row() {
+        let run = |from: LossScaling, steps| (0..steps).fold(from, |s, _| s.after_step(false));
+        let almost = run(LossScaling::start(), 1_999);
+        assert_eq!(almost, LossScaling { scale: 65_536.0, good_steps: 1_999 });
+        assert_eq!(run(almost, 1), LossScaling { scale: 131_072.0, good_steps: 0 });
+        assert_eq!(run(almost, 2_001).scale, 262_144.0);
+        // An overflow starts the count anew.
+        let again = run(almost.after_step(true), 1_999);
+        assert_eq!(again, LossScaling { scale: 32_768.0, good_steps: 1_999 });
+        assert_eq!(run(again, 1).scale, 65_536.0);
+    }
+
+    #[test]
+    fn it_never_leaves_the_numbers() {
+        let largest = LossScaling { scale: 2f32.powi(127), good_steps: PERIOD - 1 };
+        assert_eq!(largest.after_step(false), largest);
+        let mut scaling = LossScaling::start();
+        for _ in 0..300 {
+            scaling = scaling.after_step(true);
+        }
+        assert_eq!(scaling.scale, f32::MIN_POSITIVE);
+    }
+}

@@ -1,0 +1,78 @@
+//! §3.2: every family of networks trains with its activations in half precision.
+
+use nn::{Gradients, Init, Mode, Pass, Precision, Tensor, TensorData, cross_entropy, stored};
+use rand::SeedableRng;
+
+use super::{image, numbers, uniform};
+use crate::{Model, Network, Options, Shape, StemSize, network};
+
+/// Networks and the side of their images.
+fn networks() -> Vec<(Network, usize)> {
+    let shape = Shape { blocks: [1; 4], channels: [16, 24, 32, 40], stem_channels: 16 };
+    let small = || Options { shape: Some(shape), ..Options::plain(10) };
+    let plain = || Options::plain(10);
+    let mut vgg = crate::vgg::by_name("vgg11_bn").expect("a known name");
+    vgg.hidden = 8;
+    let named = [
+        ("resnet18d", Options { stem: StemSize::Small, ..small() }, 16),
+        ("resnet50_original", small(), 40),
+        ("resnet50d", small(), 40),
+        ("resnext50_32x4d", small(), 40),
+        ("seresnext50_32x4d", small(), 40),
+        ("mobilenetv1_025", plain(), 40),
+        ("mobilenetv1_025_relu6", plain(), 40),
+        ("densenet121", plain(), 33),
+        ("inception_v3", plain(), 80),
+    ];
+    let known = |(name, options, side)| (network(name, &options).expect("a known name"), side);
+    // Images so small that they are stretched before the hidden layers.
+    named.into_iter().map(known).chain([(vgg.network(10), 48)]).collect()
+}
+
+/// The loss and the gradients of a step in a precision, by a scaled loss.
+fn step(model: &mut Model, side: usize, precision: Precision) -> (f32, Vec<Vec<f32>>) {
+    let dims = [4, side, side, 3];
+    let values = (0..dims.iter().product::<usize>()).map(|i| 2.0 * uniform(3, i as u64) as f32);
+    let x = stored(image(values.collect(), dims), precision);
+    let target = (0..40).map(|i| f32::from(i % 10 == i / 10 * 3)).collect();
+    let target = Tensor::from_data(TensorData::new::<f32, _>(target, [4, 10]), &nn::cpu());
+    let leaves = model.parameters.tracked();
+    let statistics = &mut model.statistics;
+    let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 7 };
+    let (z, auxiliary) = model.network.forward_both(&mut pass, x);
+    let loss = cross_entropy(z, target.clone());
+    let loss = match auxiliary {
+        Some(z) => loss + cross_entropy(z, target) * 0.4,
+        None => loss,
+    };
+    let mut gradients = Gradients::of_loss_times(Some(256.0));
+    gradients.add(leaves, loss);
+    assert!(!gradients.overflowed(), "{} in {precision:?}", model.network.name);
+    (gradients.loss(), gradients.scaled(1.0).into_iter().map(numbers).collect())
+}
+
+/// Cosine of the angle between two gradients, over all parameters together.
+fn cosine(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
+    let dot = |a: &[Vec<f32>], b: &[Vec<f32>]| -> f64 {
+        let pairs = a.iter().flatten().zip(b.iter().flatten());
+        pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn every_family_trains_in_halves() {
+    for (network, side) in networks() {
+        let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
+        let name = network.name.clone();
+        let mut model = Model::initialized(network, Init::Xavier, 1.0, &nn::cpu(), random);
+        let (loss, gradients) = step(&mut model, side, Precision::F32);
+        for (precision, off, least) in [(Precision::F16, 0.02, 0.98), (Precision::Bf16, 0.1, 0.8)] {
+            let (half_loss, half) = step(&mut model, side, precision);
+            let error = (half_loss - loss).abs() / loss;
+            assert!(error < off, "{name} in {precision:?}: a loss of {half_loss}, not {loss}");
+            let cosine = cosine(&gradients, &half);
+            assert!(cosine > least, "{name} in {precision:?}: cosine {cosine}");
+        }
+    }
+}
