@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TRICKBAG = HERE.parent.parent / "target" / "release" / "trickbag"
+TRICKBAG = Path(os.environ.get("TRICKBAG", HERE.parent.parent / "target" / "release" / "trickbag"))
 
 # name: model, side, batch, small stem
 STEPS = {
@@ -19,19 +19,24 @@ STEPS = {
     "MobileNet 224 px, batch 16": ("mobilenetv1_100", 224, 16, False),
     "Inception-V3 299 px, batch 16": ("inception_v3", 299, 16, False),
 }
-# The other networks, each once.
-ZOO = {
-    f"{model} {side} px, batch 8": (model, side, 8, False)
-    for model, side in [(name, 224) for name in [
-        "resnet50", "resnet50s", "resnext50_32x4d", "seresnet50", "seresnext50_32x4d", "mobilenetv1_100", "densenet121",
-        "densenet201", "vgg19", "vgg19_bn"]] + [("inception_v3", 299)]
-}
+# Every network of the zoo: those the paper and its comparisons name at their own size, the rest smaller.
+NAMED = ["resnet50", "resnet50d", "resnet50s", "resnext50_32x4d", "seresnet50", "seresnext50_32x4d", "inception_v3", "mobilenetv1_100",
+         "densenet121", "densenet201", "vgg19", "vgg19_bn"]
+
+
+def zoo():
+    listed = json.loads(subprocess.run([TRICKBAG, "models", "--json"], check=True, capture_output=True).stdout)
+    nets = [(net["name"], net["input"][0] if net["name"] in NAMED or "inception" in net["name"] else 128) for net in listed]
+    nets.sort(key=lambda net: net[0] not in NAMED)
+    return {f"{name} {side} px, batch 8": (name, side, 8, False) for name, side in nets}
+
+
 INFERENCES = {
     f"{title} 224 px, batch {batch}": (model, 224, batch, False)
     for title, model in [("ResNet-50-D", "resnet50d"), ("MobileNet", "mobilenetv1_100")]
     for batch in [1, 16]
 }
-CASES = {"step": STEPS, "zoo": ZOO, "infer": INFERENCES}
+CASES = {"step": lambda: STEPS, "zoo": zoo, "infer": lambda: INFERENCES}
 PEERS = {kind: ["torch", "torch-channels-last"] for kind in CASES}
 PEERS["infer"].append("onnxruntime")
 # Beside them for information, in the first round only: they take minutes.
@@ -80,7 +85,7 @@ def main():
     print(f"| images/s, {chosen.threads} threads | " + " | ".join(peers + information) + " | trickbag | ratio to the better torch"
           + (" | ratio to onnxruntime" if chosen.kind == "infer" else "") + " | memory, ours / torch's |")
     print("|---" * (len(peers) + len(information) + 4 + (chosen.kind == "infer")) + "|")
-    for title, case in CASES[chosen.kind].items():
+    for title, case in CASES[chosen.kind]().items():
         if chosen.only not in title:
             continue
         speeds, memories = {}, {}

@@ -6,18 +6,20 @@ import resource
 import statistics
 import sys
 import time
+from pathlib import Path
 
-import timm
 import torch
 from torch import nn
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "refs"))
+from timm_build import build
 
 peer, kind, name, side, batch, small, steps, threads = sys.argv[1:]
 side, batch, small, steps, threads = int(side), int(batch), int(small), int(steps), int(threads)
 torch.set_num_threads(threads)
 torch.manual_seed(1)
 
-arguments = {"act_layer": "relu"} if name.startswith("mobilenet") else {}
-model = timm.create_model(name, **arguments)
+model = build(name)
 if small:
     model.conv1[0].stride = (1, 1)
     model.maxpool = nn.Identity()
@@ -35,7 +37,10 @@ if kind == "step":
 
     def once():
         update.zero_grad(set_to_none=True)
-        loss(model(x), target).backward()
+        y = model(x)
+        # Inception's auxiliary classifier, where it has one, counts 0.4.
+        y = loss(y[0], target) + 0.4 * loss(y[1], target) if isinstance(y, tuple) else loss(y, target)
+        y.backward()
         update.step()
 elif peer == "onnxruntime":
     import onnxruntime
