@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn a_forced_overflow_is_skipped_and_recovered_from() {
         let recipe = recipe(&["train.precision=f16", "average.decay=0.5"]);
-        let mut state = State::initial(&recipe, network(), &nn::cpu());
+        let model = crate::origin::drawn(&recipe, network(), &nn::cpu());
+        let mut state = State::initial(&recipe, model);
         state.loss_scaling = Some(LossScaling { scale: 2f32.powi(40), good_steps: 1_990 });
         let images: Vec<f32> = (0..4 * 40 * 40 * 3).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
         let images = Tensor::from_data(TensorData::new(images, [4, 40, 40, 3]), &nn::cpu());

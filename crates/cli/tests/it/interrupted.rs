@@ -47,8 +47,8 @@ impl Case {
 
     /// Every trick on, and half precision.
     fn half() -> Case {
-        let sandbox = Sandbox::new();
-        Case { recipe: sandbox.in_half(&sandbox.everything()), sandbox }
+        let Case { recipe, data, sandbox } = Case::everything();
+        Case { recipe: sandbox.in_half(&recipe), data, sandbox }
     }
 }
 

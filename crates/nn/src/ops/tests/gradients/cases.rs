@@ -181,7 +181,7 @@ fn textbook_train(d: &BatchNorm, inputs: &[Vec<f64>]) -> [Vec<f64>; 3] {
 }
 
 type TextbookBackward =
-    fn(&BatchNorm, BatchNormSaved<'_, f64>, &[f64], BatchNormGradients<'_, f64>);
+    fn(&BatchNorm, BatchNormSaved<'_, f64, f64>, &[f64], BatchNormGradients<'_, f64, f64>);
 
 fn textbook_norm_backward(
     backward: TextbookBackward,
