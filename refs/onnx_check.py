@@ -33,36 +33,13 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
-from timm.models.efficientnet import _gen_mobilenet_v1
 
+from timm_build import build, named
 from timm_vectors import ERROR_FLOOR, IMAGE, fill
-from timm_zoo_vectors import original_stride
 from torch_formula import signal
 
 ALLOWED = 8
 CLASSES = 1000
-
-
-def build(name):
-    """timm's net of this name of ours, and whether timm builds it from names and arguments alone."""
-    plain = lambda architecture, **arguments: timm.create_model(architecture, num_classes=CLASSES, **arguments)
-    if name.startswith("mobilenetv1_"):
-        width, _, relu6 = name.removeprefix("mobilenetv1_").partition("_")
-        arguments = {} if relu6 else {"act_layer": "relu"}
-        if width == "100":
-            return plain("mobilenetv1_100", **arguments), True
-        net = _gen_mobilenet_v1("mobilenetv1_100", int(width) / 100, num_classes=CLASSES, **arguments)
-        return net, False
-    if name.endswith("_original"):
-        base = name.removesuffix("_original")
-        if base in ("resnet18", "resnet34"):
-            return plain(base), True
-        return original_stride(plain(base)), False
-    if name in ("resnet18c", "resnet34c"):
-        return plain(name[:-1], stem_type="deep", stem_width=32), True
-    if name == "inception_v3_aux":
-        return plain("inception_v3", aux_logits=True), True
-    return plain(name), True
 
 
 def weigh(name, net):
@@ -157,7 +134,7 @@ def logits(net, x):
 
 
 def measure(trickbag, name, side, root):
-    net, ours = build(name)
+    net, (_, _, ours) = build(name, num_classes=CLASSES), named(name)
     weigh(name, net)
     save(name, net, side, root / "first")
     x = signal(IMAGE, (2, 3, side, side), 4.0)

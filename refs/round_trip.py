@@ -31,37 +31,12 @@ import torch
 import torchvision
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from timm.models.efficientnet import _gen_mobilenet_v1
+
+from timm_build import build, named
 
 KINDS = ["safetensors", "module.", "legacy", "timm training"]
 RULE = 8
 COUNTER = "num_batches_tracked"
-
-
-def timms(name):
-    """timm's name and arguments for the tensors of a network, and whether it is the same function."""
-    if name.endswith("_original"):
-        # A basic block has no 1×1 to stride.
-        return name.removesuffix("_original"), {}, name.startswith(("resnet18", "resnet34"))
-    if name in ("resnet18c", "resnet34c"):
-        return name[:-1], {"stem_type": "deep", "stem_width": 32}, True
-    if name == "inception_v3_aux":
-        return "inception_v3", {"aux_logits": True}, True
-    if name.startswith("mobilenetv1_"):
-        width, relu6 = name.removeprefix("mobilenetv1_").removesuffix("_relu6"), name.endswith("_relu6")
-        args = {} if relu6 else {"act_layer": "relu"}
-        if width != "100":
-            args["width"] = int(width) / 100
-        return "mobilenetv1_100", args, width == "100"
-    return name, {}, True
-
-
-def build(architecture, model_args):
-    """timm's model; its MobileNets of other widths have no name."""
-    width = model_args.pop("width", None)
-    if width is None:
-        return timm.create_model(architecture, **model_args)
-    return _gen_mobilenet_v1(architecture, width, pretrained=False, **model_args)
 
 
 def randomized(model, seed):
@@ -185,8 +160,8 @@ def main():
     print("| network | file | part | tensors | timm | ratio |\n|---|---|---|---|---|---|", flush=True)
     broken = 0
     for index, name in enumerate(names):
-        architecture, model_args, is_timms = timms(name)
-        timms_own = randomized(build(architecture, model_args), index)
+        _, _, is_timms = named(name)
+        timms_own = randomized(build(name), index)
         opens = lambda folder: timm.create_model(f"local-dir:{folder}", pretrained=True) if is_timms else None
         rows = [("timm", timms_own, KINDS[index % 4], True)]
         if name in torchvision.models.list_models(torchvision.models):

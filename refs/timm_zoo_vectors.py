@@ -2,7 +2,7 @@
 
     python timm_zoo_vectors.py [NAME...]      writes crates/zoo/testdata/NAME.safetensors
 
-Names are the zoo's; CASES says how timm builds the same function, on how many images of which side. Weights, images,
+Names are the zoo's; `case` says on how many images of which side. Weights, images,
 targets and loss are timm_vectors.py's, except that images and targets have as many rows as the case says, and the case
 says t of the images. "calm" is timm_vectors.py's formula for a 50-layer net, "wild" the one for 18 layers, and "lifted"
 is wild with 3 more in every bias but the classifier's, so that activations reach 0 and 6. No dropout. Where there is an
@@ -13,9 +13,9 @@ Quantities, each an F64 tensor of the f64 result with `Q.error`, PyTorch's own f
     eval.logits, train.logits       [batch, 100]: the first 100 classes
     train.loss                      [1]
     grad.NAME                       of up to eight parameters, evenly spaced from the first to the last in timm's order;
-                                    flat, every ceil(n / 500)-th of n elements
-    running.NAME                    mean and variance of the first, the middle and the last batch norm, after the
-                                    training pass
+                                    flat, every ceil(n / 500)-th of n elements, of the BRIEF ones ceil(n / 100)-th
+    running.NAME                    mean and variance of the first, the middle and (not of the BRIEF ones) the last batch
+                                    norm, after the training pass
 
 A quantity with an f32 error above 1e-4 is left out: a gradient that is zero but for rounding (a beta whose ReLU cuts
 nothing, in front of another batch norm; a bias in front of one), or, with Inception's many max pools at 299 pixels, one
@@ -26,50 +26,45 @@ sixty from 1000000 on whose max pools are farthest from ties.
 import sys
 
 import numpy as np
-import timm
 import torch
 from safetensors.numpy import save_file
-from timm.models.efficientnet import _gen_mobilenet_v1
 
+from timm_build import build as timms
 from timm_vectors import ERROR_FLOOR, IMAGE, OUT, fill
 from torch_formula import signal
 
+NAMES = [
+    "resnet50_original", "resnet50s", "resnext50_32x4d", "seresnet50", "seresnet50_original", "seresnext50_32x4d",
+    "inception_v3", "inception_v3_aux", "mobilenetv1_100", "mobilenetv1_100_relu6", "mobilenetv1_025", "densenet121",
+    "densenet201", "vgg19", "vgg19_bn",
+]
+# Of the same families: fewer numbers of each.
+BRIEF = [
+    "resnet18_original", "resnet18c", "resnet34_original", "resnet34", "resnet34c", "resnet34d",
+    *(f"resnet{depth}{tweak}" for depth in (101, 152) for tweak in ("_original", "", "c", "d", "s")),
+    "resnext101_32x4d", "seresnet101", "seresnet152", "seresnext101_32x4d",
+    "mobilenetv1_025_relu6", *(f"mobilenetv1_{width}{act}" for width in ("050", "075") for act in ("", "_relu6")),
+    "densenet169", "vgg16", "vgg16_bn",
+]
 
-def original_stride(model):
-    """Stride 2 in the first 1x1 of a bottleneck instead of its 3x3."""
-    for stage in (model.layer2, model.layer3, model.layer4):
-        stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
-    return model
 
-
-def plain(name, **arguments):
-    return lambda: timm.create_model(name, num_classes=1000, **arguments)
-
-
-# name: (builder, images, side, formula, t of the images)
-CASES = {
-    "resnet50_original": (lambda: original_stride(plain("resnet50")()), 4, 64, "calm", IMAGE),
-    "resnet50s": (plain("resnet50s"), 4, 64, "calm", IMAGE),
-    "resnext50_32x4d": (plain("resnext50_32x4d"), 4, 64, "calm", IMAGE),
-    "seresnet50": (plain("seresnet50"), 4, 64, "calm", IMAGE),
-    "seresnet50_original": (lambda: original_stride(plain("seresnet50")()), 4, 64, "calm", IMAGE),
-    "seresnext50_32x4d": (plain("seresnext50_32x4d"), 4, 64, "calm", IMAGE),
-    "inception_v3": (plain("inception_v3"), 4, 107, "calm", 1_000_013),
-    "inception_v3_aux": (plain("inception_v3", aux_logits=True), 2, 299, "calm", IMAGE),
-    "mobilenetv1_100": (plain("mobilenetv1_100", act_layer="relu"), 4, 64, "calm", IMAGE),
-    "mobilenetv1_100_relu6": (plain("mobilenetv1_100"), 4, 64, "lifted", IMAGE),
-    "mobilenetv1_025": (lambda: _gen_mobilenet_v1("mobilenetv1_100", 0.25, act_layer="relu"), 4, 64, "calm", IMAGE),
-    "densenet121": (plain("densenet121"), 4, 64, "calm", IMAGE),
-    "densenet201": (plain("densenet201"), 4, 64, "calm", IMAGE),
-    # The first hidden layer has 64 units: 4096 would make a file of half a gigabyte of every test.
-    "vgg19": (plain("vgg19", mlp_ratio=1 / 64), 4, 64, "wild", IMAGE),
-    "vgg19_bn": (plain("vgg19_bn", mlp_ratio=1 / 64), 4, 32, "calm", 1_000_046),
-}
+def case(name):
+    """Images, their side, the formula and t of the images."""
+    if name == "inception_v3":
+        return 4, 107, "calm", 1_000_013
+    if name == "inception_v3_aux":
+        return 2, 299, "calm", IMAGE
+    if name in ("vgg16_bn", "vgg19_bn"):
+        return 4, 32, "calm", 1_000_046
+    if name.endswith("_relu6"):
+        return 4, 64, "lifted", IMAGE
+    return 4, 64, "wild" if name.startswith(("vgg", "resnet18")) else "calm", IMAGE
 
 
 def build(name):
-    builder, _, _, formula, _ = CASES[name]
-    model = builder()
+    _, _, formula, _ = case(name)
+    # The first hidden layer of a VGG has 64 units: 4096 would make a file of half a gigabyte of every test.
+    model = timms(name, num_classes=1000, **({"mlp_ratio": 1 / 64} if name.startswith("vgg") else {}))
     state = model.state_dict()
     names = sorted((n for n in state if not n.endswith("num_batches_tracked")), key=str.encode)
     values = {n: fill(t, n, tuple(state[n].shape), formula == "calm") for t, n in enumerate(names)}
@@ -83,7 +78,7 @@ def build(name):
 
 
 def batch(name, dtype):
-    _, images, side, _, t = CASES[name]
+    images, side, _, t = case(name)
     x = torch.from_numpy(signal(t, (images, 3, side, side), 4.0)).to(dtype)
     p = torch.zeros(images, 1000, dtype=dtype)
     for r in range(images):
@@ -97,9 +92,9 @@ def evenly(items, count):
     return [items[round(k * (len(items) - 1) / (count - 1))] for k in range(count)]
 
 
-def thin(gradient):
+def thin(gradient, kept):
     flat = gradient.flatten()
-    return flat[:: -(-flat.numel() // 500)]
+    return flat[:: -(-flat.numel() // kept)]
 
 
 def measure(name, dtype):
@@ -122,10 +117,10 @@ def measure(name, dtype):
     out["train.loss"] = loss.reshape(1)
     parameters = dict(model.named_parameters())
     for n in evenly(parameters, 8):
-        out[f"grad.{n}"] = thin(parameters[n].grad)
+        out[f"grad.{n}"] = thin(parameters[n].grad, 100 if name in BRIEF else 500)
     state = model.state_dict()
     norms = [n.removesuffix(".running_mean") for n in state if n.endswith(".running_mean")]
-    for norm in evenly(norms, 3) if norms else []:
+    for norm in (evenly(norms, 3) if norms else [])[: 2 if name in BRIEF else 3]:
         for leaf in ("running_mean", "running_var"):
             out[f"running.{norm}.{leaf}"] = state[f"{norm}.{leaf}"]
     return {q: v.detach().to(torch.float64).numpy().copy() for q, v in out.items()}
@@ -151,4 +146,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(CASES))
+    main(sys.argv[1:] or NAMES + BRIEF)

@@ -227,7 +227,7 @@ mod tests {
         let images: Vec<f32> = (0..4 * 40 * 40 * 3).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
         let images = Tensor::from_data(TensorData::new(images, [4, 40, 40, 3]), &nn::cpu());
         let target =
-            Tensor::from_data(TensorData::new(vec![0.0, 1.0, 0.0].repeat(4), [4, 3]), &nn::cpu());
+            Tensor::from_data(TensorData::new([0.0, 1.0, 0.0].repeat(4), [4, 3]), &nn::cpu());
         let gradients = |state: &mut State| {
             let leaves = state.model.parameters.tracked();
             let (statistics, noise) = (&mut state.model.statistics, 0);

@@ -203,10 +203,13 @@ fn batch_norm<E: Half>([rows, channels]: [usize; 2], train: bool, add: bool, num
     };
     let dresidual = if add { dresidual } else { Vec::new() };
     let expected = [y, dx, dresidual, mean, variance, dgamma, dbeta];
-    let what = format!("{d:?} {train} {add}");
-    // Sums are in single precision: only what is stored as halves is as coarse as they are.
-    for (path, found) in super::results(run).iter().enumerate() {
-        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+    assert_close::<E>(&format!("{d:?} {train} {add}"), &super::results(run), &expected);
+}
+
+/// Sums are in single precision: only the first three, which are stored as halves, are as coarse as they are.
+fn assert_close<E: Half>(what: &str, paths: &[Vec<Vec<f32>>], expected: &[Vec<f64>]) {
+    for (path, found) in paths.iter().enumerate() {
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
             let unit = if index < 3 { E::UNIT } else { 0.0 };
             let what = format!("{what}, path {path}, result {index}");
             super::assert_close(&what, found, expected, unit + 5.0 * SINGLE);

@@ -11,7 +11,7 @@ fn networks() -> Vec<(Network, usize)> {
     let shape = Shape { blocks: [1; 4], channels: [16, 24, 32, 40], stem_channels: 16 };
     let small = || Options { shape: Some(shape), ..Options::plain(10) };
     let plain = || Options::plain(10);
-    let mut vgg = crate::vgg::by_name("vgg11_bn").expect("a known name");
+    let mut vgg = crate::vgg::by_name("vgg16_bn").expect("a known name");
     vgg.hidden = 8;
     let named = [
         ("resnet18d", Options { stem: StemSize::Small, ..small() }, 16),

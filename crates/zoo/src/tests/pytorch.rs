@@ -51,6 +51,17 @@ fn other(name: &'static str, file: &'static [u8]) -> Case {
     Case { name, file, batch: 4, side: 64, formula: Formula::Calm, image: 1_000_006, step }
 }
 
+/// Those of them that are brief.
+fn brief(name: &'static str, file: &'static [u8]) -> Case {
+    let formula = match name {
+        _ if name.ends_with("_relu6") => Formula::Lifted,
+        _ if name.starts_with("resnet18") || name == "vgg16" => Formula::Wild,
+        _ => Formula::Calm,
+    };
+    let step = |count: usize| count.div_ceil(100);
+    Case { formula, step, ..other(name, file) }
+}
+
 macro_rules! vectors {
     ($name:literal) => {
         include_bytes!(concat!("../../testdata/", $name, ".safetensors"))
@@ -229,6 +240,32 @@ cases! {
     mobilenetv1_025: other("mobilenetv1_025", vectors!("mobilenetv1_025"));
     densenet121: other("densenet121", vectors!("densenet121"));
     densenet201: other("densenet201", vectors!("densenet201"));
+    resnet18_original: brief("resnet18_original", vectors!("resnet18_original"));
+    resnet18c: brief("resnet18c", vectors!("resnet18c"));
+    resnet34_original: brief("resnet34_original", vectors!("resnet34_original"));
+    resnet34: brief("resnet34", vectors!("resnet34"));
+    resnet34c: brief("resnet34c", vectors!("resnet34c"));
+    resnet34d: brief("resnet34d", vectors!("resnet34d"));
+    resnet101_original: brief("resnet101_original", vectors!("resnet101_original"));
+    resnet101: brief("resnet101", vectors!("resnet101"));
+    resnet101c: brief("resnet101c", vectors!("resnet101c"));
+    resnet101d: brief("resnet101d", vectors!("resnet101d"));
+    resnet101s: brief("resnet101s", vectors!("resnet101s"));
+    resnet152_original: brief("resnet152_original", vectors!("resnet152_original"));
+    resnet152: brief("resnet152", vectors!("resnet152"));
+    resnet152c: brief("resnet152c", vectors!("resnet152c"));
+    resnet152d: brief("resnet152d", vectors!("resnet152d"));
+    resnet152s: brief("resnet152s", vectors!("resnet152s"));
+    resnext101_32x4d: brief("resnext101_32x4d", vectors!("resnext101_32x4d"));
+    seresnet101: brief("seresnet101", vectors!("seresnet101"));
+    seresnet152: brief("seresnet152", vectors!("seresnet152"));
+    seresnext101_32x4d: brief("seresnext101_32x4d", vectors!("seresnext101_32x4d"));
+    mobilenetv1_025_relu6: brief("mobilenetv1_025_relu6", vectors!("mobilenetv1_025_relu6"));
+    mobilenetv1_050: brief("mobilenetv1_050", vectors!("mobilenetv1_050"));
+    mobilenetv1_050_relu6: brief("mobilenetv1_050_relu6", vectors!("mobilenetv1_050_relu6"));
+    mobilenetv1_075: brief("mobilenetv1_075", vectors!("mobilenetv1_075"));
+    mobilenetv1_075_relu6: brief("mobilenetv1_075_relu6", vectors!("mobilenetv1_075_relu6"));
+    densenet169: brief("densenet169", vectors!("densenet169"));
 }
 
 /// With 64 units in the first hidden layer, of 4096.
@@ -246,4 +283,15 @@ fn vgg19() {
 #[test]
 fn vgg19_bn() {
     check_vgg(&Case { side: 32, image: 1_000_046, ..other("vgg19_bn", vectors!("vgg19_bn")) });
+}
+
+#[test]
+fn vgg16() {
+    check_vgg(&brief("vgg16", vectors!("vgg16")));
+}
+
+#[test]
+fn vgg16_bn() {
+    let case = brief("vgg16_bn", vectors!("vgg16_bn"));
+    check_vgg(&Case { side: 32, image: 1_000_046, ..case });
 }
