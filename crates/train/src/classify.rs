@@ -88,10 +88,7 @@ impl Task for Classify {
             Some(teacher) => teacher.loss(z, p.clone(), x),
             None => cross_entropy(z, p.clone()),
         };
-        match auxiliary {
-            Some(z) => loss + cross_entropy(z, p) * AUXILIARY_SHARE,
-            None => loss,
-        }
+        with_auxiliary(loss, auxiliary, p)
     }
 
     fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError> {
@@ -105,6 +102,14 @@ impl Task for Classify {
 
     fn waited(&self) -> Duration {
         self.loader.waited()
+    }
+}
+
+/// The loss, and beside it that of an auxiliary classifier, where there is one.
+pub fn with_auxiliary(loss: Tensor<1>, z: Option<Tensor<2>>, p: Tensor<2>) -> Tensor<1> {
+    match z {
+        Some(z) => loss + cross_entropy(z, p) * AUXILIARY_SHARE,
+        None => loss,
     }
 }
 

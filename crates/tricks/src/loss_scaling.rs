@@ -9,6 +9,11 @@
 //!
 //! Seam: precision. Recipe key: `train.loss_scale`.
 //!
+//! Deviation: the paper stores parameters in FP16 too and computes in it; here activations and their gradients are halves,
+//! everything else and all arithmetic is 32 bits wide.
+//!
+//! On by default in `efficient`. Table 4.
+//!
 //! A skipped step counts as one: its batch has been seen and the schedule moves on; weights, velocities and averages stay
 //! as they are. All scales are powers of two, so that multiplying and dividing by them changes no digit.
 

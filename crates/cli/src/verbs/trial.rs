@@ -6,6 +6,7 @@ use data::{Stream, random};
 use nn::{
     Gradients, Mode, Nag, Pass, Precision, Tensor, TensorData, Velocity, cross_entropy, stored,
 };
+use train::classify::with_auxiliary;
 use tricks::loss_scaling::LossScaling;
 use zoo::Model;
 
@@ -40,7 +41,8 @@ impl Trial {
         let statistics = &mut model.statistics;
         let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: *steps };
         let x = stored(x.clone(), *precision);
-        let loss = cross_entropy(model.network.forward(&mut pass, x), p.clone());
+        let (z, auxiliary) = model.network.forward_both(&mut pass, x);
+        let loss = with_auxiliary(cross_entropy(z, p.clone()), auxiliary, p.clone());
         let mut gradients = Gradients::of_loss_times(scaling.map(|scaling| scaling.scale));
         gradients.add(leaves, loss);
         let overflow = gradients.overflowed();
