@@ -21,7 +21,7 @@ STEPS = {
 }
 # Every network of the zoo: those the paper and its comparisons name at their own size, the rest smaller.
 NAMED = ["resnet50", "resnet50d", "resnet50s", "resnext50_32x4d", "seresnet50", "seresnext50_32x4d", "inception_v3", "mobilenetv1_100",
-         "densenet121", "densenet201", "vgg19", "vgg19_bn"]
+         "densenet121", "densenet201"]
 
 
 def zoo():

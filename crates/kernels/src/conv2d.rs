@@ -165,7 +165,7 @@ fn input_grad_by<E: Element>(d: &Conv2d, method: Method, dy: &[E], w: &[f32], dx
         return merged::input_grad(d, &wide, dy, w, dx);
     }
     if method != Method::Direct {
-        let taps = (0..9).rev().map(|tap| tap * d.c_in).collect();
+        let taps = (0..d.kernel[0] * d.kernel[1]).rev().map(|tap| tap * d.c_in).collect();
         return winograd::input_grad(d, method, dy, &turned(d, taps, 0, w), dx);
     }
     let phases = phases(d);

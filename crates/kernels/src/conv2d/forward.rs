@@ -43,7 +43,7 @@ impl Forward {
         }
         match self.method {
             Method::Direct => d.groups * self.group_length(),
-            method => winograd::transformed_length(self.isa, method, [d.c_in, d.c_out]),
+            method => winograd::transformed_length(self.isa, d, method),
         }
     }
 
@@ -70,8 +70,7 @@ impl Forward {
             ByRows(Matrix { data, columns: inner, stride: inner })
         };
         if self.method != Method::Direct {
-            let channels = [d.c_in, d.c_out];
-            return winograd::transform(self.isa, self.method, channels, &of_group(0), form);
+            return winograd::transform(self.isa, d, self.method, &of_group(0), form);
         }
         for (group, form) in form.chunks_exact_mut(self.group_length().max(1)).enumerate() {
             gemm::pack_right(self.isa, [columns, inner], &of_group(group), form);

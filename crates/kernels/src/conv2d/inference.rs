@@ -26,7 +26,7 @@ pub struct Epilogue<'a, T = f32> {
 /// read, each made when it is first wanted. It belongs to one layer's weights, which stay as they are.
 #[derive(Debug, Default)]
 pub struct PreparedWeights {
-    forms: [OnceLock<(Isa, Floats)>; 3],
+    forms: [OnceLock<(Isa, Floats)>; 5],
 }
 
 impl PreparedWeights {
@@ -35,8 +35,10 @@ impl PreparedWeights {
     fn form(&self, forward: &Forward, w: &[f32]) -> &[f32] {
         let place = match forward.method() {
             Method::Direct => 0,
-            Method::Two => 1,
-            Method::Four => 2,
+            Method::TwoByTwo => 1,
+            Method::FourByFour => 2,
+            Method::Three => 3,
+            Method::Four => 4,
         };
         let (isa, form) = self.forms[place].get_or_init(|| {
             let mut form = Floats::zeros(forward.length());

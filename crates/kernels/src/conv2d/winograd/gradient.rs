@@ -1,8 +1,9 @@
 //! The weight gradient by Winograd's algorithm.
 
 use super::{
-    Block, Conv2d, Element, Four, Isa, Lanes, Method, Panels, Places, Plan, SKEW, Scheme, Slot,
-    Spread, Two, UNIT, Write, both, inputs_to, laned, parallel, piece, scratch, tiled,
+    Block, Conv2d, Element, Four, FourByFour, Isa, Lanes, Method, Panels, Places, Plan, SKEW,
+    Scheme, Slot, Spread, Three, TwoByTwo, UNIT, Write, by_scheme, forward_plan, inputs_to, laned,
+    parallel, piece, scratch, tiled,
 };
 
 /// Floats of transformed tiles that are kept at once, in a third-level cache.
@@ -20,38 +21,38 @@ pub(crate) fn weight_grad<E: Element>(
     dy: &[E],
     dw: &mut [f32],
 ) {
-    let isa = Isa::current();
-    match which {
-        Method::Two => run::<Two, 4, 2, E>(isa, &Plan::forward(d, 2), x, dy, dw),
-        _ => run::<Four, 6, 4, E>(isa, &Plan::forward(d, 4), x, dy, dw),
-    }
+    by_scheme!(which, run[E](Isa::current(), &forward_plan(d, which), x, dy, dw));
 }
 
-fn run<S: Scheme<A, M>, const A: usize, const M: usize, E: Element>(
+fn run<S: Scheme<A, M, T>, const A: usize, const M: usize, const T: usize, E: Element>(
     isa: Isa,
     plan: &Plan,
     x: &[E],
     dy: &[E],
     dw: &mut [f32],
 ) {
-    let (inputs, outputs) = (plan.from.channels, plan.to.channels);
+    let (inputs, depth, outputs) = (plan.from.channels, plan.depth(), plan.to.channels);
     let [least, most] = BLOCK;
-    let block = (KEPT / (A * A * (inputs + outputs))).clamp(least, most);
+    let block = (KEPT / (A * (depth + outputs))).clamp(least, most);
     let block = piece(plan.tiles, block, TOGETHER);
-    scratch::with(Slot::Transformed, A * A * inputs * outputs, |sums| {
-        let length = A * A * block * (inputs.next_multiple_of(2 * UNIT) + outputs + SKEW) + SKEW;
+    scratch::with(Slot::Transformed, A * depth * outputs, |sums| {
+        let length = A * block * (depth.next_multiple_of(2 * UNIT) + outputs + SKEW) + SKEW;
         scratch::with(Slot::Tiles, length, |space| {
             for first in (0..plan.tiles).step_by(block) {
                 let step = Step { plan, x, dy, first, count: block.min(plan.tiles - first) };
-                tiled!(isa, add_block[S, A, M, E](isa, &step, space, sums));
+                tiled!(isa, add_block[S, A, M, T, E](isa, &step, space, sums));
             }
         });
         let sums = &*sums;
-        parallel::chunks(dw, 9 * inputs, |output, dw| {
-            assert!(sums.len() == A * A * inputs * outputs && dw.len() == 9 * inputs);
-            let from = sums[output * inputs..].as_ptr();
-            // SAFETY: each element has a row of `inputs` from here on.
-            unsafe { back::<S, A, M>(isa, from, inputs * outputs, inputs, dw) };
+        parallel::chunks(dw, plan.kernel[0] * plan.kernel[1] * inputs, |output, dw| {
+            assert!(sums.len() == A * depth * outputs);
+            for part in 0..plan.parts() {
+                let from = sums[output * depth + part * inputs..].as_ptr();
+                let taps = plan.tile.taps_of::<T>(plan.kernel, part).map(|tap| tap * inputs);
+                // SAFETY: each element has a row of `depth` for each output, and a part of it is
+                // `inputs` long.
+                unsafe { back::<S, A, M, T>(isa, from, depth * outputs, inputs, dw, &taps) };
+            }
         });
     });
 }
@@ -69,9 +70,10 @@ struct Step<'a, E> {
 fn add_block<
     const R: usize,
     const N: usize,
-    S: Scheme<A, M>,
+    S: Scheme<A, M, T>,
     const A: usize,
     const M: usize,
+    const T: usize,
     E: Element,
 >(
     isa: Isa,
@@ -80,31 +82,35 @@ fn add_block<
     sums: &mut [f32],
 ) {
     let (plan, count) = (step.plan, step.count);
-    let (inputs, outputs) = (plan.from.channels, plan.to.channels);
+    let (inputs, depth, outputs) = (plan.from.channels, plan.depth(), plan.to.channels);
     let stride = outputs + SKEW;
-    let size = inputs.next_multiple_of(N) * count;
+    let size = depth.next_multiple_of(N) * count;
     let out_size = stride * count;
-    let (right, left) = space.split_at_mut(A * A * size);
+    let (right, left) = space.split_at_mut(A * size);
     let (right_places, left_places) = (Places::of(right), Places::of(left));
     parallel::indices(count.div_ceil(TOGETHER), |task| {
         for tile in task * TOGETHER..((task + 1) * TOGETHER).min(count) {
-            let pixels = plan.inputs::<A, E>(step.x, step.first + tile);
-            let next = plan.inputs::<A, E>(step.x, (step.first + tile + 1).min(plan.tiles - 1));
-            let spread = Spread { apart: size, width: N, panel: N * count };
-            let to = right_places.at(tile * N, A * A * size - tile * N);
-            // SAFETY: each pixel has `inputs` floats; the tile's rows of the panels of all elements
-            // are inside, and no one else writes them.
-            unsafe { inputs_to::<S, A, M, E>(isa, &pixels, &next, inputs, to, spread) };
+            let to = right_places.at(tile * N, A * size - tile * N);
+            for part in 0..plan.parts() {
+                let pixels = plan.inputs::<A, E>(step.x, step.first + tile, part);
+                let (ahead, beyond) = plan.ahead::<A, E>(step.x, step.first + tile, part);
+                let ahead = &ahead[..beyond];
+                let first = part * inputs;
+                let spread = Spread { apart: size, first, width: N, panel: N * count };
+                // SAFETY: each pixel has `inputs` floats; the tile's rows of the panels of all
+                // elements are inside, and no one else writes them.
+                unsafe { inputs_to::<S, A, M, T, E>(isa, &pixels, ahead, inputs, to, spread) };
+            }
             let pixels = plan.results::<M, E>(step.dy, step.first + tile);
-            let to = left_places.at(tile * stride, A * A * out_size - tile * stride);
+            let to = left_places.at(tile * stride, A * out_size - tile * stride);
             // SAFETY: each pixel has `outputs` floats; the tile's rows of all elements are inside,
             // and no one else writes them.
-            unsafe { gradients_to::<S, A, M, E>(isa, &pixels, outputs, to, out_size) };
+            unsafe { gradients_to::<S, A, M, T, E>(isa, &pixels, outputs, to, out_size) };
         }
     });
     let (right, left) = (&*right, &*left);
-    let rows: Vec<usize> = (0..outputs).map(|output| output * inputs).collect();
-    parallel::chunks(sums, inputs * outputs, |element, sums| {
+    let rows: Vec<usize> = (0..outputs).map(|output| output * depth).collect();
+    parallel::chunks(sums, depth * outputs, |element, sums| {
         let block = Block {
             isa,
             depth: count,
@@ -112,12 +118,12 @@ fn add_block<
             right: &right[element * size..][..size],
             rows: &rows,
             first_column: 0,
-            columns: inputs,
+            columns: depth,
             ahead: [&[]; 2],
             finish: None,
             write: if step.first > 0 { Write::Add } else { Write::Replace },
         };
-        assert_eq!(sums.len(), inputs * outputs);
+        assert_eq!(sums.len(), depth * outputs);
         // SAFETY: the rows are those of `sums`.
         unsafe { block.multiply::<R, N>(sums.as_mut_ptr()) };
     });
@@ -128,22 +134,26 @@ fn add_block<
 /// Each of `pixels` is valid for reading `channels` floats, a multiple of every vector; `to` is
 /// valid for writing as many for each element, `apart` from the last.
 #[inline(always)]
-unsafe fn gradients_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize, E: Element>(
-    pixels: &[[*const E; M]; M],
+unsafe fn gradients_of<
+    V: Lanes,
+    S: Scheme<A, M, T>,
+    const A: usize,
+    const M: usize,
+    const T: usize,
+    E: Element,
+>(
+    pixels: &[*const E; M],
     channels: usize,
     to: *mut f32,
     apart: usize,
 ) {
     for channel in (0..channels).step_by(V::COUNT) {
-        let mut tile = [[V::zero(); M]; M];
-        for row in 0..M {
-            for column in 0..M {
-                // SAFETY: below `channels`.
-                tile[row][column] = unsafe { E::load::<V>(pixels[row][column].add(channel)) };
-            }
+        let mut tile = [V::zero(); M];
+        for (value, pixel) in tile.iter_mut().zip(pixels) {
+            // SAFETY: below `channels`.
+            *value = unsafe { E::load::<V>(pixel.add(channel)) };
         }
-        let done = both!(V, M, A, tile, S::output_gradient);
-        for (element, value) in done.as_flattened().iter().enumerate() {
+        for (element, value) in S::output_gradient(tile).iter().enumerate() {
             // SAFETY: the caller's promise.
             unsafe { value.store(to.add(element * apart + channel)) };
         }
@@ -154,37 +164,42 @@ laned! {
     /// # Safety
     ///
     /// As [`gradients_of`].
-    unsafe fn gradients_to[S: Scheme<A, M>, const A: usize, const M: usize, E: Element][S, A, M, E](
-        pixels: &[[*const E; M]; M],
+    unsafe fn gradients_to[S: Scheme<A, M, T>, const A: usize, const M: usize, const T: usize, E: Element][S, A, M, T, E](
+        pixels: &[*const E; M],
         channels: usize,
         to: *mut f32,
         apart: usize,
     ) = gradients_of
 }
 
-/// Transforms the gradient of one output channel's weights back.
+/// Transforms the gradient of one output channel's weights, of one part of the kernel, back. `taps`
+/// tells where each tap starts in `dw`; those that start at its end are outside of the kernel.
 ///
 /// # Safety
 ///
 /// `from` is valid for reading `channels` floats, a multiple of every vector, for each element,
-/// `apart` from the last; `dw` is nine times `channels` long.
+/// `apart` from the last.
 #[inline(always)]
-unsafe fn back_of<V: Lanes, S: Scheme<A, M>, const A: usize, const M: usize>(
+unsafe fn back_of<V: Lanes, S: Scheme<A, M, T>, const A: usize, const M: usize, const T: usize>(
     from: *const f32,
     apart: usize,
     channels: usize,
     dw: &mut [f32],
+    taps: &[usize; T],
 ) {
+    assert!(taps.iter().all(|&tap| tap + channels <= dw.len() || tap == dw.len()));
     for channel in (0..channels).step_by(V::COUNT) {
-        let mut elements = [[V::zero(); A]; A];
-        for (element, value) in elements.as_flattened_mut().iter_mut().enumerate() {
+        let mut elements = [V::zero(); A];
+        for (element, value) in elements.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
             *value = unsafe { V::load(from.add(element * apart + channel)) };
         }
-        let done = both!(V, A, 3, elements, S::weight_gradient);
-        for (tap, value) in done.as_flattened().iter().enumerate() {
-            // SAFETY: below nine times `channels`.
-            unsafe { value.store(dw.as_mut_ptr().add(tap * channels + channel)) };
+        let done = S::weight_gradient(elements);
+        for (&tap, value) in taps.iter().zip(&done) {
+            if tap < dw.len() {
+                // SAFETY: the assertion.
+                unsafe { value.store(dw.as_mut_ptr().add(tap + channel)) };
+            }
         }
     }
 }
@@ -193,5 +208,11 @@ laned! {
     /// # Safety
     ///
     /// As [`back_of`].
-    unsafe fn back[S: Scheme<A, M>, const A: usize, const M: usize][S, A, M](from: *const f32, apart: usize, channels: usize, dw: &mut [f32]) = back_of
+    unsafe fn back[S: Scheme<A, M, T>, const A: usize, const M: usize, const T: usize][S, A, M, T](
+        from: *const f32,
+        apart: usize,
+        channels: usize,
+        dw: &mut [f32],
+        taps: &[usize; T],
+    ) = back_of
 }

@@ -1,29 +1,32 @@
-//! The transforms of F(2×2, 3×3) and F(4×4, 3×3) (Lavin and Gray 2015, arXiv 1509.09308), in one
-//! dimension; both dimensions have the same.
+//! The transforms of Winograd's algorithm (Lavin and Gray 2015, arXiv 1509.09308): in one dimension,
+//! F(2, 3), F(4, 3) and F(3, 4), and in two F(2×2, 3×3) and F(4×4, 3×3), which have those of one
+//! dimension in both.
 //!
-//! A tile of M×M results comes from a tile of A×A inputs, A = M + 2, as
-//! Y = Zᵀ[(W g Wᵀ) ⊙ (D x Dᵀ)]Z. Where that is the product, the gradient of the weights is its
-//! transpose, Wᵀ[(D x Dᵀ) ⊙ (Z y Zᵀ)]W.
+//! In one dimension a tile of M results of T taps comes from A = M + T − 1 inputs, as
+//! y = Zᵀ[(W g) ⊙ (D x)]. Where that is the product, the gradient of the weights is its
+//! transpose, Wᵀ[(D x) ⊙ (Z y)].
 
 use crate::lanes::Lanes;
 
-pub(super) trait Scheme<const A: usize, const M: usize>: Sync {
+/// A tile of M results from A inputs, which are as many elements once transformed, by T taps; those
+/// of two dimensions row after row.
+pub(super) trait Scheme<const A: usize, const M: usize, const T: usize>: Sync {
     /// D: inputs.
     fn input<V: Lanes>(x: [V; A]) -> [V; A];
     /// W: weights.
-    fn weight<V: Lanes>(w: [V; 3]) -> [V; A];
+    fn weight<V: Lanes>(w: [V; T]) -> [V; A];
     /// Zᵀ: results.
     fn output<V: Lanes>(u: [V; A]) -> [V; M];
     /// Z: gradients of results.
     fn output_gradient<V: Lanes>(y: [V; M]) -> [V; A];
     /// Wᵀ: gradients of weights.
-    fn weight_gradient<V: Lanes>(u: [V; A]) -> [V; 3];
+    fn weight_gradient<V: Lanes>(u: [V; A]) -> [V; T];
 }
 
-/// F(2×2, 3×3), by the points 0, ±1, ∞.
-pub(super) struct Two;
+/// F(2, 3), by the points 0, ±1, ∞.
+struct Two;
 
-impl Scheme<4, 2> for Two {
+impl Scheme<4, 2, 3> for Two {
     #[inline(always)]
     fn input<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 4] {
         [a.sub(c), b.add(c), c.sub(b), b.sub(d)]
@@ -52,7 +55,7 @@ impl Scheme<4, 2> for Two {
     }
 }
 
-/// F(4×4, 3×3), by the points 0, ±P, ±Q, ∞, whose differences and products are near 1: with P = 1
+/// F(4, 3), by the points 0, ±P, ±Q, ∞, whose differences and products are near 1: with P = 1
 /// and Q = 2, which are usual, its error is four times as great.
 pub(super) struct Four;
 
@@ -65,7 +68,7 @@ const AT_ZERO: f32 = 1.0 / (PP * QQ);
 const AT_P: f32 = 1.0 / (2.0 * PP * (PP - QQ));
 const AT_Q: f32 = 1.0 / (2.0 * QQ * (QQ - PP));
 
-impl Scheme<6, 4> for Four {
+impl Scheme<6, 4, 3> for Four {
     #[inline(always)]
     fn input<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 6] {
         let (p_even, p_odd) = (e.plus(-QQ, c), d.plus(-QQ, b));
@@ -128,29 +131,133 @@ impl Scheme<6, 4> for Four {
     }
 }
 
+/// F(3, 4), by the points of [`Four`]: the transpose, in which results and taps change places.
+pub(super) struct Three;
+
+impl Scheme<6, 3, 4> for Three {
+    #[inline(always)]
+    fn input<V: Lanes>(x: [V; 6]) -> [V; 6] {
+        Four::input(x)
+    }
+
+    #[inline(always)]
+    fn weight<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 6] {
+        let (p_even, p_odd) = (a.plus(PP, c).scale(AT_P), b.plus(PP, d).scale(P * AT_P));
+        let (q_even, q_odd) = (a.plus(QQ, c).scale(AT_Q), b.plus(QQ, d).scale(Q * AT_Q));
+        [
+            a.scale(AT_ZERO),
+            p_even.add(p_odd),
+            p_even.sub(p_odd),
+            q_even.add(q_odd),
+            q_even.sub(q_odd),
+            d,
+        ]
+    }
+
+    #[inline(always)]
+    fn output<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 3] {
+        let (p_even, p_odd) = (b.add(c), b.sub(c));
+        let (q_even, q_odd) = (d.add(e), d.sub(e));
+        [
+            a.add(p_even).add(q_even),
+            p_odd.scale(P).plus(Q, q_odd),
+            f.plus(PP, p_even).plus(QQ, q_even),
+        ]
+    }
+
+    #[inline(always)]
+    fn output_gradient<V: Lanes>([a, b, c]: [V; 3]) -> [V; 6] {
+        let (p_even, q_even) = (a.plus(PP, c), a.plus(QQ, c));
+        [a, p_even.plus(P, b), p_even.plus(-P, b), q_even.plus(Q, b), q_even.plus(-Q, b), c]
+    }
+
+    #[inline(always)]
+    fn weight_gradient<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 4] {
+        let (p_even, p_odd) = (b.add(c).scale(AT_P), b.sub(c).scale(P * AT_P));
+        let (q_even, q_odd) = (d.add(e).scale(AT_Q), d.sub(e).scale(Q * AT_Q));
+        [
+            p_even.add(q_even).plus(AT_ZERO, a),
+            p_odd.add(q_odd),
+            p_even.scale(PP).plus(QQ, q_even),
+            f.plus(PP, p_odd).plus(QQ, q_odd),
+        ]
+    }
+}
+
 /// A transform in both dimensions, of `$from` by `$from` vectors to `$to` by `$to`: down the
 /// columns, then along the rows.
 ///
 /// (A macro and loops, because neither a function that is passed nor a closure of an iterator would
 /// be inlined into a function that has the instruction set.)
 macro_rules! both {
-    ($vector:ty, $from:expr, $to:expr, $tile:expr, $line:expr) => {{
-        let mut half = [[<$vector>::zero(); $from]; $to];
+    ($from:literal, $to:literal, $tile:expr, $line:expr) => {{
+        let tile = $tile;
+        let mut half = [V::zero(); $from * $to];
         for column in 0..$from {
-            let mut values = [<$vector>::zero(); $from];
+            let mut values = [V::zero(); $from];
             for row in 0..$from {
-                values[row] = $tile[row][column];
+                values[row] = tile[row * $from + column];
             }
             let values = $line(values);
             for row in 0..$to {
-                half[row][column] = values[row];
+                half[row * $from + column] = values[row];
             }
         }
-        let mut done = [[<$vector>::zero(); $to]; $to];
+        let mut done = [V::zero(); $to * $to];
         for row in 0..$to {
-            done[row] = $line(half[row]);
+            let mut values = [V::zero(); $from];
+            for column in 0..$from {
+                values[column] = half[row * $from + column];
+            }
+            let values = $line(values);
+            for column in 0..$to {
+                done[row * $to + column] = values[column];
+            }
         }
         done
     }};
 }
-pub(super) use both;
+
+/// The scheme `$name` that is `$line` in both dimensions.
+macro_rules! square {
+    ($(#[$meta:meta])* $name:ident, $line:ident, $a:literal, $m:literal) => {
+        $(#[$meta])*
+        pub(super) struct $name;
+
+        impl Scheme<{ $a * $a }, { $m * $m }, 9> for $name {
+            #[inline(always)]
+            fn input<V: Lanes>(x: [V; $a * $a]) -> [V; $a * $a] {
+                both!($a, $a, x, $line::input)
+            }
+
+            #[inline(always)]
+            fn weight<V: Lanes>(w: [V; 9]) -> [V; $a * $a] {
+                both!(3, $a, w, $line::weight)
+            }
+
+            #[inline(always)]
+            fn output<V: Lanes>(u: [V; $a * $a]) -> [V; $m * $m] {
+                both!($a, $m, u, $line::output)
+            }
+
+            #[inline(always)]
+            fn output_gradient<V: Lanes>(y: [V; $m * $m]) -> [V; $a * $a] {
+                both!($m, $a, y, $line::output_gradient)
+            }
+
+            #[inline(always)]
+            fn weight_gradient<V: Lanes>(u: [V; $a * $a]) -> [V; 9] {
+                both!($a, 3, u, $line::weight_gradient)
+            }
+        }
+    };
+}
+
+square!(
+    /// F(2×2, 3×3).
+    TwoByTwo, Two, 4, 2
+);
+square!(
+    /// F(4×4, 3×3).
+    FourByFour, Four, 6, 4
+);
