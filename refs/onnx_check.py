@@ -130,7 +130,9 @@ def check_file(path, side):
 
 def logits(net, x):
     with torch.inference_mode():
-        return net(x).numpy().astype(np.float64)
+        z = net(x)
+    # timm's Inception-V3 gives its auxiliary classifier's too.
+    return (z[0] if isinstance(z, tuple) else z).numpy().astype(np.float64)
 
 
 def measure(trickbag, name, side, root):

@@ -40,7 +40,10 @@ COUNTER = "num_batches_tracked"
 
 
 def randomized(model, seed):
-    """Weights of a size that keeps the signal's, and statistics as after some training."""
+    """Weights of a size that keeps the signal's, and statistics as after some training.
+
+    Residuals add up in deep networks: the last matrix is made smaller where they would make a probability zero.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -54,7 +57,10 @@ def randomized(model, seed):
                 tensor.uniform_(0.5, 1, generator=generator)
             else:
                 tensor.uniform_(-0.1, 0.1, generator=generator)
-    return model.eval()
+        model.eval()
+        last = [tensor for tensor in model.state_dict().values() if tensor.dim() > 1][-1]
+        last /= max(1, logits(model, torch.randn(1, 3, 128, 128, generator=generator)).abs().max() / 5)
+    return model
 
 
 def save(model, kind, folder):
