@@ -59,7 +59,7 @@ def randomized(model, seed):
                 tensor.uniform_(-0.1, 0.1, generator=generator)
         model.eval()
         last = [tensor for tensor in model.state_dict().values() if tensor.dim() > 1][-1]
-        last /= max(1, logits(model, torch.randn(1, 3, 128, 128, generator=generator)).abs().max() / 5)
+        last /= max(1, logits(model, torch.randn(1, 3, 299, 299, generator=generator)).abs().max() / 5)
     return model
 
 
