@@ -1,4 +1,4 @@
-//! Both schemes in all three products, whatever [`method`] would choose.
+//! Every scheme in all three products, whatever [`method`] would choose.
 
 use super::super::{forward_by, input_grad_by, weight_grad_by};
 use super::{Conv2d, Element, Method, method};
