@@ -26,21 +26,14 @@ pub struct Epilogue<'a, T = f32> {
 /// read, each made when it is first wanted. It belongs to one layer's weights, which stay as they are.
 #[derive(Debug, Default)]
 pub struct PreparedWeights {
-    forms: [OnceLock<(Isa, Floats)>; 5],
+    forms: [OnceLock<(Isa, Floats)>; Method::COUNT],
 }
 
 impl PreparedWeights {
     /// The weights `w` in the form that `forward` reads.
     #[track_caller]
     fn form(&self, forward: &Forward, w: &[f32]) -> &[f32] {
-        let place = match forward.method() {
-            Method::Direct => 0,
-            Method::TwoByTwo => 1,
-            Method::FourByFour => 2,
-            Method::Three => 3,
-            Method::Four => 4,
-        };
-        let (isa, form) = self.forms[place].get_or_init(|| {
+        let (isa, form) = self.forms[forward.method() as usize].get_or_init(|| {
             let mut form = Floats::zeros(forward.length());
             forward.prepare(w, &mut form);
             (forward.isa(), form)

@@ -31,8 +31,8 @@ use crate::parallel;
 use crate::scratch::{self, Slot};
 use crate::stream;
 pub(super) use gradient::weight_grad;
-use method::UNIT;
 pub(super) use method::{Method, method, prepared_method};
+use method::{Tile, UNIT};
 use plan::{Places, Plan};
 use scheme::{Four, FourByFour, Scheme, Three, TwoByTwo};
 
@@ -69,8 +69,7 @@ struct Target<'a, E> {
     finish: Option<Finish<'a>>,
 }
 
-/// The length of the transformed weights of a convolution from and to so many channels; `which` is
-/// not `Direct`, here and below.
+/// The length of the transformed weights of a convolution; `which` is not `Direct`, here and below.
 pub(super) fn transformed_length(isa: Isa, d: &Conv2d, which: Method) -> usize {
     length_of(isa, &forward_plan(d, which))
 }
@@ -83,7 +82,11 @@ fn length_of(isa: Isa, plan: &Plan) -> usize {
 }
 
 fn forward_plan(d: &Conv2d, which: Method) -> Plan {
-    Plan::forward(d, which.tile(d.kernel).expect("a method that fits the kernel"))
+    Plan::forward(d, tile(d, which))
+}
+
+fn tile(d: &Conv2d, which: Method) -> Tile {
+    which.tile(d.kernel).expect("a method that fits the kernel")
 }
 
 /// Transforms weights, a factor whose outer index is a channel of the result and whose inner index
@@ -151,7 +154,7 @@ pub(super) fn input_grad<E: Element>(
 ) {
     let isa = Isa::current();
     let result = Target { places: Places::of(dx), finish: None };
-    let plan = Plan::backward(d, forward_plan(d, which).tile);
+    let plan = Plan::backward(d, tile(d, which));
     scratch::with(Slot::Transformed, length_of(isa, &plan), |weights| {
         by_scheme!(which, transform_by[](isa, &plan, w, weights));
         by_scheme!(which, run[E](isa, &plan, dy, weights, result));

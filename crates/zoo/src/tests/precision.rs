@@ -95,8 +95,9 @@ fn every_family_trains_in_halves() {
                 "{name} in {precision:?}: loss {off} {near_off}, turned {turned} {near_turned}"
             );
             println!("{what}");
-            // Where gradients turn by a right angle, how near the losses come is luck.
-            assert!(off < 0.1 + 3.0 * near_off, "{what}");
+            // How near the losses come is luck where the yardstick's gradients turn by much.
+            let bound = 0.05 + 0.05 * near_turned + 3.0 * f64::from(near_off);
+            assert!(f64::from(off) < bound, "{what}");
             assert!(turned < 0.01 + 4.0 * near_turned, "{what}");
         }
     }

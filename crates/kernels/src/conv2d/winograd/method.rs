@@ -31,28 +31,29 @@ pub(in super::super) enum Method {
 }
 
 impl Method {
+    /// How many there are.
+    pub(in super::super) const COUNT: usize = 1 + Self::TILED.len();
     /// All but `Direct`.
     pub(super) const TILED: [Self; 4] = [Self::TwoByTwo, Self::FourByFour, Self::Three, Self::Four];
 
     /// Its tile for such a kernel, if it has one.
     pub(super) fn tile(self, kernel: [usize; 2]) -> Option<Tile> {
-        let (results, taps) = match self {
-            Self::Direct => return None,
-            Self::TwoByTwo => ([2, 2], [3, 3]),
-            Self::FourByFour => ([4, 4], [3, 3]),
-            Self::Three => ([3, 3], [4, 4]),
-            Self::Four => ([4, 4], [3, 3]),
+        let square = |results| {
+            let both = kernel[0] > 1 && kernel[1] > 1;
+            both.then_some(Tile { results: [results; 2], taps: [3; 2] })
         };
-        let along = |axis: usize| {
-            let one = |pair: [usize; 2]| if axis == 0 { [pair[0], 1] } else { [1, pair[1]] };
-            Tile { results: one(results), taps: one(taps) }
+        let line = |results, taps| match kernel {
+            [1, 1] => None,
+            [_, 1] => Some(Tile { results: [results, 1], taps: [taps, 1] }),
+            [1, _] => Some(Tile { results: [1, results], taps: [1, taps] }),
+            _ => None,
         };
-        match (self, kernel) {
-            (_, [1, 1]) => None,
-            (Self::Three | Self::Four, [_, 1]) => Some(along(0)),
-            (Self::Three | Self::Four, [1, _]) => Some(along(1)),
-            (Self::Three | Self::Four, _) | (_, [1, _] | [_, 1]) => None,
-            _ => Some(Tile { results, taps }),
+        match self {
+            Self::Direct => None,
+            Self::TwoByTwo => square(2),
+            Self::FourByFour => square(4),
+            Self::Three => line(3, 4),
+            Self::Four => line(4, 3),
         }
     }
 }

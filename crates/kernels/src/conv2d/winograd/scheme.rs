@@ -68,39 +68,44 @@ const AT_ZERO: f32 = 1.0 / (PP * QQ);
 const AT_P: f32 = 1.0 / (2.0 * PP * (PP - QQ));
 const AT_Q: f32 = 1.0 / (2.0 * QQ * (QQ - PP));
 
+/// The sums and differences of two pairs.
+#[inline(always)]
+fn pairs<V: Lanes>([b, c, d, e]: [V; 4]) -> [V; 4] {
+    [b.add(c), b.sub(c), d.add(e), d.sub(e)]
+}
+
+/// Polynomials at P, −P, Q and −Q from their even and odd parts there.
+#[inline(always)]
+fn at_points<V: Lanes>([p_even, p_odd, q_even, q_odd]: [V; 4]) -> [V; 4] {
+    [p_even.plus(P, p_odd), p_even.plus(-P, p_odd), q_even.plus(Q, q_odd), q_even.plus(-Q, q_odd)]
+}
+
+/// Even and odd parts at P and at Q, divided as weights are.
+#[inline(always)]
+fn divided<V: Lanes>([p_even, p_odd, q_even, q_odd]: [V; 4]) -> [V; 4] {
+    [p_even.scale(AT_P), p_odd.scale(P * AT_P), q_even.scale(AT_Q), q_odd.scale(Q * AT_Q)]
+}
+
 impl Scheme<6, 4, 3> for Four {
     #[inline(always)]
     fn input<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 6] {
         let (p_even, p_odd) = (e.plus(-QQ, c), d.plus(-QQ, b));
         let (q_even, q_odd) = (e.plus(-PP, c), d.plus(-PP, b));
-        [
-            p_even.plus(PP * QQ, a).plus(-PP, c),
-            p_even.plus(P, p_odd),
-            p_even.plus(-P, p_odd),
-            q_even.plus(Q, q_odd),
-            q_even.plus(-Q, q_odd),
-            f.plus(-PP, d).plus(-QQ, q_odd),
-        ]
+        let zero = p_even.plus(PP * QQ, a).plus(-PP, c);
+        let infinity = f.plus(-PP, d).plus(-QQ, q_odd);
+        let [b, c, d, e] = at_points([p_even, p_odd, q_even, q_odd]);
+        [zero, b, c, d, e, infinity]
     }
 
     #[inline(always)]
     fn weight<V: Lanes>([a, b, c]: [V; 3]) -> [V; 6] {
-        let (p_even, p_odd) = (a.plus(PP, c).scale(AT_P), b.scale(P * AT_P));
-        let (q_even, q_odd) = (a.plus(QQ, c).scale(AT_Q), b.scale(Q * AT_Q));
-        [
-            a.scale(AT_ZERO),
-            p_even.add(p_odd),
-            p_even.sub(p_odd),
-            q_even.add(q_odd),
-            q_even.sub(q_odd),
-            c,
-        ]
+        let [p, minus_p, q, minus_q] = pairs(divided([a.plus(PP, c), b, a.plus(QQ, c), b]));
+        [a.scale(AT_ZERO), p, minus_p, q, minus_q, c]
     }
 
     #[inline(always)]
     fn output<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 4] {
-        let (p_even, p_odd) = (b.add(c), b.sub(c));
-        let (q_even, q_odd) = (d.add(e), d.sub(e));
+        let [p_even, p_odd, q_even, q_odd] = pairs([b, c, d, e]);
         [
             a.add(p_even).add(q_even),
             p_odd.scale(P).plus(Q, q_odd),
@@ -111,22 +116,14 @@ impl Scheme<6, 4, 3> for Four {
 
     #[inline(always)]
     fn output_gradient<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 6] {
-        let (p_even, p_odd) = (a.plus(PP, c), b.plus(PP, d));
-        let (q_even, q_odd) = (a.plus(QQ, c), b.plus(QQ, d));
-        [
-            a,
-            p_even.plus(P, p_odd),
-            p_even.plus(-P, p_odd),
-            q_even.plus(Q, q_odd),
-            q_even.plus(-Q, q_odd),
-            d,
-        ]
+        let parts = [a.plus(PP, c), b.plus(PP, d), a.plus(QQ, c), b.plus(QQ, d)];
+        let [p, minus_p, q, minus_q] = at_points(parts);
+        [a, p, minus_p, q, minus_q, d]
     }
 
     #[inline(always)]
     fn weight_gradient<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 3] {
-        let (p_even, p_odd) = (b.add(c).scale(AT_P), b.sub(c).scale(P * AT_P));
-        let (q_even, q_odd) = (d.add(e).scale(AT_Q), d.sub(e).scale(Q * AT_Q));
+        let [p_even, p_odd, q_even, q_odd] = divided(pairs([b, c, d, e]));
         [p_even.add(q_even).plus(AT_ZERO, a), p_odd.add(q_odd), f.plus(PP, p_even).plus(QQ, q_even)]
     }
 }
@@ -142,22 +139,14 @@ impl Scheme<6, 3, 4> for Three {
 
     #[inline(always)]
     fn weight<V: Lanes>([a, b, c, d]: [V; 4]) -> [V; 6] {
-        let (p_even, p_odd) = (a.plus(PP, c).scale(AT_P), b.plus(PP, d).scale(P * AT_P));
-        let (q_even, q_odd) = (a.plus(QQ, c).scale(AT_Q), b.plus(QQ, d).scale(Q * AT_Q));
-        [
-            a.scale(AT_ZERO),
-            p_even.add(p_odd),
-            p_even.sub(p_odd),
-            q_even.add(q_odd),
-            q_even.sub(q_odd),
-            d,
-        ]
+        let parts = [a.plus(PP, c), b.plus(PP, d), a.plus(QQ, c), b.plus(QQ, d)];
+        let [p, minus_p, q, minus_q] = pairs(divided(parts));
+        [a.scale(AT_ZERO), p, minus_p, q, minus_q, d]
     }
 
     #[inline(always)]
     fn output<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 3] {
-        let (p_even, p_odd) = (b.add(c), b.sub(c));
-        let (q_even, q_odd) = (d.add(e), d.sub(e));
+        let [p_even, p_odd, q_even, q_odd] = pairs([b, c, d, e]);
         [
             a.add(p_even).add(q_even),
             p_odd.scale(P).plus(Q, q_odd),
@@ -167,14 +156,13 @@ impl Scheme<6, 3, 4> for Three {
 
     #[inline(always)]
     fn output_gradient<V: Lanes>([a, b, c]: [V; 3]) -> [V; 6] {
-        let (p_even, q_even) = (a.plus(PP, c), a.plus(QQ, c));
-        [a, p_even.plus(P, b), p_even.plus(-P, b), q_even.plus(Q, b), q_even.plus(-Q, b), c]
+        let [p, minus_p, q, minus_q] = at_points([a.plus(PP, c), b, a.plus(QQ, c), b]);
+        [a, p, minus_p, q, minus_q, c]
     }
 
     #[inline(always)]
     fn weight_gradient<V: Lanes>([a, b, c, d, e, f]: [V; 6]) -> [V; 4] {
-        let (p_even, p_odd) = (b.add(c).scale(AT_P), b.sub(c).scale(P * AT_P));
-        let (q_even, q_odd) = (d.add(e).scale(AT_Q), d.sub(e).scale(Q * AT_Q));
+        let [p_even, p_odd, q_even, q_odd] = divided(pairs([b, c, d, e]));
         [
             p_even.add(q_even).plus(AT_ZERO, a),
             p_odd.add(q_odd),
