@@ -27,7 +27,7 @@ impl Folded {
             let weight: Tensor<4> = leaves.get(&format!("{}.weight", layer.conv));
             let gamma: Tensor<1> = leaves.get(&format!("{}.weight", layer.bn));
             let beta: Tensor<1> = leaves.get(&format!("{}.bias", layer.bn));
-            let [mean, variance] = layer.statistics(&leaves, statistics);
+            let [mean, variance] = layer.without_bias(&leaves, statistics.get(&layer.bn));
             let scale = gamma / (variance + layer.epsilon).sqrt();
             let bias = beta - mean * scale.clone();
             let weight = weight * scale.reshape([layer.c_out, 1, 1, 1]);

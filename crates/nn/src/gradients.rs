@@ -1,144 +1,202 @@
-//! The gradient of a batch, gathered from its parts.
+//! What the parts of a batch add to a step, joined as one binary tree: gradients, losses, and what batch norms observed.
 
-use burn::tensor::Tensor;
+use std::collections::BTreeMap;
 
-use crate::ops::{all_finite, blend, scale, sum_of_squares};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::ops::{blend, health, scale};
 use crate::parameter::Leaves;
+use crate::pass::Observations;
 
-/// The mean loss of equal parts of a batch, and its gradient by every parameter.
-#[derive(Debug, Default)]
-pub struct Gradients {
-    /// §3.2 what the loss is multiplied with before its gradient is taken.
-    scale: Option<f32>,
-    parts: usize,
-    loss: f64,
-    /// Of the parts' own gradients, in the order of [`crate::Parameters::trainable`].
-    sum: Vec<Tensor<1>>,
+/// The loss of a part `[1]`, the mean over what it counts, and the named terms it is made of where there are several.
+#[derive(Debug)]
+pub struct Loss {
+    pub total: Tensor<1>,
+    pub terms: Vec<(&'static str, Tensor<1>)>,
 }
 
-impl Gradients {
-    /// Of losses that are scaled, or of the losses themselves.
-    pub fn of_loss_times(scale: Option<f32>) -> Gradients {
-        Gradients { scale, ..Gradients::default() }
+impl From<Tensor<1>> for Loss {
+    /// A loss of one term.
+    fn from(total: Tensor<1>) -> Loss {
+        Loss { total, terms: Vec::new() }
     }
+}
 
-    /// Adds a part by its mean loss `[1]`.
-    pub fn add(&mut self, leaves: Leaves, loss: Tensor<1>) {
-        self.parts += 1;
-        self.loss += f64::from(loss.clone().into_scalar::<f32>());
-        let part = leaves.gradients(match self.scale {
-            Some(scale) => loss * scale,
-            None => loss,
+/// The sum over some neighbouring parts of a batch, none of it on a graph.
+#[derive(Debug)]
+pub struct Contribution {
+    /// In the order of [`crate::Parameters::trainable`], times the loss scale.
+    gradients: Vec<Tensor<1>>,
+    /// Mean and unbiased variance by the batch norm's name.
+    observed: BTreeMap<String, [Tensor<1>; 2]>,
+    /// The total and the terms, each `[1]`.
+    losses: Vec<Tensor<1>>,
+    terms: Vec<&'static str>,
+}
+
+impl Contribution {
+    /// Of one part: takes the gradient of its loss times `loss_scale` (§3.2).
+    pub fn of_part(
+        leaves: Leaves,
+        loss: Loss,
+        observations: Observations,
+        loss_scale: Option<f32>,
+    ) -> Contribution {
+        let plain = |tensor: &Tensor<1>| tensor.clone().without_autodiff();
+        let (names, terms): (Vec<_>, Vec<_>) = loss.terms.into_iter().unzip();
+        let losses = [&loss.total].into_iter().chain(&terms).map(plain).collect();
+        drop(terms);
+        let gradients = leaves.gradients(match loss_scale {
+            Some(scale) => loss.total * scale,
+            None => loss.total,
         });
-        self.sum = match std::mem::take(&mut self.sum) {
-            sum if sum.is_empty() => part,
-            sum => {
-                sum.into_iter().zip(&part).map(|(sum, part)| blend(1.0, sum, 1.0, part)).collect()
-            }
+        Contribution { gradients, observed: observations.into_table(), losses, terms: names }
+    }
+
+    /// The sum of both.
+    #[track_caller]
+    fn join(self, other: Contribution) -> Contribution {
+        assert_eq!(self.terms, other.terms, "the parts of a batch have the same terms");
+        let add = |a: Tensor<1>, b: &Tensor<1>| blend(1.0, a, 1.0, b);
+        let all = |own: Vec<Tensor<1>>, other: &[Tensor<1>]| {
+            own.into_iter().zip(other).map(|(a, b)| add(a, b)).collect()
         };
+        let norm = |(name, [mean, variance]): (String, [Tensor<1>; 2])| {
+            let [other_mean, other_variance] = &other.observed[&name];
+            (name, [add(mean, other_mean), add(variance, other_variance)])
+        };
+        Contribution {
+            gradients: all(self.gradients, &other.gradients),
+            observed: self.observed.into_iter().map(norm).collect(),
+            losses: all(self.losses, &other.losses),
+            terms: self.terms,
+        }
     }
 
-    /// The loss of the batch.
-    pub fn loss(&self) -> f32 {
-        (self.loss / self.parts as f64) as f32
+    /// Every tensor, in an order that all ranks share.
+    fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor<1>> {
+        let Contribution { gradients, observed, losses, .. } = self;
+        gradients.iter_mut().chain(observed.values_mut().flatten()).chain(losses)
     }
 
-    /// Whether a scaled gradient went beyond what is a number.
-    pub fn overflowed(&self) -> bool {
-        self.scale.is_some() && !self.sum.iter().all(all_finite)
+    /// Lets `change` work on all numbers as one slice, which is a message between ranks.
+    pub fn exchanged<E>(
+        mut self,
+        device: &Device,
+        change: impl FnOnce(&mut [f32]) -> Result<(), E>,
+    ) -> Result<Contribution, E> {
+        let mut values: Vec<f32> = Vec::new();
+        for tensor in self.tensors_mut() {
+            let data = tensor.to_data();
+            values.extend_from_slice(data.as_slice().expect("gradients are f32"));
+        }
+        change(&mut values)?;
+        let mut rest = &values[..];
+        for tensor in self.tensors_mut() {
+            let (own, others) = rest.split_at(tensor.dims()[0]);
+            *tensor = Tensor::from_data(TensorData::new(own.to_vec(), [own.len()]), device);
+            rest = others;
+        }
+        Ok(self)
+    }
+}
+
+/// Joins contributions as they come: neighbours first, then neighbours of neighbours, so that the sum of 2ᵏ parts is the
+/// same bits whoever computes which of them. It keeps at most one contribution a level.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Each with its number of parts, larger ones first.
+    waiting: Vec<(usize, Contribution)>,
+}
+
+impl Tree {
+    pub fn add(&mut self, part: Contribution) {
+        let (mut parts, mut sum) = (1, part);
+        while let Some((_, left)) = self.waiting.pop_if(|(waiting, _)| *waiting == parts) {
+            (parts, sum) = (2 * parts, left.join(sum));
+        }
+        self.waiting.push((parts, sum));
+    }
+
+    /// The sum of all parts.
+    ///
+    /// # Panics
+    /// Where the number of parts is not a power of two.
+    #[track_caller]
+    pub fn sum(mut self) -> Contribution {
+        let root = self.waiting.pop();
+        let (_, sum) = root.filter(|_| self.waiting.is_empty()).expect("2ᵏ parts");
+        sum
+    }
+}
+
+/// The mean over all parts of a batch.
+#[derive(Debug)]
+pub struct Batch {
+    sum: Contribution,
+    parts: usize,
+    loss_scale: Option<f32>,
+}
+
+/// What a step reads back from the device, at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Readback {
+    pub loss: f32,
+    /// The loss's terms, where it has several.
+    pub terms: Vec<(&'static str, f32)>,
+    /// The norm of the gradient, over all parameters together.
+    pub norm: f64,
+    /// Whether every number of the gradient and of the observations is finite.
+    pub finite: bool,
+}
+
+impl Batch {
+    /// `sum` is over `parts` parts whose losses were multiplied by `loss_scale`.
+    pub fn mean_of(sum: Contribution, parts: usize, loss_scale: Option<f32>) -> Batch {
+        Batch { sum, parts, loss_scale }
     }
 
     /// How many times the batch's gradient is in the sum.
     fn times(&self) -> f64 {
-        self.parts as f64 * f64::from(self.scale.unwrap_or(1.0))
+        self.parts as f64 * f64::from(self.loss_scale.unwrap_or(1.0))
     }
 
-    /// The norm of the batch's gradient, over all parameters together.
-    pub fn norm(&self) -> f64 {
-        self.sum.iter().map(sum_of_squares).sum::<f64>().sqrt() / self.times()
-    }
-
-    /// The batch's gradient times `factor`.
-    pub fn scaled(self, factor: f64) -> Vec<Tensor<1>> {
-        let share = (factor / self.times()) as f32;
-        if share == 1.0 {
-            return self.sum;
+    /// Losses, norm and finiteness, in one transfer.
+    pub fn read(&self) -> Readback {
+        let Contribution { gradients, observed, losses, terms } = &self.sum;
+        let mut numbers = losses.clone();
+        numbers.extend(gradients.iter().map(health));
+        if !observed.is_empty() {
+            let observed = observed.values().flatten().cloned().collect();
+            numbers.push(health(&Tensor::cat(observed, 0)));
         }
-        self.sum.into_iter().map(|sum| scale(share, sum)).collect()
+        let numbers = Tensor::cat(numbers, 0).into_data();
+        let numbers: &[f32] = numbers.as_slice().expect("losses are f32");
+        let (losses, health) = numbers.split_at(losses.len());
+        let (health, _) = health.as_chunks::<2>();
+        let squares = health[..gradients.len()].iter().map(|[square, _]| f64::from(*square));
+        let mean = |loss: f32| (f64::from(loss) / self.parts as f64) as f32;
+        Readback {
+            loss: mean(losses[0]),
+            terms: terms.iter().copied().zip(losses[1..].iter().map(|&loss| mean(loss))).collect(),
+            norm: squares.sum::<f64>().sqrt() / self.times(),
+            finite: health.iter().all(|[_, finite]| *finite == 0.0),
+        }
+    }
+
+    /// The mean gradient times `factor`, and the mean of what batch norms observed.
+    pub fn into_means(self, factor: f64) -> (Vec<Tensor<1>>, BTreeMap<String, [Tensor<1>; 2]>) {
+        let gradient = (factor / self.times()) as f32;
+        let observation = 1.0 / self.parts as f32;
+        let times =
+            |factor: f32, sum: Tensor<1>| if factor == 1.0 { sum } else { scale(factor, sum) };
+        let Contribution { gradients, observed, .. } = self.sum;
+        let gradients = gradients.into_iter().map(|sum| times(gradient, sum)).collect();
+        let observed = observed.into_iter();
+        let observed = observed.map(|(name, pair)| (name, pair.map(|sum| times(observation, sum))));
+        (gradients, observed.collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{ParameterSpec, Parameters, Role, cpu};
-
-    fn numbers(tensor: Tensor<1>) -> Vec<f32> {
-        tensor.to_data().try_into_vec().expect("tensors here are f32")
-    }
-
-    fn parameters() -> Parameters {
-        let spec = |name: &str, length| ParameterSpec {
-            name: name.to_owned(),
-            role: Role::Beta,
-            shape: vec![length],
-            fans: None,
-            in_head: false,
-        };
-        let values = vec![vec![1.0, 2.0], vec![-3.0]];
-        Parameters::new(vec![spec("a", 2), spec("b", 1)], values, &cpu())
-    }
-
-    /// Parts with the losses weight · Σ w².
-    fn gathered(weights: &[f32]) -> Gradients {
-        gathered_by(None, weights)
-    }
-
-    fn gathered_by(scale: Option<f32>, weights: &[f32]) -> Gradients {
-        let parameters = parameters();
-        let mut gradients = Gradients::of_loss_times(scale);
-        for &weight in weights {
-            let leaves = parameters.tracked();
-            let (a, b): (Tensor<1>, Tensor<1>) = (leaves.get("a"), leaves.get("b"));
-            let loss = ((a.clone() * a).sum() + (b.clone() * b).sum()) * weight;
-            gradients.add(leaves, loss);
-        }
-        gradients
-    }
-
-    #[test]
-    fn are_the_mean_of_the_parts() {
-        for (weights, mean) in [(&[1.0][..], 1.0), (&[0.5, 1.0, 3.0], 1.5)] {
-            let gradients = gathered(weights);
-            assert_eq!(gradients.loss(), 14.0 * mean);
-            let found: Vec<Vec<f32>> = gradients.scaled(1.0).into_iter().map(numbers).collect();
-            assert_eq!(found, [vec![2.0 * mean, 4.0 * mean], vec![-6.0 * mean]]);
-        }
-    }
-
-    /// A power of two changes no digit.
-    #[test]
-    fn of_a_scaled_loss_are_the_same_unless_they_overflow() {
-        for scale in [1.0, 65_536.0, 2f32.powi(-20)] {
-            let gradients = gathered_by(Some(scale), &[0.5, 1.0, 3.0]);
-            assert_eq!(gradients.loss(), 21.0);
-            assert!(!gradients.overflowed());
-            assert!((gradients.norm() - 126.0f64.sqrt()).abs() < 1e-6);
-            let found: Vec<Vec<f32>> = gradients.scaled(1.0).into_iter().map(numbers).collect();
-            assert_eq!(found, [vec![3.0, 6.0], vec![-9.0]]);
-        }
-        let gradients = gathered_by(Some(2f32.powi(127)), &[1.0]);
-        assert_eq!(gradients.loss(), 14.0);
-        assert!(gradients.overflowed());
-        // Where nobody scales, what is not finite is not taken for an overflow of the scale.
-        assert!(!gathered(&[f32::INFINITY]).overflowed());
-    }
-
-    #[test]
-    fn have_a_norm_over_all_parameters_and_are_scaled_by_a_factor() {
-        let gradients = gathered(&[1.0, 1.0]);
-        assert!((gradients.norm() - 56.0f64.sqrt()).abs() < 1e-6);
-        let found: Vec<Vec<f32>> = gradients.scaled(0.25).into_iter().map(numbers).collect();
-        assert_eq!(found, [vec![0.5, 1.0], vec![-1.5]]);
-    }
-}
+mod tests;

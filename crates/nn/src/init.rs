@@ -62,11 +62,8 @@ mod tests {
         // 64 → 128 channels, 3×3, 2 groups.
         let fans = Fans { fan_in: 288, fan_out: 576, channels_in: 64, channels_out: 128 };
         ParameterSpec {
-            name: "w".into(),
-            role,
-            shape: vec![128, 3, 3, 32],
             fans: Some(fans),
-            in_head: false,
+            ..ParameterSpec::new("w".into(), role, vec![128, 3, 3, 32])
         }
     }
 

@@ -20,8 +20,8 @@ use crate::ops::{
     batch_norm_train, concat, conv2d, dropout, fork, linear, max_pool, norm_depthwise_train,
     stored,
 };
-use crate::parameter::{Fans, Leaves, ParameterSpec};
-use crate::statistics::Statistics;
+use crate::parameter::{Fans, Group, Leaves, ParameterSpec};
+use crate::pass::{Observations, Pass};
 
 /// A step from `[n, h, w, c]` to `[n, h', w', c']`.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,8 @@ pub struct ConvBn {
     pub bias: bool,
     pub epsilon: f32,
     pub activation: Activation,
+    /// Whether the batch norm uses its running statistics in training too and its γ and β are not trained.
+    pub frozen_norm: bool,
 }
 
 /// A residual block (§4.1): ReLU(path A + path B).
@@ -91,35 +93,20 @@ pub struct Residual {
     pub path_b: Vec<Layer>,
 }
 
-/// The classifier: `[n, c_in]` to `[n, c_out]`, with a bias.
+/// A linear layer with a bias, such as a classifier: `[n, c_in]` to `[n, c_out]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     pub name: String,
     pub c_in: usize,
     pub c_out: usize,
-}
-
-/// Batch norms use the batch's statistics and move the running ones, or use the running ones and leave them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Train,
-    Eval,
-}
-
-/// What a pass through a network needs beside x.
-pub struct Pass<'a> {
-    pub mode: Mode,
-    pub leaves: &'a Leaves,
-    pub statistics: &'a mut Statistics,
-    /// What dropout draws from in train mode: another number for every step.
-    pub noise: u64,
+    pub group: Group,
 }
 
 /// PyTorch's and the authors', but for Inception-V3.
 pub const EPSILON: f32 = 1e-5;
 
 impl Layer {
-    pub fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
         match self {
             Layer::ConvBn(layer) => layer.forward(pass, x, None),
             Layer::MaxPool(options) => max_pool(x, *options),
@@ -243,7 +230,7 @@ fn fork_into(x: Tensor<4>, branches: usize) -> Vec<Tensor<4>> {
 /// One layer after the other. In train mode, what a batch norm gives to a depthwise convolution is never written.
 pub fn chain<'a>(
     layers: impl IntoIterator<Item = &'a Layer>,
-    pass: &mut Pass,
+    pass: &Pass,
     mut x: Tensor<4>,
 ) -> Tensor<4> {
     let mut layers = layers.into_iter().peekable();
@@ -254,10 +241,11 @@ pub fn chain<'a>(
         };
         let mut layer = layer;
         x = layer.convolved(pass, x);
-        let fuses = pass.mode == Mode::Train && Precision::of(&x) == Precision::F32;
-        let depthwise = |next: &&Layer| fuses && next.as_depthwise().is_some();
-        while let Some(next) = layers.next_if(depthwise).and_then(Layer::as_depthwise) {
-            x = layer.normalized_into(next, pass, x);
+        let is_f32 = Precision::of(&x) == Precision::F32;
+        while let Some(observations) = pass.observations(layer.frozen_norm).filter(|_| is_f32) {
+            let next = layers.next_if(|next| next.as_depthwise().is_some());
+            let Some(next) = next.and_then(Layer::as_depthwise) else { break };
+            x = layer.normalized_into(next, pass, observations, x);
             layer = next;
         }
         x = layer.normalized(pass, x, None);
@@ -277,11 +265,12 @@ impl Padding {
 
 impl Dropout {
     pub fn forward<const D: usize>(&self, pass: &Pass, x: Tensor<D>) -> Tensor<D> {
-        if pass.mode == Mode::Eval || self.share == 0.0 {
-            return x;
+        match pass.draw() {
+            Some(draw) if self.share > 0.0 => {
+                dropout(x, kernels::Dropout { share: self.share, key: draw.key(self.index) })
+            }
+            _ => x,
         }
-        let own = (self.index + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
-        dropout(x, kernels::Dropout { share: self.share, key: pass.noise.wrapping_add(own) })
     }
 }
 
@@ -306,7 +295,7 @@ impl ConvBn {
         }
     }
 
-    fn forward(&self, pass: &mut Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    fn forward(&self, pass: &Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
         let x = self.convolved(pass, x);
         self.normalized(pass, x, residual)
     }
@@ -317,29 +306,31 @@ impl ConvBn {
     }
 
     /// What the batch norm and the activation make of it.
-    fn normalized(&self, pass: &mut Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    fn normalized(&self, pass: &Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
         let affine = self.affine(pass);
-        match pass.mode {
-            Mode::Eval => {
-                let statistics = self.statistics(pass.leaves, pass.statistics);
-                batch_norm_eval(x, affine, statistics, residual, self.activation)
-            }
-            Mode::Train => {
-                let rows = x.dims()[..3].iter().product();
-                let (y, mean, variance) = batch_norm_train(x, affine, residual, self.activation);
-                self.observe(pass, [mean, variance], rows);
-                y
-            }
-        }
+        let Some(observations) = pass.observations(self.frozen_norm) else {
+            let statistics = self.without_bias(pass.leaves, pass.running(&self.bn));
+            return batch_norm_eval(x, affine, statistics, residual, self.activation);
+        };
+        let rows = x.dims()[..3].iter().product();
+        let (y, mean, variance) = batch_norm_train(x, affine, residual, self.activation);
+        self.observe(pass, observations, [mean, variance], rows);
+        y
     }
 
-    /// What the convolution of `next`, a depthwise one, makes of that, in train mode.
-    fn normalized_into(&self, next: &ConvBn, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
+    /// What the convolution of `next`, a depthwise one, makes of that, where the batch norm uses the part's statistics.
+    fn normalized_into(
+        &self,
+        next: &ConvBn,
+        pass: &Pass,
+        observations: &Observations,
+        x: Tensor<4>,
+    ) -> Tensor<4> {
         let rows = x.dims()[..3].iter().product();
         let (affine, w) = (self.affine(pass), next.weight(pass));
         let (y, mean, variance) =
             norm_depthwise_train(x, affine, self.activation, w, next.options());
-        self.observe(pass, [mean, variance], rows);
+        self.observe(pass, observations, [mean, variance], rows);
         y
     }
 
@@ -356,14 +347,20 @@ impl ConvBn {
         Affine { gamma: leaf("weight"), beta: leaf("bias"), epsilon: self.epsilon }
     }
 
-    /// Moves the running statistics towards the batch's, of `rows` pixels.
-    fn observe(&self, pass: &mut Pass, [mean, variance]: [Tensor<1>; 2], rows: usize) {
-        // A bias is in the running mean and nowhere else: it has no gradient.
+    /// Reports the part's statistics over `rows` pixels.
+    fn observe(
+        &self,
+        pass: &Pass,
+        observations: &Observations,
+        [mean, variance]: [Tensor<1>; 2],
+        rows: usize,
+    ) {
+        // The convolution's bias shifts the mean, and the batch norm takes it away again: it has no gradient.
         let mean = match self.bias(pass.leaves) {
             Some(bias) => mean + bias,
             None => mean,
         };
-        pass.statistics.observe(&self.bn, mean, variance, rows);
+        observations.observe(&self.bn, mean, variance, rows);
     }
 
     fn bias(&self, leaves: &Leaves) -> Option<Tensor<1>> {
@@ -371,8 +368,8 @@ impl ConvBn {
     }
 
     /// Running mean and variance of what the convolution gives without its bias.
-    pub(crate) fn statistics(&self, leaves: &Leaves, statistics: &Statistics) -> [Tensor<1>; 2] {
-        let [mean, variance] = statistics.get(&self.bn);
+    pub(crate) fn without_bias(&self, leaves: &Leaves, running: [Tensor<1>; 2]) -> [Tensor<1>; 2] {
+        let [mean, variance] = running;
         match self.bias(leaves) {
             Some(bias) => [mean - bias, variance],
             None => [mean, variance],
@@ -384,7 +381,7 @@ impl ConvBn {
         if self.bias {
             specs.push(conv::bias(&self.conv, self.c_out));
         }
-        norm::affine(&self.bn, self.c_out, last_in_block, specs);
+        norm::affine(&self.bn, self.c_out, last_in_block, self.frozen_norm, specs);
     }
 }
 
@@ -403,17 +400,13 @@ fn weight(
         channels_in: c_in,
         channels_out: c_out,
     };
-    ParameterSpec {
-        name: format!("{name}.weight"),
-        role: Role::Weight,
-        shape: vec![c_out, height, width, c_in / groups],
-        fans: Some(fans),
-        in_head: false,
-    }
+    let shape = vec![c_out, height, width, c_in / groups];
+    let spec = ParameterSpec::new(format!("{name}.weight"), Role::Weight, shape);
+    ParameterSpec { fans: Some(fans), ..spec }
 }
 
 impl Residual {
-    fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
         let (x, for_b) = fork(x);
         let b = chain(&self.path_b, pass, for_b);
         let a = chain(&self.path_a, pass, x);
@@ -442,15 +435,10 @@ impl Linear {
             channels_in: self.c_in,
             channels_out: self.c_out,
         };
-        specs.push(ParameterSpec {
-            name: format!("{}.weight", self.name),
-            role: Role::Weight,
-            shape: vec![self.c_out, self.c_in],
-            fans: Some(fans),
-            in_head: true,
-        });
-        let bias = conv::bias(&self.name, self.c_out);
-        specs.push(ParameterSpec { in_head: true, ..bias });
+        let shape = vec![self.c_out, self.c_in];
+        let weight = ParameterSpec::new(format!("{}.weight", self.name), Role::Weight, shape);
+        specs.push(ParameterSpec { fans: Some(fans), group: self.group, ..weight });
+        specs.push(ParameterSpec { group: self.group, ..conv::bias(&self.name, self.c_out) });
     }
 }
 

@@ -1,32 +1,44 @@
-//! The façade over Burn: devices, NHWC operations, layers as values, parameters with their roles, the NAG update.
+//! The façade over Burn: devices, NHWC operations, layers as values, modules and models, parameters with their roles,
+//! gradients of the parts of a batch, optimizers.
 //!
 //! Only this crate names Burn's backends. Above it a tensor is `Tensor<D>` and train or evaluate is an argument.
 
+mod files;
 mod folded;
 mod gradients;
 mod init;
 mod layer;
-mod nag;
+mod model;
+mod module;
 mod ops;
+mod optimizer;
 mod parameter;
+mod pass;
 mod statistics;
 
 pub use burn::tensor::{Device, Tensor, TensorData};
+pub use files::{
+    FileTensor, FileTensors, Mismatch, file_shape, file_shapes, from_file_layout, to_file_tensor,
+    values,
+};
 pub use folded::Folded;
-pub use gradients::Gradients;
+pub use gradients::{Batch, Contribution, Loss, Readback, Tree};
 pub use init::Init;
-pub use kernels::{Activation, Conv2d, Nag};
+pub use kernels::{Activation, AdamW, Conv2d, Nag, Sgd};
 pub use layer::{
-    Conv, ConvBn, Dropout, EPSILON, Layer, Linear, Mode, Norm, Padding, Part, Pass, Residual,
+    Conv, ConvBn, Dropout, EPSILON, Layer, Linear, Norm, Padding, Part, Residual,
     SqueezeExcitation, chain,
 };
-pub use nag::Velocity;
+pub use model::Model;
+pub use module::{Module, NormSpec};
 pub use ops::{
-    Affine, ConvOptions, FoldedConv, PoolOptions, Precision, at_most, avg_pool, batch_norm_eval,
-    batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference, cross_entropy, dropout,
-    excite, fork, global_avg_pool, linear, max_pool, stored,
+    Affine, ConvOptions, FoldedConv, PoolOptions, Precision, Rule, at_most, avg_pool,
+    batch_norm_eval, batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference,
+    cross_entropy, dropout, excite, fork, global_avg_pool, linear, max_pool, stored,
 };
-pub use parameter::{Fans, Leaves, Parameter, ParameterSpec, Parameters};
+pub use optimizer::Slots;
+pub use parameter::{Fans, Group, Leaves, Parameter, ParameterSpec, Parameters};
+pub use pass::{Draw, Observations, Pass};
 pub use statistics::Statistics;
 pub use tricks::Role;
 

@@ -17,11 +17,33 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// How many values a weight joins, for its initialization. None but for weights.
     pub fans: Option<Fans>,
-    /// Whether it is a classifier's, which fine-tuning may replace and give a rate of its own.
-    pub in_head: bool,
+    pub group: Group,
+    /// Whether training moves it.
+    pub trainable: bool,
+}
+
+/// The part of a model that a parameter belongs to: fine-tuning may replace a head and give it a rate of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Backbone,
+    Head,
+    /// A second head that only training uses.
+    AuxiliaryHead,
+}
+
+impl Group {
+    /// Whether it is a head of any kind.
+    pub fn is_head(self) -> bool {
+        self != Group::Backbone
+    }
 }
 
 impl ParameterSpec {
+    /// A trainable parameter of a backbone, without fans.
+    pub fn new(name: String, role: Role, shape: Vec<usize>) -> ParameterSpec {
+        ParameterSpec { name, role, shape, fans: None, group: Group::Backbone, trainable: true }
+    }
+
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -47,12 +69,10 @@ pub struct Parameter {
     pub value: Tensor<1>,
 }
 
-/// All parameters of a network, in the network's order.
+/// All parameters of a module, in the module's order.
 #[derive(Debug)]
 pub struct Parameters {
     list: Vec<Parameter>,
-    /// So many, from the first on, stand still.
-    frozen: usize,
 }
 
 impl Parameters {
@@ -70,34 +90,27 @@ impl Parameters {
                 Parameter { spec, value }
             })
             .collect();
-        Parameters { list, frozen: 0 }
-    }
-
-    /// Lets the first `count` stand still: they get no gradient, no velocity and no update.
-    #[track_caller]
-    pub fn freeze(&mut self, count: usize) {
-        assert!(count <= self.list.len(), "freeze: {count} of {} parameters", self.list.len());
-        self.frozen = count;
-    }
-
-    /// Those that training moves.
-    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
-        self.list.iter().skip(self.frozen)
+        Parameters { list }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
         self.list.iter()
     }
 
-    pub(crate) fn trainable_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
-        self.list.iter_mut().skip(self.frozen)
+    /// Those that training moves; the others get no gradient, no optimizer slots and no update.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.list.iter().filter(|parameter| parameter.spec.trainable)
     }
 
-    /// Moves every value towards another's: `keep` of it stays.
+    pub(crate) fn trainable_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        self.list.iter_mut().filter(|parameter| parameter.spec.trainable)
+    }
+
+    /// Moves every trainable value towards another's: `keep` of it stays.
     #[track_caller]
     pub fn average(&mut self, keep: f32, other: &Parameters) {
-        assert_eq!(self.list.len(), other.list.len(), "average: parameters of two networks");
-        for (own, other) in self.list.iter_mut().zip(&other.list).skip(self.frozen) {
+        assert_eq!(self.list.len(), other.list.len(), "average: parameters of two modules");
+        for (own, other) in self.trainable_mut().zip(other.trainable()) {
             let hole = Tensor::empty([0], &own.value.device());
             let value = std::mem::replace(&mut own.value, hole);
             own.value = blend(keep, value, 1.0 - keep, &other.value);
@@ -109,35 +122,34 @@ impl Parameters {
         self.list.iter().map(|parameter| parameter.spec.len()).sum()
     }
 
-    /// Leaves whose gradients are wanted. Drop them, and all that was computed from them, before the update.
+    /// Leaves whose gradients are wanted where a parameter is trainable. Drop them, and all that was computed from them,
+    /// before the update.
     pub fn tracked(&self) -> Leaves {
-        self.leaves(self.frozen, |value| value.autodiff().require_grad())
+        self.leaves(|spec, value| match spec.trainable {
+            true => value.autodiff().require_grad(),
+            false => value,
+        })
     }
 
     /// Leaves without gradients, for evaluation.
     pub fn constant(&self) -> Leaves {
-        self.leaves(0, |value| value)
+        self.leaves(|_, value| value)
     }
 
-    fn leaves(&self, frozen: usize, leaf: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves {
-        let mut index = BTreeMap::new();
-        let mut tensors = Vec::with_capacity(self.list.len());
-        for (position, Parameter { spec, value }) in self.list.iter().enumerate() {
-            index.insert(spec.name.clone(), position);
-            let value = value.clone();
-            let value = if position < frozen { value } else { leaf(value) };
-            tensors.push((value, spec.shape.clone()));
-        }
-        Leaves { index, tensors, frozen }
+    fn leaves(&self, leaf: impl Fn(&ParameterSpec, Tensor<1>) -> Tensor<1>) -> Leaves {
+        let index = self.list.iter().enumerate();
+        let index = index.map(|(position, each)| (each.spec.name.clone(), position)).collect();
+        let leaf =
+            |Parameter { spec, value }: &Parameter| (leaf(spec, value.clone()), spec.shape.clone());
+        Leaves { index, tensors: self.list.iter().map(leaf).collect() }
     }
 }
 
-/// The parameters of one pass through a network, by name.
+/// The parameters of one pass through a module, by name.
 #[derive(Debug)]
 pub struct Leaves {
     index: BTreeMap<String, usize>,
     tensors: Vec<(Tensor<1>, Vec<usize>)>,
-    frozen: usize,
 }
 
 impl Leaves {
@@ -154,20 +166,18 @@ impl Leaves {
 
     /// Whether gradients are wanted.
     pub fn are_tracked(&self) -> bool {
-        self.tensors.last().is_some_and(|(value, _)| value.is_autodiff())
+        self.tensors.iter().any(|(value, _)| value.is_autodiff())
     }
 
-    /// The gradients of a loss, in the order of [`Parameters::trainable`]. A parameter the loss does not depend on gets
-    /// zeros.
+    /// The gradients of a loss, in the order of [`Parameters::trainable`]. A parameter that the loss does not depend on
+    /// gets zeros.
     pub fn gradients(self, loss: Tensor<1>) -> Vec<Tensor<1>> {
         let mut gradients: Gradients = loss.backward();
-        self.tensors
-            .into_iter()
-            .skip(self.frozen)
-            .map(|(value, _)| {
-                value.grad_remove(&mut gradients).unwrap_or_else(|| value.inner().zeros_like())
-            })
-            .collect()
+        let tracked = self.tensors.into_iter().filter(|(value, _)| value.is_autodiff());
+        let gradient = |(value, _): (Tensor<1>, _)| {
+            value.grad_remove(&mut gradients).unwrap_or_else(|| value.inner().zeros_like())
+        };
+        tracked.map(gradient).collect()
     }
 }
 
@@ -177,12 +187,8 @@ mod tests {
     use crate::cpu;
 
     fn parameters() -> Parameters {
-        let spec = |name: &str, shape: &[usize]| ParameterSpec {
-            name: name.to_owned(),
-            role: Role::Beta,
-            shape: shape.to_vec(),
-            fans: None,
-            in_head: false,
+        let spec = |name: &str, shape: &[usize]| {
+            ParameterSpec::new(name.to_owned(), Role::Beta, shape.to_vec())
         };
         // Not in the names' order.
         let specs = vec![spec("b", &[2, 3]), spec("a", &[4]), spec("c", &[1])];
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn get_gradients_in_order_and_zeros_where_the_loss_knows_them_not() {
+    fn get_gradients_in_order_and_zeros_where_the_loss_does_not_depend_on_them() {
         let parameters = parameters();
         let leaves = parameters.tracked();
         let (a, b) = (leaves.get::<1>("a"), leaves.get::<2>("b"));
@@ -220,16 +226,24 @@ mod tests {
 
     #[test]
     fn that_are_frozen_get_no_gradient() {
-        let mut parameters = parameters();
-        parameters.freeze(1);
-        let names: Vec<&str> = parameters.trainable().map(|p| p.spec.name.as_str()).collect();
-        assert_eq!(names, ["a", "c"]);
-        let leaves = parameters.tracked();
-        assert!(!leaves.get::<2>("b").is_autodiff());
-        let (a, b) = (leaves.get::<1>("a"), leaves.get::<2>("b"));
-        let gradients = leaves.gradients((a.clone() * a).sum() * b.sum().into_scalar::<f32>());
-        let gradients: Vec<Vec<f32>> = gradients.into_iter().map(numbers).collect();
-        assert_eq!(gradients, [vec![24.0; 4], vec![0.0]]);
+        for frozen in ["b", "a", "c"] {
+            let mut parameters = parameters();
+            for parameter in &mut parameters.list {
+                parameter.spec.trainable = parameter.spec.name != frozen;
+            }
+            let names: Vec<&str> = parameters.trainable().map(|p| p.spec.name.as_str()).collect();
+            assert_eq!(names.len(), 2);
+            assert!(!names.contains(&frozen));
+            let leaves = parameters.tracked();
+            assert!(leaves.are_tracked());
+            let (a, b, c) = (leaves.get::<1>("a"), leaves.get::<2>("b"), leaves.get::<1>("c"));
+            let loss = (a * 2.0).sum() + (b * 3.0).sum() + (c * 4.0).sum();
+            let gradients: Vec<Vec<f32>> =
+                leaves.gradients(loss).into_iter().map(numbers).collect();
+            let all = [("b", vec![3.0; 6]), ("a", vec![2.0; 4]), ("c", vec![4.0])];
+            let expected = all.into_iter().filter(|(name, _)| *name != frozen);
+            assert_eq!(gradients, expected.map(|(_, values)| values).collect::<Vec<_>>());
+        }
     }
 
     #[test]
@@ -247,13 +261,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "parameters: b [2, 3]")]
     fn of_another_length_panic() {
-        let spec = ParameterSpec {
-            name: "b".into(),
-            role: Role::Beta,
-            shape: vec![2, 3],
-            fans: None,
-            in_head: false,
-        };
+        let spec = ParameterSpec::new("b".into(), Role::Beta, vec![2, 3]);
         Parameters::new(vec![spec], vec![vec![0.0; 5]], &cpu());
     }
 }

@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::module::NormSpec;
 use crate::ops::blend;
 
 /// Weight of the new value in a running statistic (PyTorch's `momentum`, which the authors' 0.9 is the rest of).
 const NEW: f32 = 0.1;
 
-/// The running statistics of a network, by the batch norm's name.
+/// The running statistics of a module, by the batch norm's name.
 #[derive(Debug)]
 pub struct Statistics {
     table: BTreeMap<String, [Tensor<1>; 2]>,
 }
 
 impl Statistics {
-    /// Mean 0 and variance 1 for each (name, channels).
-    pub fn new(batch_norms: &[(String, usize)], device: &Device) -> Statistics {
-        let table = batch_norms
+    /// Mean 0 and variance 1 for each batch norm.
+    pub fn new(norms: &[NormSpec], device: &Device) -> Statistics {
+        let table = norms
             .iter()
-            .map(|(name, channels)| {
+            .map(|NormSpec { name, channels, .. }| {
                 let fresh = [Tensor::zeros([*channels], device), Tensor::ones([*channels], device)];
                 (name.clone(), fresh)
             })
@@ -50,30 +51,25 @@ impl Statistics {
     /// Moves every statistic towards another's: `keep` of it stays.
     #[track_caller]
     pub fn average(&mut self, keep: f32, other: &Statistics) {
-        for (name, [mean, variance]) in &mut self.table {
-            let [other_mean, other_variance] = other.get(name);
-            *mean = blend(keep, mean.clone(), 1.0 - keep, &other_mean);
-            *variance = blend(keep, variance.clone(), 1.0 - keep, &other_variance);
-        }
+        self.move_towards(keep, 1.0 - keep, &other.table);
     }
 
-    /// Moves a tenth of the way to the statistics of a batch of `rows` values per channel. The running variance is
-    /// the unbiased one, n/(n − 1) times the batch's, as PyTorch's and cuDNN's; of one row, whose variance is 0, it
-    /// is 0.
-    pub(crate) fn observe(
-        &mut self,
-        name: &str,
-        mean: Tensor<1>,
-        variance: Tensor<1>,
-        rows: usize,
-    ) {
-        let [running_mean, running_variance] = self.get(name);
-        let variance = variance * (rows as f32 / (rows.max(2) - 1) as f32);
-        let moved = [
-            running_mean * (1.0 - NEW) + mean * NEW,
-            running_variance * (1.0 - NEW) + variance * NEW,
-        ];
-        self.table.insert(name.to_owned(), moved);
+    /// Moves a tenth of the way to what batch norms observed in a step. A batch norm that observed nothing stays.
+    #[track_caller]
+    pub fn observe(&mut self, observed: &BTreeMap<String, [Tensor<1>; 2]>) {
+        self.move_towards(1.0 - NEW, NEW, observed);
+    }
+
+    #[track_caller]
+    fn move_towards(&mut self, keep: f32, new: f32, others: &BTreeMap<String, [Tensor<1>; 2]>) {
+        for (name, pair) in others {
+            let own =
+                self.table.get_mut(name).unwrap_or_else(|| panic!("no batch norm named {name}"));
+            for (own, other) in own.iter_mut().zip(pair) {
+                let hole = Tensor::empty([0], &own.device());
+                *own = blend(keep, std::mem::replace(own, hole), new, other);
+            }
+        }
     }
 }
 
@@ -81,22 +77,28 @@ impl Statistics {
 mod tests {
     use super::*;
     use crate::cpu;
+    use crate::pass::Observations;
 
     fn numbers(tensor: &Tensor<1>) -> Vec<f32> {
         tensor.to_data().try_into_vec().expect("tensors here are f32")
     }
 
+    fn norm(name: &str, channels: usize) -> NormSpec {
+        NormSpec { name: name.to_owned(), channels, frozen: false }
+    }
+
     fn observe(statistics: &mut Statistics, mean: f32, variance: f32, rows: usize) {
         let constant = |value| Tensor::full([2], value, &cpu());
-        statistics.observe("bn", constant(mean), constant(variance), rows);
+        let observations = Observations::default();
+        observations.observe("bn", constant(mean), constant(variance), rows);
+        statistics.observe(&observations.into_table());
     }
 
     #[test]
     fn move_a_tenth_of_the_way_to_the_unbiased_variance() {
         for (rows, variance, expected) in [(5, 2.0, 0.9 + 0.1 * 2.5), (2, 1.0, 1.1), (1, 0.0, 0.9)]
         {
-            let mut statistics =
-                Statistics::new(&[("bn".to_owned(), 2), ("other".to_owned(), 3)], &cpu());
+            let mut statistics = Statistics::new(&[norm("bn", 2), norm("other", 3)], &cpu());
             observe(&mut statistics, 4.0, variance, rows);
             let [mean, variance] = statistics.get("bn");
             for (found, expected) in [(mean, 0.4), (variance, expected)] {
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn come_close_to_what_they_observe_again_and_again() {
-        let mut statistics = Statistics::new(&[("bn".to_owned(), 2)], &cpu());
+        let mut statistics = Statistics::new(&[norm("bn", 2)], &cpu());
         for _ in 0..200 {
             observe(&mut statistics, -3.0, 0.75, 4);
         }
@@ -126,6 +128,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "no batch norm named bn2")]
     fn of_an_unknown_name_panic() {
-        Statistics::new(&[("bn1".to_owned(), 2)], &cpu()).get("bn2");
+        Statistics::new(&[norm("bn1", 2)], &cpu()).get("bn2");
     }
 }

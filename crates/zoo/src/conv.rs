@@ -20,6 +20,7 @@ pub(crate) fn conv(name: &str, bn: &str, side: usize, c_in: usize, c_out: usize)
         bias: false,
         epsilon: EPSILON,
         activation: Activation::Relu,
+        frozen_norm: false,
     })
 }
 

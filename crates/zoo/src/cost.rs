@@ -1,7 +1,7 @@
 //! Parameters and multiply-adds (Tables 1 and 5): one per weight and place of the output, convolutions and linear
 //! layers only, as the paper counts.
 
-use nn::{Conv2d, Layer, Linear, Part};
+use nn::{Conv2d, Layer, Linear, Module, Part};
 
 use crate::network::Network;
 

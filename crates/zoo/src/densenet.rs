@@ -1,6 +1,6 @@
 //! DenseNet (§2.2's DenseNet-201): every layer adds 32 channels to all that came before it.
 
-use nn::{Activation, Conv, Layer, Linear, Norm, Padding};
+use nn::{Activation, Conv, Group, Layer, Linear, Norm, Padding};
 use serde_json::Map;
 
 use crate::StemSize;
@@ -54,7 +54,7 @@ pub(crate) fn network(name: &str, blocks: [usize; 4], classes: usize, stem: Stem
         stages,
         head: Vec::new(),
         dropout: NO_DROPOUT,
-        classifier: Linear { name: "classifier".into(), c_in, c_out: classes },
+        classifier: Linear { name: "classifier".into(), c_in, c_out: classes, group: Group::Head },
         auxiliary: None,
         frozen: 0,
         timm: match stem {
@@ -77,7 +77,7 @@ fn stem_layers(stem: StemSize) -> Vec<Layer> {
 }
 
 fn norm(name: String, channels: usize) -> Layer {
-    Layer::Norm(Norm { name, channels, activation: Activation::Relu })
+    Layer::Norm(Norm { name, channels, activation: Activation::Relu, frozen: false })
 }
 
 /// A convolution that is followed by no batch norm of its own: the next layer begins with one.

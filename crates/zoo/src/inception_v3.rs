@@ -1,6 +1,6 @@
 //! Inception-V3 (§2.2, Table 2), for 299 pixels: modules of branches whose outputs stand side by side.
 
-use nn::{Dropout, Layer, Linear, PoolOptions};
+use nn::{Dropout, Group, Layer, Linear, PoolOptions};
 use serde_json::{Map, json};
 
 use crate::conv::{Conv, conv, window};
@@ -53,7 +53,7 @@ pub(crate) fn network(auxiliary: bool, classes: usize) -> Network {
         ],
         head: Vec::new(),
         dropout: Dropout { share: 0.5, index: 0 },
-        classifier: Linear { name: "fc".into(), c_in: 2048, c_out: classes },
+        classifier: Linear { name: "fc".into(), c_in: 2048, c_out: classes, group: Group::Head },
         auxiliary: auxiliary.then(|| auxiliary_head(classes)),
         frozen: 0,
         timm: Timm::Builds { architecture: PLAIN.into(), model_args },
@@ -69,7 +69,12 @@ fn auxiliary_head(classes: usize) -> Auxiliary {
             unit("AuxLogits.conv0", 1, 768, 128).into(),
             unit("AuxLogits.conv1", 5, 128, 768).unpadded().into(),
         ],
-        classifier: Linear { name: "AuxLogits.fc".into(), c_in: 768, c_out: classes },
+        classifier: Linear {
+            name: "AuxLogits.fc".into(),
+            c_in: 768,
+            c_out: classes,
+            group: Group::AuxiliaryHead,
+        },
     }
 }
 

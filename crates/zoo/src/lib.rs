@@ -5,8 +5,8 @@ mod cost;
 mod densenet;
 mod draw;
 mod inception_v3;
+mod inference;
 mod mobilenet;
-mod model;
 mod names;
 mod network;
 mod resnet;
@@ -19,9 +19,7 @@ mod vgg;
 
 pub use cost::{Cost, Row, cost, rows};
 pub use draw::draw;
-pub use model::{
-    FileTensor, FileTensors, Mismatch, Model, from_file_layout, to_file_tensor, values,
-};
+pub use inference::{folded, logits};
 pub use names::{fitting, own_name, own_shape};
 pub use network::{Auxiliary, Feature, Network, Stage, Timm};
 pub use resnet::{Block, Groups, PathA, PathB, ResNet, Stem, StemSize, Tweaks};

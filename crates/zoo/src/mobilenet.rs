@@ -3,7 +3,7 @@
 //! ReLU as in the paper's own code; timm's `mobilenetv1_100` has ReLU6 unless told otherwise, which is
 //! `mobilenetv1_100_relu6` here.
 
-use nn::{Layer, Linear};
+use nn::{Group, Layer, Linear};
 use serde_json::{Map, json};
 
 use crate::StemSize;
@@ -74,7 +74,12 @@ impl MobileNet {
             stages,
             head: Vec::new(),
             dropout: NO_DROPOUT,
-            classifier: Linear { name: "classifier".into(), c_in, c_out: classes },
+            classifier: Linear {
+                name: "classifier".into(),
+                c_in,
+                c_out: classes,
+                group: Group::Head,
+            },
             auxiliary: None,
             frozen: 0,
             timm: self.timm(stem),

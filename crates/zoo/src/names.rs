@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Mismatch;
 use crate::{Network, Options, network};
+use nn::{Mismatch, Module, file_shape};
 
 /// torchvision's VGG numbers the layers of its classifier, two of which timm has as convolutions.
 const VGG: [(&str, &str); 3] = [
@@ -41,7 +41,7 @@ pub fn own_name(name: &str) -> String {
 /// order.
 pub fn own_shape(network: &Network, name: &str, shape: &[usize]) -> Vec<usize> {
     let specs = if name.starts_with("pre_logits.") { network.parameters() } else { Vec::new() };
-    let own = specs.iter().find(|spec| spec.name == name).map(crate::model::file_shape);
+    let own = specs.iter().find(|spec| spec.name == name).map(file_shape);
     match own {
         Some(own)
             if shape.len() == 2

@@ -5,11 +5,9 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use nn::{
-    Conv2d, ConvBn, Dropout, Folded, Layer, Linear, Mode, Norm, ParameterSpec, Part, Pass, Tensor,
-    chain, global_avg_pool,
+    Conv2d, ConvBn, Dropout, Folded, Layer, Linear, Module, Norm, NormSpec, ParameterSpec, Part,
+    Pass, Tensor, chain, global_avg_pool,
 };
-
-use crate::model::file_shape;
 
 /// A classifier as a value. Images go in as `[n, h, w, 3]`, logits come out as `[n, classes]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,13 +78,13 @@ pub(crate) const NO_DROPOUT: Dropout = Dropout { share: 0.0, index: 0 };
 
 impl Network {
     /// x `[n, h, w, 3]` → logits `[n, classes]`.
-    pub fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
         let x = self.through(0..self.stages.len() + 1, pass, x);
         self.classify(pass, x)
     }
 
     /// [`Network::forward`], and the auxiliary classifier's logits where there is one.
-    pub fn forward_both(&self, pass: &mut Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
+    pub fn forward_both(&self, pass: &Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
         let Some(head) = self.teaching_auxiliary() else { return (self.forward(pass, x), None) };
         let x = self.through(0..head.after + 1, pass, x);
         let (x, aside) = nn::fork(x);
@@ -98,12 +96,10 @@ impl Network {
 
     /// Through some of the features, the stem first. A frozen one works as in evaluation, on no graph: its batch norms use
     /// their running statistics and leave them.
-    fn through(&self, features: Range<usize>, pass: &mut Pass, mut x: Tensor<4>) -> Tensor<4> {
+    fn through(&self, features: Range<usize>, pass: &Pass, mut x: Tensor<4>) -> Tensor<4> {
         let split = self.frozen.clamp(features.start, features.end);
         if split > features.start {
-            let mode = std::mem::replace(&mut pass.mode, Mode::Eval);
-            x = chain(self.layers_of(features.start..split), pass, x);
-            pass.mode = mode;
+            x = chain(self.layers_of(features.start..split), &pass.evaluating(), x);
             // Behind the last frozen one the graph begins.
             if split == self.frozen && pass.leaves.are_tracked() {
                 x = x.autodiff();
@@ -132,33 +128,12 @@ impl Network {
         Some(self)
     }
 
-    /// How many of [`Network::parameters`], from the first on, training leaves as they are.
+    /// How many parameters training leaves as they are.
     pub fn frozen_parameters(&self) -> usize {
-        let mut specs = Vec::new();
-        if self.frozen > 0 {
-            self.stem.iter().for_each(|layer| layer.parameters(&mut specs));
-        }
-        for before in 0..self.stages.len() {
-            if before < self.frozen {
-                self.auxiliary_parameters(before, &mut specs);
-            }
-            if before + 1 < self.frozen {
-                let layers = self.stages[before].layers.iter();
-                layers.for_each(|layer| layer.parameters(&mut specs));
-            }
-        }
-        specs.len()
+        self.parameters().iter().filter(|spec| !spec.trainable).count()
     }
 
-    /// Those of the auxiliary classifier, where it is behind so many stages.
-    fn auxiliary_parameters(&self, stages: usize, specs: &mut Vec<ParameterSpec>) {
-        if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == stages) {
-            head.layers.iter().for_each(|layer| layer.parameters(specs));
-            head.classifier.parameters(specs);
-        }
-    }
-
-    fn classify(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<2> {
+    fn classify(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
         let pooled = global_avg_pool(chain(&self.head, pass, x));
         let pooled = self.dropout.forward(pass, pooled);
         self.classifier.forward(pass.leaves, pooled)
@@ -171,7 +146,7 @@ impl Network {
     }
 
     /// The output of the stem and of each stage, in the order of [`Network::features`].
-    pub fn forward_features(&self, pass: &mut Pass, x: Tensor<4>) -> Vec<Tensor<4>> {
+    pub fn forward_features(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<4>> {
         let mut features = vec![self.through(0..1, pass, x)];
         for index in 1..=self.stages.len() {
             let x = features[features.len() - 1].clone();
@@ -213,7 +188,7 @@ impl Network {
     }
 
     /// Every batch norm without a convolution in front, in order.
-    pub fn norms(&self) -> Vec<&Norm> {
+    pub fn bare_norms(&self) -> Vec<&Norm> {
         let found = self.parts().into_iter().filter_map(|part| match part {
             Part::Norm(norm) => Some(norm),
             _ => None,
@@ -221,26 +196,19 @@ impl Network {
         found.collect()
     }
 
-    /// All layers, the auxiliary classifier's too, in the order of timm's tensors.
-    fn all_layers(&self) -> impl Iterator<Item = &Layer> {
-        let stages = self.stages.iter().enumerate().flat_map(|(before, stage)| {
+    /// All layers, the auxiliary classifier's too, in the order of timm's tensors, each with whether it is frozen.
+    fn all_layers(&self) -> impl Iterator<Item = (&Layer, bool)> {
+        let frozen = |feature| {
+            let frozen = feature < self.frozen;
+            move |layer| (layer, frozen)
+        };
+        let stages = self.stages.iter().enumerate().flat_map(move |(before, stage)| {
             let auxiliary = self.auxiliary.iter().filter(move |head| head.after == before);
-            auxiliary.flat_map(|head| &head.layers).chain(&stage.layers)
+            let auxiliary = auxiliary.flat_map(|head| &head.layers);
+            auxiliary.map(frozen(before)).chain(stage.layers.iter().map(frozen(before + 1)))
         });
-        self.stem.iter().chain(stages).chain(&self.head)
-    }
-
-    /// Every learnable parameter, in timm's order.
-    pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let mut specs = Vec::new();
-        self.stem.iter().for_each(|layer| layer.parameters(&mut specs));
-        for (before, stage) in self.stages.iter().enumerate() {
-            self.auxiliary_parameters(before, &mut specs);
-            stage.layers.iter().for_each(|layer| layer.parameters(&mut specs));
-        }
-        self.head.iter().for_each(|layer| layer.parameters(&mut specs));
-        self.classifier.parameters(&mut specs);
-        specs
+        let stem = self.stem.iter().map(|layer| (layer, self.frozen > 0));
+        stem.chain(stages).chain(self.head.iter().map(|layer| (layer, false)))
     }
 
     /// The dims of every convolution for `batch` images of `side` × `side` pixels, in the order of
@@ -251,31 +219,49 @@ impl Network {
         found
     }
 
-    /// Name and channels of every batch norm.
-    pub fn batch_norms(&self) -> Vec<(String, usize)> {
-        let found = parts(self.all_layers()).into_iter().filter_map(|part| match part {
-            Part::ConvBn { layer, .. } => Some((layer.bn.clone(), layer.c_out)),
-            Part::Norm(layer) => Some((layer.name.clone(), layer.channels)),
-            _ => None,
-        });
-        found.collect()
-    }
-
-    /// Name and shape of every tensor in a file of this network: its parameters, then its running statistics.
-    pub fn file_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let parameters = self.parameters().into_iter();
-        let mut shapes: Vec<_> =
-            parameters.map(|spec| (spec.name.clone(), file_shape(&spec))).collect();
-        for (name, channels) in self.batch_norms() {
-            for kind in ["running_mean", "running_var"] {
-                shapes.push((format!("{name}.{kind}"), vec![channels]));
-            }
-        }
-        shapes
-    }
-
     pub fn classes(&self) -> usize {
         self.classifier.c_out
+    }
+}
+
+impl Module for Network {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// In timm's order.
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        let mut specs = Vec::new();
+        let mut add = |layers: &[Layer], linear: Option<&Linear>, frozen: bool| {
+            let first = specs.len();
+            layers.iter().for_each(|layer| layer.parameters(&mut specs));
+            linear.into_iter().for_each(|linear| linear.parameters(&mut specs));
+            specs[first..].iter_mut().for_each(|spec| spec.trainable &= !frozen);
+        };
+        add(&self.stem, None, self.frozen > 0);
+        for (before, stage) in self.stages.iter().enumerate() {
+            if let Some(head) = self.auxiliary.as_ref().filter(|head| head.after == before) {
+                add(&head.layers, Some(&head.classifier), before < self.frozen);
+            }
+            add(&stage.layers, None, before + 1 < self.frozen);
+        }
+        add(&self.head, Some(&self.classifier), false);
+        specs
+    }
+
+    fn norms(&self) -> Vec<NormSpec> {
+        let mut norms = Vec::new();
+        for (layer, frozen) in self.all_layers() {
+            let mut found = Vec::new();
+            layer.parts(&mut found);
+            norms.extend(
+                found
+                    .into_iter()
+                    .filter_map(|part| part.norm())
+                    .map(|norm| NormSpec { frozen: norm.frozen || frozen, ..norm }),
+            );
+        }
+        norms
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod block;
 
-use nn::{Layer, Linear};
+use nn::{Group, Layer, Linear};
 
 use self::block::BlockShape;
 use crate::conv::{conv, window};
@@ -184,7 +184,7 @@ impl ResNet {
             stages,
             head: Vec::new(),
             dropout: NO_DROPOUT,
-            classifier: Linear { name: "fc".into(), c_in, c_out: classes },
+            classifier: Linear { name: "fc".into(), c_in, c_out: classes, group: Group::Head },
             auxiliary: None,
             frozen: 0,
             timm,

@@ -3,7 +3,7 @@
 //! The hidden layers are convolutions as in timm, whose 7×7 covers the whole image at 224 pixels. Smaller images are
 //! stretched to it; over larger ones it slides, and the global pool takes the mean.
 
-use nn::{Activation, Conv, Dropout, Layer, Linear, Padding};
+use nn::{Activation, Conv, Dropout, Group, Layer, Linear, Padding};
 use serde_json::Map;
 
 use crate::conv::{conv, window};
@@ -82,7 +82,12 @@ impl Vgg {
             stages: stages.collect(),
             head: self.head(),
             dropout: Dropout { share: DROPOUT, index: 1 },
-            classifier: Linear { name: "head.fc".into(), c_in: HIDDEN, c_out: classes },
+            classifier: Linear {
+                name: "head.fc".into(),
+                c_in: HIDDEN,
+                c_out: classes,
+                group: Group::Head,
+            },
             auxiliary: None,
             frozen: 0,
             timm: Timm::Builds { architecture: self.name(), model_args: Map::new() },

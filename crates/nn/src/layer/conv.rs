@@ -51,6 +51,5 @@ impl Conv {
 }
 
 pub(super) fn bias(name: &str, channels: usize) -> ParameterSpec {
-    let name = format!("{name}.bias");
-    ParameterSpec { name, role: Role::Bias, shape: vec![channels], fans: None, in_head: false }
+    ParameterSpec::new(format!("{name}.bias"), Role::Bias, vec![channels])
 }

@@ -4,10 +4,11 @@ use burn::tensor::Tensor;
 use kernels::Activation;
 use tricks::Role;
 
-use super::{EPSILON, Mode, Pass};
+use super::EPSILON;
 use crate::folded::Folded;
 use crate::ops::{Affine, batch_norm_eval, batch_norm_train};
 use crate::parameter::{Leaves, ParameterSpec};
+use crate::pass::Pass;
 
 /// A batch norm and the activation behind it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,22 +16,20 @@ pub struct Norm {
     pub name: String,
     pub channels: usize,
     pub activation: Activation,
+    /// Whether it uses its running statistics in training too and its γ and β are not trained.
+    pub frozen: bool,
 }
 
 impl Norm {
-    pub(crate) fn forward(&self, pass: &mut Pass, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
         let affine = self.affine(pass.leaves);
-        match pass.mode {
-            Mode::Eval => {
-                batch_norm_eval(x, affine, pass.statistics.get(&self.name), None, self.activation)
-            }
-            Mode::Train => {
-                let [n, height, width, _] = x.dims();
-                let (y, mean, variance) = batch_norm_train(x, affine, None, self.activation);
-                pass.statistics.observe(&self.name, mean, variance, n * height * width);
-                y
-            }
-        }
+        let Some(observations) = pass.observations(self.frozen) else {
+            return batch_norm_eval(x, affine, pass.running(&self.name), None, self.activation);
+        };
+        let rows = x.dims()[..3].iter().product();
+        let (y, mean, variance) = batch_norm_train(x, affine, None, self.activation);
+        observations.observe(&self.name, mean, variance, rows);
+        y
     }
 
     pub(crate) fn infer(&self, folded: &Folded, x: Tensor<4>) -> Tensor<4> {
@@ -44,7 +43,7 @@ impl Norm {
     }
 
     pub(crate) fn parameters(&self, specs: &mut Vec<ParameterSpec>) {
-        affine(&self.name, self.channels, false, specs);
+        affine(&self.name, self.channels, false, self.frozen, specs);
     }
 }
 
@@ -53,10 +52,11 @@ pub(super) fn affine(
     name: &str,
     channels: usize,
     last_in_block: bool,
+    frozen: bool,
     specs: &mut Vec<ParameterSpec>,
 ) {
     for (kind, role) in [("weight", Role::Gamma { last_in_block }), ("bias", Role::Beta)] {
-        let name = format!("{name}.{kind}");
-        specs.push(ParameterSpec { name, role, shape: vec![channels], fans: None, in_head: false });
+        let spec = ParameterSpec::new(format!("{name}.{kind}"), role, vec![channels]);
+        specs.push(ParameterSpec { trainable: !frozen, ..spec });
     }
 }

@@ -1,6 +1,7 @@
 //! Walking through a layer: the parts that hold no others, in the order of timm's tensors.
 
 use super::{Conv, ConvBn, Layer, Norm, SqueezeExcitation};
+use crate::module::NormSpec;
 
 /// A layer that holds no others.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +15,25 @@ pub enum Part<'a> {
     SqueezeExcitation(&'a SqueezeExcitation),
     /// One without parameters.
     Bare(&'a Layer),
+}
+
+impl Part<'_> {
+    /// Its batch norm, where it has one.
+    pub fn norm(&self) -> Option<NormSpec> {
+        match self {
+            Part::ConvBn { layer, .. } => Some(NormSpec {
+                name: layer.bn.clone(),
+                channels: layer.c_out,
+                frozen: layer.frozen_norm,
+            }),
+            Part::Norm(layer) => Some(NormSpec {
+                name: layer.name.clone(),
+                channels: layer.channels,
+                frozen: layer.frozen,
+            }),
+            _ => None,
+        }
+    }
 }
 
 impl Layer {

@@ -4,6 +4,9 @@ use burn::tensor::TensorData;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::module::NormSpec;
+use crate::pass::Draw;
+use crate::statistics::Statistics;
 use crate::{Init, Parameters, cpu, cross_entropy, global_avg_pool};
 
 fn conv(name: &str, side: usize, c_in: usize, c_out: usize) -> ConvBn {
@@ -20,6 +23,7 @@ fn conv(name: &str, side: usize, c_in: usize, c_out: usize) -> ConvBn {
         bias: false,
         epsilon: EPSILON,
         activation: Activation::Relu,
+        frozen_norm: false,
     }
 }
 
@@ -94,7 +98,7 @@ fn biased() -> Conv {
 }
 
 fn norm() -> Norm {
-    Norm { name: "norm".to_owned(), channels: 4, activation: Activation::Relu }
+    Norm { name: "norm".to_owned(), channels: 4, activation: Activation::Relu, frozen: false }
 }
 
 struct Net {
@@ -108,24 +112,24 @@ impl Net {
         let (mut specs, mut parts) = (Vec::new(), Vec::new());
         layers.iter().for_each(|layer| layer.parameters(&mut specs));
         layers.iter().for_each(|layer| layer.parts(&mut parts));
-        let norm = |part: &Part| match part {
-            Part::ConvBn { layer, .. } => Some((layer.bn.clone(), layer.c_out)),
-            Part::Norm(layer) => Some((layer.name.clone(), layer.channels)),
-            _ => None,
-        };
-        let norms: Vec<(String, usize)> = parts.iter().filter_map(norm).collect();
+        let norms: Vec<NormSpec> = parts.iter().filter_map(Part::norm).collect();
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(21);
         let values = specs.iter().map(|spec| Init::Xavier.values(spec, 1.0, &mut random)).collect();
         let parameters = Parameters::new(specs, values, &cpu());
         Net { layers, parameters, statistics: Statistics::new(&norms, &cpu()) }
     }
 
-    fn forward(&mut self, mode: Mode, leaves: &Leaves, x: Tensor<4>) -> Tensor<4> {
-        chain(
-            &self.layers,
-            &mut Pass { mode, leaves, statistics: &mut self.statistics, noise: 1 },
-            x,
-        )
+    /// A training pass, behind which the running statistics move.
+    fn train(&mut self, leaves: &Leaves, x: Tensor<4>) -> Tensor<4> {
+        let observations = Observations::default();
+        let pass = Pass::training(leaves, &self.statistics, &observations, Draw::default());
+        let y = chain(&self.layers, &pass, x);
+        self.statistics.observe(&observations.into_table());
+        y
+    }
+
+    fn evaluate(&self, leaves: &Leaves, x: Tensor<4>) -> Tensor<4> {
+        chain(&self.layers, &Pass::evaluation(leaves, &self.statistics), x)
     }
 
     fn statistics(&self) -> Vec<Vec<f32>> {
@@ -151,8 +155,8 @@ fn a_layer_tells_the_shape_of_its_output() {
             let mut net = Net::new(vec![layer.clone()]);
             let leaves = net.parameters.constant();
             let [out_h, out_w, c_out] = layer.output([height, width, 4]);
-            for mode in [Mode::Train, Mode::Eval] {
-                let y = net.forward(mode, &leaves, image([2, height, width, 4]));
+            let x = || image([2, height, width, 4]);
+            for y in [net.train(&leaves, x()), net.evaluate(&leaves, x())] {
                 assert_eq!(y.dims(), [2, out_h, out_w, c_out], "{layer:?}");
             }
             assert_eq!(out_h, height.div_ceil(layer.stride()), "{layer:?}");
@@ -169,11 +173,11 @@ fn layers_without_a_border_or_with_a_least_size_tell_theirs() {
         (Layer::Stretch(5), [9, 3], [9, 5]),
         (Layer::Stretch(5), [5, 8], [5, 8]),
     ] {
-        let mut net = Net::new(vec![layer.clone()]);
+        let net = Net::new(vec![layer.clone()]);
         let leaves = net.parameters.constant();
         let [out_h, out_w, c_out] = layer.output([input[0], input[1], 4]);
         assert_eq!([out_h, out_w], expected, "{layer:?}");
-        let y = net.forward(Mode::Eval, &leaves, image([2, input[0], input[1], 4]));
+        let y = net.evaluate(&leaves, image([2, input[0], input[1], 4]));
         assert_eq!(y.dims(), [2, out_h, out_w, c_out], "{layer:?}");
     }
 }
@@ -206,21 +210,18 @@ fn a_bias_before_a_batch_norm_moves_the_mean() {
     with.parameters = Parameters::new(specs, values, &cpu());
     let (plain, biased) = (without.parameters.constant(), with.parameters.constant());
     let x = image([3, 6, 5, 4]);
-    assert_eq!(
-        numbers(with.forward(Mode::Train, &biased, x.clone())),
-        numbers(without.forward(Mode::Train, &plain, x.clone()))
-    );
+    assert_eq!(numbers(with.train(&biased, x.clone())), numbers(without.train(&plain, x.clone())));
     for (c, (with, without)) in
         with.statistics()[0].iter().zip(&without.statistics()[0]).enumerate()
     {
         assert!((with - without - 0.1 * bias[c]).abs() < 1e-6, "channel {c}");
     }
-    let found = numbers(with.forward(Mode::Eval, &biased, x.clone()));
-    let expected = numbers(without.forward(Mode::Eval, &plain, x.clone()));
+    let found = numbers(with.evaluate(&biased, x.clone()));
+    let expected = numbers(without.evaluate(&plain, x.clone()));
     // Running means are 0.9 of nothing and 0.1 of the batch's: nine tenths of the bias show.
     assert_ne!(found, expected);
     let gradients = with.parameters.tracked();
-    let loss = with.forward(Mode::Train, &gradients, x).sum();
+    let loss = with.train(&gradients, x).sum();
     assert_eq!(numbers(gradients.gradients(loss).remove(1)), vec![0.0; 5]);
 }
 
@@ -237,58 +238,60 @@ fn fused_batch_norms_give_what_single_ones_give() {
     let layers = layers(true);
     let (mut whole, mut single) = (Net::new(layers.clone()), Net::new(layers.clone()));
     let (leaves, x) = (whole.parameters.constant(), image([3, 7, 6, 4]));
-    let fused = numbers(whole.forward(Mode::Train, &leaves, x.clone()));
-    let mut y = x;
-    for layer in &layers {
-        let statistics = &mut single.statistics;
-        let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 1 };
-        y = layer.forward(&mut pass, y);
-    }
+    let fused = numbers(whole.train(&leaves, x.clone()));
+    let observations = Observations::default();
+    let pass = Pass::training(&leaves, &single.statistics, &observations, Draw::default());
+    let y = layers.iter().fold(x, |x, layer| layer.forward(&pass, x));
     assert_eq!(fused, numbers(y));
+    single.statistics.observe(&observations.into_table());
     assert_eq!(whole.statistics(), single.statistics());
 }
 
 #[test]
 fn dropout_acts_in_training_only_and_anew_in_each_step() {
     let dropout = |index| Dropout { share: 0.5, index };
-    let mut net = Net::new(Vec::new());
+    let net = Net::new(Vec::new());
     let leaves = net.parameters.constant();
     let x = Tensor::<2>::ones([4, 500], &cpu());
-    let mut run = |mode, index, noise| {
-        let pass = Pass { mode, leaves: &leaves, statistics: &mut net.statistics, noise };
+    let pass = Pass::evaluation(&leaves, &net.statistics);
+    assert_eq!(numbers(dropout(0).forward(&pass, x.clone())), vec![1.0; 2000]);
+    let observations = Observations::default();
+    let run = |index, draw| {
+        let pass = Pass::training(&leaves, &net.statistics, &observations, draw);
         numbers(dropout(index).forward(&pass, x.clone()))
     };
-    assert_eq!(run(Mode::Eval, 0, 1), vec![1.0; 2000]);
-    let first = run(Mode::Train, 0, 1);
+    let draw = Draw { seed: 1, step: 1, part: 0 };
+    let first = run(0, draw);
     assert!(first.iter().all(|&value| value == 0.0 || value == 2.0));
-    assert_eq!(run(Mode::Train, 0, 1), first, "a step done again");
-    assert_ne!(run(Mode::Train, 0, 2), first, "another step");
-    assert_ne!(run(Mode::Train, 1, 1), first, "another layer");
+    assert_eq!(run(0, draw), first, "a step done again");
+    assert_ne!(run(0, Draw { step: 2, ..draw }), first, "another step");
+    assert_ne!(run(0, Draw { part: 1, ..draw }), first, "another part");
+    assert_ne!(run(1, draw), first, "another layer");
 }
 
 #[test]
-fn evaluation_leaves_the_running_statistics_alone() {
+fn a_forward_pass_moves_nothing_and_training_reports_what_it_observed() {
     let mut net = Net::new(vec![Layer::Residual(block())]);
     let leaves = net.parameters.constant();
     let fresh = net.statistics();
     let x = image([3, 6, 5, 4]);
-    let first = numbers(net.forward(Mode::Eval, &leaves, x.clone()));
+    let first = numbers(net.evaluate(&leaves, x.clone()));
     assert_eq!(net.statistics(), fresh);
-    assert_eq!(numbers(net.forward(Mode::Eval, &leaves, x.clone())), first);
+    assert_eq!(numbers(net.evaluate(&leaves, x.clone())), first);
 
-    let trained = numbers(net.forward(Mode::Train, &leaves, x.clone()));
+    let trained = numbers(net.train(&leaves, x.clone()));
     assert_ne!(trained, first);
     assert!(net.statistics().iter().zip(&fresh).all(|(moved, fresh)| moved != fresh));
     // The batch's own statistics do not depend on the running ones.
-    assert_eq!(numbers(net.forward(Mode::Train, &leaves, x.clone())), trained);
-    assert_ne!(numbers(net.forward(Mode::Eval, &leaves, x)), first);
+    assert_eq!(numbers(net.train(&leaves, x.clone())), trained);
+    assert_ne!(numbers(net.evaluate(&leaves, x)), first);
 }
 
 #[test]
 fn running_statistics_hold_no_graph() {
     let mut net = Net::new(vec![Layer::Residual(block())]);
     let leaves = net.parameters.tracked();
-    let y = net.forward(Mode::Train, &leaves, image([2, 6, 6, 4]));
+    let y = net.train(&leaves, image([2, 6, 6, 4]));
     assert!(y.is_tracked());
     let mut all = net.statistics.iter().flat_map(|(_, pair)| pair);
     assert!(all.all(|statistic| !statistic.is_autodiff()));
@@ -304,9 +307,9 @@ fn an_identity_block_adds_its_input() {
     let without_path_a = Parameters::new(specs, values, &cpu()).constant();
     let x = image([2, 5, 3, 4]);
     let expected: Vec<f32> = numbers(x.clone()).iter().map(|value| value.max(0.0)).collect();
-    assert_eq!(numbers(net.forward(Mode::Train, &without_path_a, x.clone())), expected);
+    assert_eq!(numbers(net.train(&without_path_a, x.clone())), expected);
     let leaves = net.parameters.constant();
-    assert_ne!(numbers(net.forward(Mode::Train, &leaves, x)), expected);
+    assert_ne!(numbers(net.train(&leaves, x)), expected);
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn every_parameter_gets_a_gradient() {
 fn gradients_reach(layers: Vec<Layer>) {
     let mut net = Net::new(layers);
     let leaves = net.parameters.tracked();
-    let y = net.forward(Mode::Train, &leaves, image([2, 7, 7, 4]));
+    let y = net.train(&leaves, image([2, 7, 7, 4]));
     let target =
         Tensor::from_data([[1.0f32, 0., 0., 0., 0., 0.], [0., 0., 0.5, 0.5, 0., 0.]], &cpu());
     let loss = cross_entropy(global_avg_pool(y), target);
@@ -335,5 +338,43 @@ fn gradients_reach(layers: Vec<Layer>) {
         let gradient = numbers(gradient);
         assert_eq!(gradient.len(), parameter.spec.len());
         assert!(gradient.iter().any(|&value| value != 0.0), "{}", parameter.spec.name);
+    }
+}
+
+/// Weights before, between and behind frozen batch norms train; the norms use their running statistics and keep γ and β.
+#[test]
+fn weights_between_frozen_batch_norms_train() {
+    let frozen = |layer: ConvBn| ConvBn { frozen_norm: true, ..layer };
+    let depthwise = ConvBn { groups: 6, ..conv("b", 3, 6, 6) };
+    let layers = |freeze: bool| {
+        let all = [conv("a", 1, 4, 6), depthwise.clone(), conv("c", 3, 6, 6)];
+        let all = all.map(|layer| if freeze { frozen(layer) } else { layer });
+        [
+            all.map(Layer::ConvBn).to_vec(),
+            vec![Layer::Norm(Norm { channels: 6, frozen: freeze, ..norm() })],
+        ]
+        .concat()
+    };
+    let mut net = Net::new(layers(true));
+    let free = Net::new(layers(false));
+    let names: Vec<&str> = net.parameters.trainable().map(|p| p.spec.name.as_str()).collect();
+    assert_eq!(names, ["a.conv.weight", "b.conv.weight", "c.conv.weight"]);
+    let x = image([2, 7, 7, 4]);
+    let leaves = net.parameters.tracked();
+    let before = net.statistics();
+    let y = net.train(&leaves, x.clone());
+    assert_eq!(net.statistics(), before);
+    let constant = free.parameters.constant();
+    assert_eq!(numbers(y.clone()), numbers(free.evaluate(&constant, x.clone())));
+    // The same weights get the gradients of evaluation.
+    let gradients = leaves.gradients(y.sum());
+    let tracked = free.parameters.tracked();
+    let loss = free.evaluate(&tracked, x).sum();
+    let all = tracked.gradients(loss);
+    let weights = free.parameters.iter().zip(all).filter(|(p, _)| p.spec.name.contains("conv."));
+    for ((parameter, expected), found) in weights.zip(gradients) {
+        let found = numbers(found);
+        assert_eq!(found, numbers(expected), "{}", parameter.spec.name);
+        assert!(found.iter().any(|&value| value != 0.0));
     }
 }

@@ -1,5 +1,5 @@
-//! What runs over all parameters once a step beside the update: y ← a y + b x and y ← a y in place, Σ x², and whether all
-//! of x is finite.
+//! What runs over all parameters once a step beside the update: y ← a y + b x and y ← a y in place; and the health of x:
+//! Σ x² and whether all of x is finite.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
@@ -18,16 +18,9 @@ pub(crate) fn scale(a: f32, y: Tensor<1>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::scale(y.into_dispatch(), a))
 }
 
-/// Σ x².
-pub(crate) fn sum_of_squares(x: &Tensor<1>) -> f64 {
-    let sum: Tensor<1> = Tensor::from_dispatch(Dispatch::sum_of_squares(x.clone().into_dispatch()));
-    f64::from(sum.into_scalar::<f32>())
-}
-
-/// Whether every number of x is one and finite.
-pub(crate) fn all_finite(x: &Tensor<1>) -> bool {
-    let yes: Tensor<1> = Tensor::from_dispatch(Dispatch::all_finite(x.clone().into_dispatch()));
-    yes.into_scalar::<f32>() == 1.0
+/// `[2]`: Σ x², and 0 where all of x is finite, NaN otherwise. It stays on the device.
+pub(crate) fn health(x: &Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::health(x.clone().into_dispatch()))
 }
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"))]
@@ -40,14 +33,8 @@ pub(super) trait BlendOp: Backend {
         Self::float_mul_scalar(y, a.into())
     }
 
-    /// `[1]`.
-    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        composed_sum_of_squares::<Self>(x)
-    }
-
-    /// `[1]`: 1 where all of x is finite, else anything else.
-    fn all_finite(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        composed_all_finite::<Self>(x)
+    fn health(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed_health::<Self>(x)
     }
 }
 
@@ -67,13 +54,9 @@ impl BlendOp for Flex {
         y
     }
 
-    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        tensor(vec![kernels::sum_of_squares(floats(&contiguous(x))) as f32], &[1])
-    }
-
-    fn all_finite(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let yes = kernels::all_finite(floats(&contiguous(x)));
-        tensor(vec![if yes { 1.0 } else { 0.0 }], &[1])
+    fn health(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (squares, finite) = kernels::health(floats(&contiguous(x)));
+        tensor(vec![squares as f32, if finite { 0.0 } else { f32::NAN }], &[2])
     }
 }
 
@@ -86,11 +69,10 @@ pub(super) fn composed_blend<B: Backend>(
     B::float_add(B::float_mul_scalar(y, a.into()), B::float_mul_scalar(x, b.into()))
 }
 
-pub(super) fn composed_sum_of_squares<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_sum(B::float_mul(x.clone(), x))
-}
-
-/// exp(Σ 0·x): 0·∞ is not a number.
-pub(super) fn composed_all_finite<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_exp(B::float_sum(B::float_mul_scalar(x, 0.0f32.into())))
+/// Σ x² and Σ 0·x: 0·∞ is not a number.
+pub(super) fn composed_health<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let squares = B::float_sum(B::float_mul(x.clone(), x.clone()));
+    let zero = B::float_sum(B::float_mul_scalar(x, 0.0f32.into()));
+    let one = |sum| B::float_reshape(sum, [1].into());
+    B::float_cat(vec![one(squares), one(zero)], 0)
 }

@@ -3,9 +3,9 @@
 mod blend;
 mod composed;
 mod gradients;
-mod nag;
 mod precision;
 mod pytorch;
+mod update;
 
 use std::ops::RangeInclusive;
 

@@ -1,11 +1,11 @@
 //! A backbone's named features: channels, strides, and the sizes that really come out.
 
-use nn::{Device, Init, Mode, Pass};
+use nn::{Device, Init, Model, Module, Pass};
 
 use super::{TINY, image, plain, resnets, tiny};
-use crate::{Feature, Model, Network, Options, Shape, StemSize, network};
+use crate::{Feature, Network, Options, Shape, StemSize, network};
 
-fn model(network: Network) -> Model {
+fn model(network: Network) -> Model<Network> {
     use rand::SeedableRng;
     let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
     Model::initialized(network, Init::Xavier, 1.0, &Device::flex(), random)
@@ -23,17 +23,16 @@ fn numbers_of(features: &[Feature]) -> Vec<(usize, usize)> {
 /// Asserts that the tensors of `forward_features` are as `features()` says.
 fn assert_features(network: Network, height: usize, width: usize) {
     let features = network.features();
-    let mut model = model(network);
+    let model = model(network);
     let leaves = model.parameters.constant();
-    let mut pass =
-        Pass { mode: Mode::Eval, leaves: &leaves, statistics: &mut model.statistics, noise: 0 };
+    let pass = Pass::evaluation(&leaves, &model.statistics);
     let x = image(vec![0.5; 2 * height * width * 3], [2, height, width, 3]);
-    let found = model.network.forward_features(&mut pass, x);
+    let found = model.module.forward_features(&pass, x);
     assert_eq!(found.len(), features.len());
     for (found, feature) in found.iter().zip(&features) {
         let size = [height, width].map(|side| side.div_ceil(feature.stride));
         let expected = [2, size[0], size[1], feature.channels];
-        assert_eq!(found.dims(), expected, "{} {feature:?}", model.network.name);
+        assert_eq!(found.dims(), expected, "{} {feature:?}", model.module.name);
     }
 }
 
@@ -80,7 +79,7 @@ fn dilation_keeps_the_stride_and_the_names() {
         let strides: Vec<usize> = dilated.features().iter().map(|f| f.stride).collect();
         assert_eq!(strides, [4, 4, 8, 8, 8], "{name}");
         assert_eq!(dilated.parameters(), plain(&name).parameters(), "{name}");
-        assert_eq!(dilated.batch_norms(), plain(&name).batch_norms(), "{name}");
+        assert_eq!(dilated.norms(), plain(&name).norms(), "{name}");
 
         // The first block of a dilated stage still has the dilation of the stage before.
         let of = |stage: &str| -> Vec<usize> {
@@ -163,12 +162,11 @@ fn of_other_networks_are_named_with_channels_and_strides() {
             assert_features(network(name, &options).expect("a known name"), 64, 32);
         }
     }
-    let mut inception = model(plain("inception_v3"));
+    let inception = model(plain("inception_v3"));
     let leaves = inception.parameters.constant();
-    let statistics = &mut inception.statistics;
-    let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics, noise: 0 };
+    let pass = Pass::evaluation(&leaves, &inception.statistics);
     let x = image(vec![0.5; 75 * 75 * 3], [1, 75, 75, 3]);
-    let found = inception.network.forward_features(&mut pass, x);
+    let found = inception.module.forward_features(&pass, x);
     let found: Vec<_> = found.iter().map(|feature| feature.dims()).collect();
     assert_eq!(found, [[1, 7, 7, 192], [1, 7, 7, 288], [1, 3, 3, 768], [1, 1, 1, 2048]]);
 }

@@ -1,23 +1,24 @@
 //! What fine-tuning leaves as it is.
 
-use nn::{Init, Mode, Pass, Tensor, cross_entropy};
+use nn::{Draw, Group, Init, Model, Module, NormSpec, Observations, Pass, Tensor, cross_entropy};
 use rand::SeedableRng;
 
 use super::{image, plain, tiny};
-use crate::{Model, Network, StemSize};
+use crate::{Network, StemSize};
 
 /// One training pass; the gradients' lengths.
-fn pass(model: &mut Model, side: usize) -> Vec<usize> {
+fn pass(model: &mut Model<Network>, side: usize) -> Vec<usize> {
     let leaves = model.parameters.tracked();
-    let statistics = &mut model.statistics;
-    let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 1 };
+    let observations = Observations::default();
+    let pass = Pass::training(&leaves, &model.statistics, &observations, Draw::default());
     let dims = [2, side, side, 3];
     let x = (0..dims.iter().product::<usize>()).map(|i| (i % 23) as f32 / 11.0 - 1.0);
-    let (z, _) = model.network.forward_both(&mut pass, image(x.collect(), dims));
+    let (z, _) = model.module.forward_both(&pass, image(x.collect(), dims));
     let [n, classes] = z.dims();
     let p = Tensor::full([n, classes], 1.0 / classes as f32, &nn::cpu());
-    assert_eq!(pass.mode, Mode::Train);
-    leaves.gradients(cross_entropy(z, p)).iter().map(|gradient| gradient.dims()[0]).collect()
+    let gradients = leaves.gradients(cross_entropy(z, p));
+    model.statistics.observe(&observations.into_table());
+    gradients.iter().map(|gradient| gradient.dims()[0]).collect()
 }
 
 fn networks() -> Vec<(Network, usize)> {
@@ -47,7 +48,7 @@ fn a_frozen_part_gets_no_gradients_and_keeps_its_statistics() {
             let lengths: Vec<usize> = trainable.iter().map(|spec| spec.len()).collect();
             assert_eq!(gradients, lengths, "{} up to {feature}", network.name);
             let after = model.tensors();
-            for (name, _) in network.batch_norms() {
+            for NormSpec { name, .. } in network.norms() {
                 let moves = trainable.iter().any(|spec| spec.name == format!("{name}.weight"));
                 let mean = format!("{name}.running_mean");
                 let moved = before[&mean] != after[&mean];
@@ -58,7 +59,7 @@ fn a_frozen_part_gets_no_gradients_and_keeps_its_statistics() {
     }
 }
 
-/// Those that are frozen come first, whatever the last feature.
+/// The frozen parameters come first, whatever the last frozen feature is.
 #[test]
 fn frozen_parameters_are_those_of_the_features() {
     for (name, feature, last, first) in [
@@ -80,6 +81,7 @@ fn frozen_parameters_are_those_of_the_features() {
         let (specs, count) = (network.parameters(), network.frozen_parameters());
         assert_eq!(specs[count - 1].name, last, "{name} up to {feature}");
         assert_eq!(specs[count].name, first, "{name} up to {feature}");
+        assert!(specs[..count].iter().all(|spec| !spec.trainable), "{name} up to {feature}");
     }
     assert_eq!(plain("resnet50d").frozen_parameters(), 0);
 }
@@ -89,7 +91,7 @@ fn frozen_parameters_are_those_of_the_features() {
 fn the_head_is_the_classifiers() {
     for name in crate::names() {
         let network = plain(&name);
-        let head = network.parameters().into_iter().filter(|spec| spec.in_head);
+        let head = network.parameters().into_iter().filter(|spec| spec.group.is_head());
         let names: Vec<String> = head.map(|spec| spec.name).collect();
         let classifier = &network.classifier.name;
         let mut expected = vec![format!("{classifier}.weight"), format!("{classifier}.bias")];
@@ -97,5 +99,8 @@ fn the_head_is_the_classifiers() {
             expected.splice(0..0, ["AuxLogits.fc.weight".into(), "AuxLogits.fc.bias".into()]);
         }
         assert_eq!(names, expected, "{name}");
+        let auxiliary = network.parameters().into_iter();
+        let auxiliary = auxiliary.filter(|spec| spec.group == Group::AuxiliaryHead).count();
+        assert_eq!(auxiliary, expected.len() - 2, "{name}");
     }
 }

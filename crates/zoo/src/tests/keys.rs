@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use nn::{Layer, Parameters, Role, Statistics};
+use nn::{Layer, Model, Module, Parameters, Role, Statistics, file_shape};
 
 use super::{plain, resnets, tiny};
-use crate::model::{Model, file_shape};
 use crate::{Network, NetworkError, Options, StemSize, network};
 
 /// timm 1.0.31's state dicts, one tensor a line: name, type, shape.
@@ -61,9 +60,9 @@ fn running_statistics_are_timms_in_timms_order() {
         let expected: Vec<_> =
             timm(keys).into_iter().filter(|(name, _)| is_statistic(name)).collect();
         let mut found = Vec::new();
-        for (norm, channels) in plain(name).batch_norms() {
+        for norm in plain(name).norms() {
             for kind in ["running_mean", "running_var"] {
-                found.push((format!("{norm}.{kind}"), vec![channels]));
+                found.push((format!("{}.{kind}", norm.name), vec![norm.channels]));
             }
         }
         assert_eq!(found, expected, "{name}");
@@ -81,9 +80,9 @@ fn a_model_holds_timms_tensors() {
         let zeros = network.parameters().iter().map(|spec| vec![0.0; spec.len()]).collect();
         let model = Model {
             parameters: Parameters::new(network.parameters(), zeros, &nn::cpu()),
-            statistics: Statistics::new(&network.batch_norms(), &nn::cpu()),
+            statistics: Statistics::new(&network.norms(), &nn::cpu()),
             device: nn::cpu(),
-            network,
+            module: network,
         };
         let found: BTreeMap<_, _> =
             model.tensors().into_iter().map(|(name, tensor)| (name, tensor.shape)).collect();
@@ -157,7 +156,7 @@ fn names_are_told_apart() {
     for network in every_network().into_iter().chain(all) {
         let mut names: Vec<String> =
             network.parameters().into_iter().map(|spec| spec.name).collect();
-        names.extend(network.batch_norms().into_iter().map(|(name, _)| name));
+        names.extend(network.norms().into_iter().map(|norm| norm.name));
         let count = names.len();
         names.sort();
         names.dedup();
@@ -180,7 +179,7 @@ fn the_auxiliary_classifier_adds_its_own_tensors() {
     assert!(all[at - 1].starts_with("Mixed_6e.") && all[at + 8].starts_with("Mixed_7a."));
     let rest: Vec<String> = all.into_iter().filter(|name| !name.starts_with("Aux")).collect();
     assert_eq!(rest, known);
-    assert_eq!(with.batch_norms().len(), without.batch_norms().len() + 2);
+    assert_eq!(with.norms().len(), without.norms().len() + 2);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! §3.2: every family of networks trains with its activations in half precision.
 
-use nn::{Gradients, Init, Mode, Pass, Precision, Tensor, TensorData, cross_entropy, stored};
+use nn::{
+    Batch, Contribution, Draw, Init, Model, Observations, Pass, Precision, Tensor, TensorData,
+    cross_entropy, stored,
+};
 use rand::SeedableRng;
 
 use super::{image, numbers, uniform};
-use crate::{Model, Network, Options, Shape, StemSize, network};
+use crate::{Network, Options, Shape, StemSize, network};
 
 /// Networks and the side of their images.
 fn networks() -> Vec<(Network, usize)> {
@@ -30,25 +33,29 @@ fn networks() -> Vec<(Network, usize)> {
 }
 
 /// The loss and the gradients of a step in a precision, by a scaled loss.
-fn step(model: &mut Model, side: usize, precision: Precision) -> (f32, Vec<Vec<f32>>) {
+fn step(model: &mut Model<Network>, side: usize, precision: Precision) -> (f32, Vec<Vec<f32>>) {
     let dims = [4, side, side, 3];
     let values = (0..dims.iter().product::<usize>()).map(|i| 2.0 * uniform(3, i as u64) as f32);
     let x = stored(image(values.collect(), dims), precision);
     let target = (0..40).map(|i| f32::from(i % 10 == i / 10 * 3)).collect();
     let target = Tensor::from_data(TensorData::new::<f32, _>(target, [4, 10]), &nn::cpu());
     let leaves = model.parameters.tracked();
-    let statistics = &mut model.statistics;
-    let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 7 };
-    let (z, auxiliary) = model.network.forward_both(&mut pass, x);
+    let observations = Observations::default();
+    let pass = Pass::training(&leaves, &model.statistics, &observations, Draw::default());
+    let (z, auxiliary) = model.module.forward_both(&pass, x);
     let loss = cross_entropy(z, target.clone());
     let loss = match auxiliary {
         Some(z) => loss + cross_entropy(z, target) * 0.4,
         None => loss,
     };
-    let mut gradients = Gradients::of_loss_times(Some(256.0));
-    gradients.add(leaves, loss);
-    assert!(!gradients.overflowed(), "{} in {precision:?}", model.network.name);
-    (gradients.loss(), gradients.scaled(1.0).into_iter().map(numbers).collect())
+    let scale = Some(256.0);
+    let part = Contribution::of_part(leaves, loss.into(), observations, scale);
+    let batch = Batch::mean_of(part, 1, scale);
+    let read = batch.read();
+    assert!(read.finite, "{} in {precision:?}", model.module.name);
+    let (gradients, observed) = batch.into_means(1.0);
+    model.statistics.observe(&observed);
+    (read.loss, gradients.into_iter().map(numbers).collect())
 }
 
 /// Cosine of the angle between two gradients, over all parameters together.
@@ -61,7 +68,7 @@ fn cosine(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 }
 
 /// The model with its weights rounded as numbers of a precision are.
-fn rounded(model: &Model, precision: Precision) -> Model {
+fn rounded(model: &Model<Network>, precision: Precision) -> Model<Network> {
     let dropped = if precision == Precision::F16 { 13 } else { 16 };
     let round = |value: f32| {
         let bits = value.to_bits() + (1 << (dropped - 1));
@@ -73,7 +80,7 @@ fn rounded(model: &Model, precision: Precision) -> Model {
             tensor.values.iter_mut().for_each(|value| *value = round(*value));
         }
     }
-    Model::from_tensors(model.network.clone(), tensors, &nn::cpu()).expect("its own tensors")
+    Model::from_tensors(model.module.clone(), tensors, &nn::cpu()).expect("its own tensors")
 }
 
 /// A step in half precision is about as far from that in f32 as one of f32 with its weights rounded alike: how far a network's

@@ -1,12 +1,14 @@
 //! A step of each network against timm's on PyTorch in f64 (`refs/timm_vectors.py`, `refs/timm_zoo_vectors.py`, which
 //! describe all formulas).
 
-use nn::{Layer, Leaves, Mode, Pass, Tensor, TensorData, cross_entropy};
+use nn::{
+    Draw, FileTensor, FileTensors, Layer, Model, Observations, Pass, Tensor, TensorData,
+    cross_entropy, file_shapes, to_file_tensor,
+};
 use safetensors::{Dtype, SafeTensors};
 
 use super::{image, numbers, plain, uniform};
-use crate::model::file_shape;
-use crate::{FileTensor, FileTensors, Model, Network, to_file_tensor};
+use crate::Network;
 
 /// A tensor may be off by this many times the error of PyTorch's own f32.
 const ALLOWED: f64 = 8.0;
@@ -92,14 +94,8 @@ fn fill(t: u64, name: &str, shape: &[usize], formula: Formula) -> Vec<f32> {
         .collect()
 }
 
-fn model(network: Network, formula: Formula) -> Model {
-    let mut shapes: Vec<(String, Vec<usize>)> =
-        network.parameters().iter().map(|spec| (spec.name.clone(), file_shape(spec))).collect();
-    for (norm, channels) in network.batch_norms() {
-        for kind in ["running_mean", "running_var"] {
-            shapes.push((format!("{norm}.{kind}"), vec![channels]));
-        }
-    }
+fn model(network: Network, formula: Formula) -> Model<Network> {
+    let mut shapes = file_shapes(&network);
     shapes.sort();
     let tensors: FileTensors = shapes
         .into_iter()
@@ -141,13 +137,12 @@ fn without_dropout(mut network: Network) -> Network {
 }
 
 /// Name and values of what the file holds of a step, as f32 computes it.
-fn measure(model: &mut Model, case: &Case) -> Vec<(String, Vec<f32>)> {
+fn measure(model: &mut Model<Network>, case: &Case) -> Vec<(String, Vec<f32>)> {
     let kept = |z: Tensor<2>| numbers(z.narrow(1, 0, KEPT_CLASSES));
-    let mut found = vec![("eval.logits".to_owned(), kept(model.logits(images(case))))];
-    let leaves: Leaves = model.parameters.tracked();
-    let statistics = &mut model.statistics;
-    let mut pass = Pass { mode: Mode::Train, leaves: &leaves, statistics, noise: 0 };
-    let (z, auxiliary) = model.network.forward_both(&mut pass, images(case));
+    let mut found = vec![("eval.logits".to_owned(), kept(crate::logits(model, images(case))))];
+    let (leaves, observations) = (model.parameters.tracked(), Observations::default());
+    let pass = Pass::training(&leaves, &model.statistics, &observations, Draw::default());
+    let (z, auxiliary) = model.module.forward_both(&pass, images(case));
     found.push(("train.logits".to_owned(), kept(z.clone().inner())));
     let mut loss = cross_entropy(z, targets(case.batch));
     if let Some(z) = auxiliary {
@@ -160,6 +155,7 @@ fn measure(model: &mut Model, case: &Case) -> Vec<(String, Vec<f32>)> {
         let values = values.into_iter().step_by(step).collect();
         found.push((format!("grad.{}", parameter.spec.name), values));
     }
+    model.statistics.observe(&observations.into_table());
     for (norm, [mean, variance]) in model.statistics.iter() {
         for (kind, statistic) in [("running_mean", mean), ("running_var", variance)] {
             found.push((format!("running.{norm}.{kind}"), numbers(statistic.clone())));

@@ -1,23 +1,23 @@
 //! A model to its tensors and back, and the tensors that are not a model's.
 
-use nn::Init;
+use nn::{FileTensor, Init, Mismatch, Model, Module, file_shapes};
 use rand::SeedableRng;
 
 use super::{image, numbers, tiny};
-use crate::{FileTensor, Model, Network, Options, Shape, StemSize, network};
+use crate::{Network, Options, Shape, StemSize, folded, logits, network};
 
 /// A model whose every tensor differs from a fresh one's.
-fn model(name: &str) -> Model {
+fn model(name: &str) -> Model<Network> {
     filled(tiny(name, StemSize::Small))
 }
 
-fn filled(network: Network) -> Model {
+fn filled(network: Network) -> Model<Network> {
     let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
     let mut model = Model::initialized(network, Init::MsraPrelu, 0.5, &nn::cpu(), random);
-    for (index, (norm, channels)) in model.network.batch_norms().into_iter().enumerate() {
-        let values =
-            |base: f32| (0..channels).map(|c| base + ((index + c) % 64) as f32 / 64.0).collect();
-        model.statistics.set(&norm, [values(-0.5), values(0.5)], &nn::cpu());
+    for (index, norm) in model.module.norms().into_iter().enumerate() {
+        let value = |base, c| base + ((index + c) % 64) as f32 / 64.0;
+        let values = |base: f32| (0..norm.channels).map(|c| value(base, c)).collect();
+        model.statistics.set(&norm.name, [values(-0.5), values(0.5)], &nn::cpu());
     }
     model
 }
@@ -25,14 +25,14 @@ fn filled(network: Network) -> Model {
 #[test]
 fn round_trip() {
     for name in ["resnet18_original", "resnet34d", "resnet50c", "resnet101"] {
-        let mut first = model(name);
+        let first = model(name);
         let tensors = first.tensors();
-        let mut second = Model::from_tensors(first.network.clone(), tensors.clone(), &nn::cpu())
+        let second = Model::from_tensors(first.module.clone(), tensors.clone(), &nn::cpu())
             .expect("its own tensors");
         assert_eq!(second.tensors(), tensors, "{name}");
         let x =
             image((0..2 * 9 * 9 * 3).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect(), [2, 9, 9, 3]);
-        assert_eq!(numbers(first.logits(x.clone())), numbers(second.logits(x)), "{name}");
+        assert_eq!(numbers(logits(&first, x.clone())), numbers(logits(&second, x)), "{name}");
     }
 }
 
@@ -65,8 +65,8 @@ fn a_mismatch_lists_all_that_is_wrong() {
     let norm = tensors.get_mut("bn1.running_mean").expect("a batch norm");
     *norm = FileTensor { shape: vec![3], values: vec![0.0; 3] };
 
-    let error = Model::from_tensors(model.network, tensors, &nn::cpu()).expect_err("another's");
-    assert_eq!(error.network, "resnet50d");
+    let error = Model::from_tensors(model.module, tensors, &nn::cpu()).expect_err("another's");
+    assert_eq!(error.module, "resnet50d");
     assert_eq!(error.missing, ["layer1.0.conv2.weight", "layer2.0.bn1.running_var"]);
     assert_eq!(error.unexpected, ["head.weight"]);
     let misshaped = [
@@ -97,8 +97,8 @@ fn a_mismatch_lists_all_that_is_wrong() {
 fn a_long_list_is_cut() {
     let nothing = std::collections::BTreeMap::new();
     let network = super::plain("densenet121");
-    let count = network.file_shapes().len();
-    let list = crate::Mismatch::check(&network, &nothing).expect_err("nothing").list();
+    let count = file_shapes(&network).len();
+    let list = Mismatch::check(&network, &nothing).expect_err("nothing").list();
     assert_eq!(list.lines().count(), 43);
     assert!(list.ends_with(&format!("and {} more", count - 40)), "{list}");
 }
@@ -111,7 +111,7 @@ fn tensors_tell_which_networks_they_fit() {
         ("densenet169", vec!["densenet169"]),
     ] {
         let network = network(name, &Options::plain(7)).expect("a known name");
-        let shapes = network.file_shapes().into_iter().collect();
+        let shapes = file_shapes(&network).into_iter().collect();
         assert_eq!(crate::fitting(&shapes), expected);
     }
 }
@@ -123,7 +123,7 @@ fn values_that_do_not_fill_their_shape_panic() {
     let model = model("resnet18");
     let mut tensors = model.tensors();
     tensors.get_mut("fc.bias").expect("a classifier").values.pop();
-    let _ = Model::from_tensors(model.network, tensors, &nn::cpu());
+    let _ = Model::from_tensors(model.module, tensors, &nn::cpu());
 }
 
 /// Folding the batch norms away changes nothing but roundings.
@@ -149,16 +149,16 @@ fn a_folded_model_gives_the_same_logits() {
     }
 }
 
-fn assert_folds(mut model: Model, [height, width]: [usize; 2]) {
-    let name = model.network.name.clone();
+fn assert_folds(model: Model<Network>, [height, width]: [usize; 2]) {
+    let name = model.module.name.clone();
     let shape = [3, height, width, 3];
     let x = (0..shape.iter().product::<usize>()).map(|i| super::uniform(77, i as u64) as f32);
     let x = image(x.collect(), shape);
-    let plain = numbers(model.logits(x.clone()));
-    let folded = numbers(model.network.infer(&model.folded(), x));
+    let plain = numbers(logits(&model, x.clone()));
+    let inferred = numbers(model.module.infer(&folded(&model), x));
     let largest = plain.iter().fold(0.0f32, |a, b| a.max(b.abs()));
     assert!(largest > 0.0 && largest.is_finite(), "{name}: {plain:?}");
-    for (a, b) in plain.iter().zip(&folded) {
+    for (a, b) in plain.iter().zip(&inferred) {
         assert!((a - b).abs() <= 2e-5 * largest, "{name}: {a} {b}");
     }
 }

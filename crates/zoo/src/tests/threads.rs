@@ -1,39 +1,39 @@
 //! §7 of the design: the same bits for any number of threads.
 
-use nn::{Init, Mode, Nag, Pass, Role, Tensor, TensorData, Velocity, cross_entropy};
+use nn::{
+    Draw, Init, Model, Nag, Observations, Pass, Role, Rule, Slots, Tensor, TensorData,
+    cross_entropy,
+};
 use rand::SeedableRng;
 
 use super::{image, numbers, uniform};
-use crate::{Model, Network, Options, Shape, network};
+use crate::{Network, Options, Shape, network};
 
 /// Forward, backward and update, twice; everything that came of it.
 fn two_steps(network: Network, x: &Tensor<4>, target: &Tensor<2>) -> Vec<Vec<u32>> {
     let random = |index| rand_chacha::ChaCha8Rng::seed_from_u64(index as u64);
     let mut model = Model::initialized(network, Init::Xavier, 1.0, &nn::cpu(), random);
-    let mut velocity = Velocity::zeros(&model.parameters, &nn::cpu());
+    let mut slots = Slots::zeros(1, &model.parameters, &nn::cpu());
     let mut results = Vec::new();
     for _ in 0..2 {
         let leaves = model.parameters.tracked();
-        let mut pass = Pass {
-            mode: Mode::Train,
-            leaves: &leaves,
-            statistics: &mut model.statistics,
-            noise: 0,
-        };
-        let logits = model.network.forward(&mut pass, x.clone());
+        let observations = Observations::default();
+        let pass = Pass::training(&leaves, &model.statistics, &observations, Draw::default());
+        let logits = model.module.forward(&pass, x.clone());
         results.push(numbers(logits.clone().inner()));
         let loss = cross_entropy(logits, target.clone());
         results.push(numbers(loss.clone().inner()));
         let gradients = leaves.gradients(loss);
         results.extend(gradients.iter().map(|gradient| numbers(gradient.clone())));
-        velocity.update(&mut model.parameters, gradients, |spec| {
+        slots.update(&mut model.parameters, gradients, |spec| {
             let decay = if spec.role == Role::Weight { 1e-4 } else { 0.0 };
-            Nag { rate: 0.1, momentum: 0.9, decay }
+            Rule::Nag(Nag { rate: 0.1, momentum: 0.9, decay })
         });
+        model.statistics.observe(&observations.into_table());
     }
     results.extend(model.tensors().into_values().map(|tensor| tensor.values));
-    results.extend(velocity.iter().map(|velocity| numbers(velocity.clone())));
-    results.push(numbers(model.logits(x.clone())));
+    results.extend(slots.iter().flatten().map(|velocity| numbers(velocity.clone())));
+    results.push(numbers(crate::logits(&model, x.clone())));
     results.into_iter().map(|one| one.iter().map(|value| value.to_bits()).collect()).collect()
 }
 

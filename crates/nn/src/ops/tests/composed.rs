@@ -4,7 +4,7 @@ mod branches;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
-use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, Nag, NormDepthwise, Pool2d};
+use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, NormDepthwise, Pool2d};
 
 use super::{ACTIVATIONS, Random, assert_close, conv_shapes, pool_shapes, wide};
 use crate::ops::batch_norm::{
@@ -18,7 +18,6 @@ use crate::ops::cross_entropy::{
 };
 use crate::ops::flex::{self, contiguous, floats};
 use crate::ops::linear::{LinearOp, composed_linear, composed_linear_backward};
-use crate::ops::nag::{NagOp, composed_nag};
 use crate::ops::norm_depthwise::{
     NormDepthwiseOp, composed_norm_depthwise, composed_norm_depthwise_backward,
 };
@@ -369,20 +368,5 @@ fn cross_entropy() {
             composed_cross_entropy_backward::<Flex>(softmax, p, dloss),
             TOLERANCE,
         );
-    }
-}
-
-#[test]
-fn nag() {
-    let mut random = Random::new(8);
-    let hyper = Nag { rate: 0.1, momentum: 0.9, decay: 1e-2 };
-    for length in [1, 7, 4096, 70_001] {
-        let [w, g, v] = [(); 3].map(|()| random.numbers(length));
-        let tensors = || [&w, &g, &v].map(|values| flex::tensor(values.clone(), &[length]));
-        let ([w, g, v], [w2, g2, v2]) = (tensors(), tensors());
-        let (w, v) = Flex::nag(w, g, v, hyper);
-        let expected = composed_nag::<Flex>(w2, g2, v2, hyper);
-        assert_same(&format!("w of {length}"), w, expected.0, TOLERANCE);
-        assert_same(&format!("v of {length}"), v, expected.1, TOLERANCE);
     }
 }

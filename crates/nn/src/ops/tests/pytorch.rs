@@ -6,10 +6,10 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use super::{flat, numbers};
-use crate::ops::nag;
+use crate::ops::{Rule, update};
 use crate::{
-    Affine, ConvOptions, PoolOptions, Statistics, avg_pool, batch_norm_train, conv2d, cpu,
-    cross_entropy, max_pool,
+    Affine, ConvOptions, NormSpec, Observations, PoolOptions, Statistics, avg_pool,
+    batch_norm_train, conv2d, cpu, cross_entropy, max_pool,
 };
 
 /// Greatest error relative to the greatest number of a tensor.
@@ -93,10 +93,13 @@ fn batch_norm_and_its_running_statistics() {
     vectors.check("dbeta", beta.grad(&gradients).expect("a gradient"));
 
     let [n, height, width, channels] = x.dims();
-    let mut statistics = Statistics::new(&[("bn".to_owned(), channels)], &cpu());
+    let norm = NormSpec { name: "bn".to_owned(), channels, frozen: false };
+    let mut statistics = Statistics::new(&[norm], &cpu());
     let before = ["mean", "var"].map(|name| numbers(vectors.input::<1>(name)));
     statistics.set("bn", before, &cpu());
-    statistics.observe("bn", mean, variance, n * height * width);
+    let observations = Observations::default();
+    observations.observe("bn", mean, variance, n * height * width);
+    statistics.observe(&observations.into_table());
     let [mean, variance] = statistics.get("bn");
     vectors.check("new_mean", mean);
     vectors.check("new_var", variance);
@@ -144,14 +147,14 @@ fn updates() {
     let number = |key: &str| vectors[key].as_f64().expect("a number") as f32;
     let narrow = |value: &Value| flat(list(value).iter().map(|&v| v as f32).collect());
     let mut w = narrow(&vectors["weights"]);
-    let mut v = w.zeros_like();
+    let mut slots = vec![w.zeros_like()];
     let rates = list(&vectors["rates"]);
     assert_eq!(rates.len(), 12);
     for (step, &rate) in rates.iter().enumerate() {
-        let hyper =
-            Nag { rate: rate as f32, momentum: number("momentum"), decay: number("weight_decay") };
-        (w, v) = nag(hyper, w, narrow(&vectors["gradients"][step]), v);
-        let (w, v) = (numbers(w.clone()), numbers(v.clone()));
+        let rate = rate as f32;
+        let nag = Nag { rate, momentum: number("momentum"), decay: number("weight_decay") };
+        (w, slots) = update(Rule::Nag(nag), w, narrow(&vectors["gradients"][step]), slots);
+        let (w, v) = (numbers(w.clone()), numbers(slots[0].clone()));
         check(&format!("w after step {step}"), &w, &list(&vectors["expected"][step]));
         check(&format!("v after step {step}"), &v, &list(&vectors["velocity"][step]));
     }

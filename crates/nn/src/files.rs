@@ -1,19 +1,12 @@
-//! A network with its numbers, and those numbers by PyTorch's names and shapes.
+//! Tensors as other programs' files hold them: PyTorch's names, shapes and order, and how those of a file differ from a
+//! module's. This is the only place that turns one layout into the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nn::{Device, Folded, Init, Mode, ParameterSpec, Parameters, Pass, Statistics, Tensor};
+use burn::tensor::Tensor;
 
-use crate::network::Network;
-
-/// A network, its parameters and its running statistics.
-#[derive(Debug)]
-pub struct Model {
-    pub network: Network,
-    pub parameters: Parameters,
-    pub statistics: Statistics,
-    pub device: Device,
-}
+use crate::module::Module;
+use crate::parameter::ParameterSpec;
 
 /// A tensor as a file holds it: PyTorch's shape (a convolution's weight is `[c_out, c_in / groups, kh, kw]`).
 #[derive(Clone, Debug, PartialEq)]
@@ -25,14 +18,15 @@ pub struct FileTensor {
 /// By name, such as `layer1.0.bn1.running_mean`.
 pub type FileTensors = BTreeMap<String, FileTensor>;
 
-/// How the tensors of a file differ from those of a network.
+/// How the tensors of a file differ from those of a module.
 #[derive(Debug, Default, thiserror::Error)]
 #[error("{}", self.describe())]
 pub struct Mismatch {
-    pub network: String,
+    /// The module's name.
+    pub module: String,
     pub missing: Vec<String>,
     pub unexpected: Vec<String>,
-    /// Name, shape in the file, shape in the network.
+    /// Name, shape in the file, shape in the module.
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
@@ -44,11 +38,14 @@ const MOST_LISTED: usize = 40;
 
 impl Mismatch {
     /// # Errors
-    /// Where tensors of these names and shapes are not those of the network, all of them and no others.
-    pub fn check(network: &Network, found: &BTreeMap<String, Vec<usize>>) -> Result<(), Mismatch> {
-        let mut mismatch = Mismatch { network: network.name.clone(), ..Mismatch::default() };
+    /// Where tensors of these names and shapes are not those of the module, all of them and no others.
+    pub fn check(
+        module: &impl Module,
+        found: &BTreeMap<String, Vec<usize>>,
+    ) -> Result<(), Mismatch> {
+        let mut mismatch = Mismatch { module: module.name().to_owned(), ..Mismatch::default() };
         let mut unexpected: BTreeSet<&String> = found.keys().collect();
-        for (name, shape) in network.file_shapes() {
+        for (name, shape) in file_shapes(module) {
             unexpected.remove(&name);
             match found.get(&name) {
                 None => mismatch.missing.push(name),
@@ -79,7 +76,7 @@ impl Mismatch {
         let misshaped = self.misshaped.iter();
         let misshaped =
             misshaped.map(|(name, theirs, own)| format!("{name} is {theirs:?}, not {own:?}"));
-        let mut text = format!("the tensors are not those of {}", self.network);
+        let mut text = format!("the tensors are not those of {}", self.module);
         for (what, names) in [
             ("missing", self.missing.clone()),
             ("unexpected", unexpected.collect()),
@@ -98,7 +95,7 @@ impl Mismatch {
     }
 
     fn describe(&self) -> String {
-        let mut text = format!("the tensors are not those of {}", self.network);
+        let mut text = format!("the tensors are not those of {}", self.module);
         let mut add = |what: &str, names: Vec<String>| {
             if let Some(first) = names.first() {
                 text += &format!("; {} {what}, such as {first}", names.len());
@@ -115,92 +112,17 @@ impl Mismatch {
     }
 }
 
-impl Model {
-    /// First values by `init`; `rng` gives the generator of the i-th parameter.
-    pub fn initialized<R: rand::Rng>(
-        network: Network,
-        init: Init,
-        last_gamma: f32,
-        device: &Device,
-        mut rng: impl FnMut(usize) -> R,
-    ) -> Model {
-        let specs = network.parameters();
-        let values = specs
-            .iter()
-            .enumerate()
-            .map(|(index, spec)| init.values(spec, last_gamma, &mut rng(index)))
-            .collect();
-        let mut parameters = Parameters::new(specs, values, device);
-        parameters.freeze(network.frozen_parameters());
-        let statistics = Statistics::new(&network.batch_norms(), device);
-        Model { network, parameters, statistics, device: device.clone() }
-    }
-
-    /// The model that a file's tensors make, all of them and no others.
-    pub fn from_tensors(
-        network: Network,
-        mut tensors: FileTensors,
-        device: &Device,
-    ) -> Result<Model, Mismatch> {
-        let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone()));
-        Mismatch::check(&network, &shapes.collect())?;
-        let mut take = |name: &str| tensors.remove(name).expect("it was looked for").values;
-        let specs = network.parameters();
-        let values: Vec<Vec<f32>> =
-            specs.iter().map(|spec| from_file_layout(spec, take(&spec.name))).collect();
-        let mut statistics = Statistics::new(&network.batch_norms(), device);
-        for (name, _) in network.batch_norms() {
-            let mut read = |kind: &str| take(&format!("{name}.{kind}"));
-            let pair = [read("running_mean"), read("running_var")];
-            statistics.set(&name, pair, device);
+/// Name and shape of every tensor in a file of this module: its parameters, then its running statistics.
+pub fn file_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)> {
+    let parameters = module.parameters().into_iter();
+    let mut shapes: Vec<_> =
+        parameters.map(|spec| (spec.name.clone(), file_shape(&spec))).collect();
+    for norm in module.norms() {
+        for kind in ["running_mean", "running_var"] {
+            shapes.push((format!("{}.{kind}", norm.name), vec![norm.channels]));
         }
-        let mut parameters = Parameters::new(specs, values, device);
-        parameters.freeze(network.frozen_parameters());
-        Ok(Model { network, parameters, statistics, device: device.clone() })
     }
-
-    /// Every tensor of the model by name.
-    pub fn tensors(&self) -> FileTensors {
-        let mut tensors = FileTensors::new();
-        for parameter in self.parameters.iter() {
-            let tensor = to_file_tensor(&parameter.spec, &parameter.value);
-            tensors.insert(parameter.spec.name.clone(), tensor);
-        }
-        for (name, [mean, variance]) in self.statistics.iter() {
-            for (kind, tensor) in [("running_mean", mean), ("running_var", variance)] {
-                let values = values(tensor);
-                let tensor = FileTensor { shape: vec![values.len()], values };
-                tensors.insert(format!("{name}.{kind}"), tensor);
-            }
-        }
-        tensors
-    }
-
-    /// The same numbers in memory of their own.
-    pub fn copy(&self) -> Model {
-        let copied = Model::from_tensors(self.network.clone(), self.tensors(), &self.device);
-        copied.expect("a model's own tensors fit it")
-    }
-
-    /// Moves every parameter and every statistic towards another's: `keep` of it stays.
-    pub fn average(&mut self, keep: f32, other: &Model) {
-        self.parameters.average(keep, &other.parameters);
-        self.statistics.average(keep, &other.statistics);
-    }
-
-    /// The model for inference: every batch norm folded into its convolution.
-    pub fn folded(&self) -> Folded {
-        Folded::new(&self.network.conv_bns(), self.parameters.constant(), &self.statistics)
-            .with_norms(&self.network.norms(), &self.statistics)
-    }
-
-    /// Logits `[n, classes]` of images x `[n, h, w, 3]` by the running statistics.
-    pub fn logits(&mut self, x: Tensor<4>) -> Tensor<2> {
-        let leaves = self.parameters.constant();
-        let statistics = &mut self.statistics;
-        let mut pass = Pass { mode: Mode::Eval, leaves: &leaves, statistics, noise: 0 };
-        self.network.forward(&mut pass, x)
-    }
+    shapes
 }
 
 /// The numbers of a flat tensor.
@@ -230,7 +152,7 @@ fn to_file_layout(spec: &ParameterSpec, values: Vec<f32>) -> Vec<f32> {
     }
 }
 
-pub(crate) fn file_shape(spec: &ParameterSpec) -> Vec<usize> {
+pub fn file_shape(spec: &ParameterSpec) -> Vec<usize> {
     match *spec.shape.as_slice() {
         [out, kh, kw, c_in] => vec![out, c_in, kh, kw],
         _ => spec.shape.clone(),
