@@ -281,7 +281,7 @@ impl Dropout {
             return x;
         }
         let own = (self.index + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
-        dropout(x, kernels::Dropout { share: self.share, key: pass.noise.wrapping_add(own) })
+        dropout(x, kernels::DropoutDraw { share: self.share, key: pass.noise.wrapping_add(own) })
     }
 }
 
