@@ -2,9 +2,9 @@
 //! y = act(γ (x − μ) / √(σ² + ε) + β [+ residual]), fused with the ReLU and the residual sum that
 //! follow it.
 //!
-//! σ² is the biased variance. It is summed in chunks of rows, each around the mean of its first
-//! few, or its own where that lies far out, and the chunks are merged in `f64` (Chan, Golub and LeVeque
-//! 1983), so that it is accurate when |μ| is far greater than σ.
+//! σ² is the biased variance. It is summed in chunks of rows, and the chunks are merged in `f64` (Chan,
+//! Golub and LeVeque 1983). Each chunk is summed around the mean of its first few rows, or around its
+//! own mean where that is far away, so that σ² is accurate even when |μ| is far greater than σ.
 
 mod backward;
 
@@ -14,11 +14,12 @@ pub(crate) use backward::{merge_sums, shares};
 use crate::check;
 use crate::element::{self, Element};
 use crate::isa::{Isa, vectorised};
+use crate::output::Output;
 use crate::parallel;
 use crate::scratch::{self, Slot};
 use crate::stream;
 
-/// What follows the normalisation.
+/// The activation that follows the normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     Identity,
@@ -37,14 +38,14 @@ pub struct BatchNorm {
 
 /// γ and β, each `[channels]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Affine<'a, T = f32> {
+pub struct GammaBeta<'a, T = f32> {
     pub gamma: &'a [T],
     pub beta: &'a [T],
 }
 
 /// μ and the biased σ², each `[channels]`, to read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Statistics<'a, T = f32> {
+pub struct MeanVariance<'a, T = f32> {
     pub mean: &'a [T],
     pub variance: &'a [T],
 }
@@ -56,38 +57,38 @@ pub struct Moments<'a, T = f32> {
     pub variance: &'a mut [T],
 }
 
-/// What the backward pass needs of the forward pass: its input, γ and β, the statistics it
-/// normalised by, and, where ReLU followed the sum with a residual, its output, whose zeros are
-/// where ReLU let nothing through. Without a residual that is told by `x`, and the output need not
-/// be kept. Activations are numbers of type `T`, parameters and statistics of type `P`.
+/// What the backward pass needs of the forward pass: its input, γ and β, and the statistics it
+/// normalised by. Where ReLU followed the sum with a residual, its output too: it is zero where ReLU
+/// let nothing through. Without a residual `x` tells that, and the output need not be kept.
+/// Activations are numbers of type `T`, parameters and statistics of type `P`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormSaved<'a, T = f32, P = f32> {
     pub x: &'a [T],
     pub y: Option<&'a [T]>,
-    pub affine: Affine<'a, P>,
-    pub statistics: Statistics<'a, P>,
+    pub affine: GammaBeta<'a, P>,
+    pub statistics: MeanVariance<'a, P>,
 }
 
 /// The gradients of a batch norm; `dresidual` is given if and only if a residual was.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct BatchNormGradients<'a, T = f32, P = f32> {
-    pub dx: &'a mut [T],
+    pub dx: Output<'a, T>,
     pub dgamma: &'a mut [P],
     pub dbeta: &'a mut [P],
-    pub dresidual: Option<&'a mut [T]>,
+    pub dresidual: Option<Output<'a, T>>,
 }
 
 /// Channels merged by one task.
 pub(crate) const MERGED: usize = 64;
 /// Rows whose mean the chunk's moments are summed around.
 const LEAD: usize = 8;
-/// By how much the square of that mean's distance from the chunk's may exceed σ² before the squares
-/// are summed again: so many times rounding's error is what one look may cost.
+/// The squares are summed again where the square of that mean's distance from the chunk's exceeds σ²
+/// by more than this factor. The sum of a single pass may lose this factor of precision.
 const FAR: f32 = 4.0;
 
 impl BatchNorm {
     /// Rows of a chunk: about 64 Ki elements, which stay in a second-level cache between the two
-    /// looks at them; half as many where they are widened there.
+    /// passes over them; half as many where they are halves that are widened there.
     fn chunk_rows<E: Element>(&self) -> usize {
         let elements = if element::is_half::<E>() { 32 * 1024 } else { 64 * 1024 };
         (elements / self.channels.max(1)).clamp(8, 1024)
@@ -101,8 +102,8 @@ impl BatchNorm {
         self.rows.div_ceil(self.chunk_rows::<E>())
     }
 
-    /// The width at which loops run: whole rows, several where they are short, so that the loop
-    /// over channels is long enough to be worth entering.
+    /// The length of the loops over channels: a whole row, or several short ones, so that the loop is
+    /// long enough to be worth entering.
     pub(crate) fn width(&self) -> usize {
         self.channels * (512 / self.channels.max(1)).max(1)
     }
@@ -139,23 +140,24 @@ pub fn unbiased(variance: f32, rows: usize) -> f32 {
 
 /// Normalises by the statistics of the batch itself, which are written to `moments`.
 #[track_caller]
-pub fn batch_norm_train<E: Element>(
+pub fn batch_norm_train<'a, E: Element>(
     d: &BatchNorm,
     x: &[E],
-    affine: Affine<'_>,
+    affine: GammaBeta<'_>,
     residual: Option<&[E]>,
-    y: &mut [E],
+    y: impl Into<Output<'a, E>>,
     moments: Moments<'_>,
 ) {
+    let y = &mut *y.into().writer();
     let Moments { mean, variance } = moments;
     check_forward(d, "batch_norm_train", x, &affine, residual, y);
     d.check("batch_norm_train", [], [("mean", mean.len()), ("variance", variance.len())]);
     let isa = Isa::current();
     moments_of(isa, d, x, mean, variance);
-    normalise(isa, d, x, affine, Statistics { mean, variance }, (residual, y));
+    normalise(isa, d, x, affine, MeanVariance { mean, variance }, (residual, y));
 }
 
-/// The moments of `x`, zeros if there is none.
+/// The moments of `x`, or zeros if `x` is empty.
 pub(crate) fn moments_of<E: Element>(
     isa: Isa,
     d: &BatchNorm,
@@ -189,16 +191,17 @@ pub(crate) fn moments_of<E: Element>(
 
 /// Normalises by given statistics, such as the running ones.
 #[track_caller]
-pub fn batch_norm_eval<E: Element>(
+pub fn batch_norm_eval<'a, E: Element>(
     d: &BatchNorm,
     x: &[E],
-    affine: Affine<'_>,
-    statistics: Statistics<'_>,
+    affine: GammaBeta<'_>,
+    statistics: MeanVariance<'_>,
     residual: Option<&[E]>,
-    y: &mut [E],
+    y: impl Into<Output<'a, E>>,
 ) {
+    let y = &mut *y.into().writer();
     check_forward(d, "batch_norm_eval", x, &affine, residual, y);
-    let Statistics { mean, variance } = statistics;
+    let MeanVariance { mean, variance } = statistics;
     d.check("batch_norm_eval", [], [("mean", mean.len()), ("variance", variance.len())]);
     normalise(Isa::current(), d, x, affine, statistics, (residual, y));
 }
@@ -208,7 +211,7 @@ fn check_forward<E>(
     d: &BatchNorm,
     operation: &str,
     x: &[E],
-    affine: &Affine<'_>,
+    affine: &GammaBeta<'_>,
     residual: Option<&[E]>,
     y: &[E],
 ) {
@@ -221,8 +224,8 @@ fn check_forward<E>(
 
 vectorised! {
     /// The chunk's moments about its first row: in `sums`, first the mean of x − x₀, then the sum of
-    /// squares about that mean. Both come of one look around the mean of the first few rows, unless
-    /// that lies so far out that the squares about it say little of those about the mean.
+    /// squares about that mean. One pass around the mean of the first few rows gives both, unless that
+    /// mean is so far away that the squares about it say little about those around the true one.
     fn chunk_moments(x: &[f32], sums: &mut [f32], space: &mut [f32]) {
         let channels = sums.len() / 2;
         let (means, squares) = sums.split_at_mut(channels);
@@ -310,7 +313,7 @@ fn repeat(values: &[f32], wide: &mut [f32]) {
     }
 }
 
-/// Adds up what [`repeat`] spread.
+/// Adds up the copies that [`repeat`] made.
 pub(crate) fn fold(wide: &[f32], values: &mut [f32]) {
     values.fill(0.0);
     for copy in wide.chunks_exact(values.len()) {
@@ -368,8 +371,8 @@ fn normalise<E: Element>(
     isa: Isa,
     d: &BatchNorm,
     x: &[E],
-    affine: Affine<'_>,
-    statistics: Statistics<'_>,
+    affine: GammaBeta<'_>,
+    statistics: MeanVariance<'_>,
     (residual, y): (Option<&[E]>, &mut [E]),
 ) {
     if d.length() == 0 {
@@ -406,8 +409,8 @@ fn normalise<E: Element>(
 /// μ, γ/σ and β in `wide`, a width of each: y = (x − μ) γ/σ + β.
 pub(crate) fn spread_factors<'a>(
     d: &BatchNorm,
-    affine: Affine<'_>,
-    statistics: Statistics<'_>,
+    affine: GammaBeta<'_>,
+    statistics: MeanVariance<'_>,
     wide: &'a mut [f32],
 ) -> [&'a [f32]; 3] {
     let width = d.width();
@@ -424,8 +427,8 @@ pub(crate) fn spread_factors<'a>(
     [means, scales, betas]
 }
 
-/// Writes `to` as `body(start, row)` gives it for each `width` of it, past the caches where it is large;
-/// all at once where neither that nor rounding asks for rows aside.
+/// Calls `body(start, row)` to write each `width` of `to`. A large result is written past the caches, and
+/// halves are rounded, by way of a row of working memory; else one call writes all of `to`.
 fn rows<E: Element>(
     isa: Isa,
     d: &BatchNorm,

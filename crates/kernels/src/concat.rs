@@ -1,18 +1,21 @@
-//! Images side by side in their channels, as the branches of a block end, and the way back.
+//! Concatenation of images in their channels, which ends the branches of a block, and its gradient.
 
 use crate::check;
+use crate::element::Element;
+use crate::output::Output;
 use crate::parallel;
 
-/// Rows of channels, `[rows, channels]`.
+/// One of the images that [`concat`] joins: `values` are `[rows, channels]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Part<'a, T = f32> {
+pub struct ConcatInput<'a, T = f32> {
     pub values: &'a [T],
     pub channels: usize,
 }
 
-/// Each row of `y` is that row of every part, one after the other; all have as many rows.
+/// Joins images: each row of `y` is that row of every part, one after the other. All have as many rows.
 #[track_caller]
-pub fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], y: &mut [T]) {
+pub fn concat<'a, E: Element>(parts: &[ConcatInput<'_, E>], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     let width: usize = parts.iter().map(|part| part.channels).sum();
     assert!(width > 0 && y.len().is_multiple_of(width), "concat: {width} channels a row of y");
     for part in parts {
@@ -32,15 +35,17 @@ pub fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], y: &mut [T]) {
     });
 }
 
-/// The `channels` from `first` on of each row of `y`, whose rows are `width` wide: a part of [`concat`] again.
+/// Copies `channels` channels of each row of `y`, from `first` on, to `part`, as [`concat`] had it. The rows of `y` are
+/// `width` wide.
 #[track_caller]
-pub fn split<T: Copy + Send + Sync>(
-    y: &[T],
+pub fn split<'a, E: Element>(
+    y: &[E],
     width: usize,
     first: usize,
-    part: &mut [T],
+    part: impl Into<Output<'a, E>>,
     channels: usize,
 ) {
+    let part = &mut *part.into().writer();
     assert!(channels > 0 && first + channels <= width, "split: {first}+{channels} of {width}");
     check::length("split", "part", part.len(), y.len() / width * channels);
     let rows = (parallel::ELEMENTS / channels).max(1);

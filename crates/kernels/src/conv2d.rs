@@ -21,8 +21,9 @@ mod winograd;
 
 use crate::check;
 use crate::element::{self, Element};
-use crate::gemm::{self, Output, Shape};
+use crate::gemm::{self, Destination, Shape};
 use crate::isa::Isa;
+use crate::output::Output;
 use crate::pack::{ByColumns, ByRows, Matrix, Operand};
 use crate::parallel;
 use crate::scratch::Slot;
@@ -145,14 +146,21 @@ impl Conv2d {
 
 /// The convolution of `x` by `w`, into `y`.
 #[track_caller]
-pub fn conv2d_forward<E: Element>(d: &Conv2d, x: &[E], w: &[f32], y: &mut [E]) {
+pub fn conv2d_forward<'a, E: Element>(d: &Conv2d, x: &[E], w: &[f32], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     d.check("conv2d_forward", x.len(), w.len(), y.len());
     forward_by(d, winograd::method, x, w, None, y);
 }
 
 /// The gradient with respect to the input, into `dx`, from that of the output, `dy`.
 #[track_caller]
-pub fn conv2d_input_grad<E: Element>(d: &Conv2d, dy: &[E], w: &[f32], dx: &mut [E]) {
+pub fn conv2d_input_grad<'a, E: Element>(
+    d: &Conv2d,
+    dy: &[E],
+    w: &[f32],
+    dx: impl Into<Output<'a, E>>,
+) {
+    let dx = &mut *dx.into().writer();
     d.check("conv2d_input_grad", dx.len(), w.len(), dy.len());
     input_grad_by(d, winograd::method(d), dy, w, dx);
 }
@@ -206,12 +214,12 @@ fn input_grad_group<A: Operand, E: Element>(
         ((image * d.h + y) * d.w + x) * d.c_in + group * inputs
     };
     // SAFETY: rows are different pixels, `c_in` apart, and a group is at most that wide.
-    let output = unsafe { Output::new(dx, offset) };
+    let output = unsafe { Destination::new(dx, offset) };
     gemm::multiply(Isa::current(), shape, patches, &weights, &output);
 }
 
-/// The weights of one group as a factor whose inner index is a tap, that starts at one of `taps` in
-/// a patch, and an output channel.
+/// The weights of one group as a factor whose inner index is a tap and an output channel. `taps` says
+/// where each tap starts in a patch.
 fn turned<'a>(
     d: &Conv2d,
     taps: Vec<usize>,
@@ -225,7 +233,13 @@ fn turned<'a>(
 
 /// The gradient with respect to the weights, into `dw`, from that of the output, `dy`.
 #[track_caller]
-pub fn conv2d_weight_grad<E: Element>(d: &Conv2d, x: &[E], dy: &[E], dw: &mut [f32]) {
+pub fn conv2d_weight_grad<'a, E: Element>(
+    d: &Conv2d,
+    x: &[E],
+    dy: &[E],
+    dw: impl Into<Output<'a, f32>>,
+) {
+    let dw = &mut *dw.into().writer();
     d.check("conv2d_weight_grad", x.len(), dw.len(), dy.len());
     weight_grad_by(d, winograd::method(d), x, dy, dw);
 }
@@ -262,7 +276,8 @@ fn pixels<E>(image: &[E], channels: usize, group: usize, width: usize) -> Matrix
     Matrix { data: &image[first..], columns: width, stride: channels }
 }
 
-/// Calls `body` with the image inside its border of zeros, and the dims of that, if it is worth it.
+/// Calls `body` with the image inside a border of zeros and its dims, if that is faster; else with the
+/// image as it is.
 fn with_border<E: Element>(d: &Conv2d, x: &[E], body: impl FnOnce(&Conv2d, &[E])) {
     if !d.wants_border() || d.padding == [0, 0] {
         return body(d, x);
@@ -283,10 +298,10 @@ fn with_border<E: Element>(d: &Conv2d, x: &[E], body: impl FnOnce(&Conv2d, &[E])
     });
 }
 
-/// A tap of the kernel, seen from a position of the grid it is applied on.
+/// A tap of the kernel, relative to a position of the grid that the kernel is applied on.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
-    /// Where it reads, relative to that position.
+    /// The pixel it reads, relative to that position.
     y: isize,
     x: isize,
     /// Its place in the kernel, `ky * kw + kx`.

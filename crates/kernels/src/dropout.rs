@@ -2,21 +2,22 @@
 
 use crate::check;
 use crate::element::Element;
+use crate::output::Output;
 use crate::parallel::{self, ELEMENTS};
 
-/// Which units are dropped.
+/// The random choice of the units that are dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dropout {
-    /// Of the units, dropped: in [0, 1).
+pub struct DropoutDraw {
+    /// The share of the units that is dropped, in [0, 1).
     pub share: f32,
-    /// All draws are a function of this and of the unit's index.
+    /// Each unit's draw is a function of this key and of the unit's index.
     pub key: u64,
 }
 
-impl Dropout {
-    /// What unit `index` is multiplied by: 0, or 1/(1 − share).
+impl DropoutDraw {
+    /// The factor of unit `index`: 0, or 1/(1 − share).
     pub fn factor(&self, index: usize) -> f32 {
-        // The finalizer of SplitMix64 of a counter: every index has its own draw, whatever thread asks.
+        // SplitMix64's finalizer of a counter: every index has its own draw, whichever thread asks.
         let mut bits = self.key.wrapping_add((index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -25,9 +26,10 @@ impl Dropout {
     }
 }
 
-/// `y[i] = x[i] factor(i)`; its own backward, of `dy` to `dx`.
+/// `y[i] = x[i] factor(i)`. The same function makes `dx` of `dy`.
 #[track_caller]
-pub fn dropout<E: Element>(d: &Dropout, x: &[E], y: &mut [E]) {
+pub fn dropout<'a, E: Element>(d: &DropoutDraw, x: &[E], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     assert!((0.0..1.0).contains(&d.share), "dropout: a share of {}", d.share);
     check::length("dropout", "x", x.len(), y.len());
     parallel::chunks(y, ELEMENTS, |chunk, part| {

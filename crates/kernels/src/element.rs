@@ -1,6 +1,6 @@
-//! What activations are stored in (§3.2): `f32`, or one of two halves of it. Arithmetic is in `f32`
-//! throughout; a half is widened where it is read and rounded, to nearest and to even, where it is
-//! written.
+//! The numbers that activations are stored as (§3.2): `f32`, or one of two types of half its size.
+//! All arithmetic is in `f32`: a half is widened where it is read, and rounded to the nearest, ties to
+//! even, where it is written.
 
 use half::{bf16, f16};
 
@@ -15,7 +15,7 @@ impl Element for f32 {}
 impl Element for f16 {}
 impl Element for bf16 {}
 
-/// Numbers of a row that is widened at once: they stay in a first-level cache.
+/// The most numbers that are widened at once, so that they stay in a first-level cache.
 pub(crate) const ROW: usize = 1024;
 
 /// What kernels need of an element.
@@ -41,7 +41,7 @@ pub trait Stored: Copy + Default + Send + Sync + 'static {
     /// `to` is valid for writing a vector of elements; the machine has the instruction set.
     unsafe fn store<V: Lanes>(value: V, to: *mut Self);
 
-    /// [`Self::store`] past the caches; what follows must wait for [`crate::stream::fence`].
+    /// [`Self::store`] past the caches. What reads it must wait for [`crate::stream::fence`].
     ///
     /// # Safety
     ///
@@ -225,8 +225,8 @@ pub(crate) fn round<E: Element>(isa: Isa, from: &[f32], to: &mut [E]) {
     unsafe { round_all(isa, from, to) };
 }
 
-/// Rounds every number, past the caches where that can be; what follows must wait for
-/// [`crate::stream::fence`].
+/// Rounds every number, and writes past the caches where `to` is aligned for that. What reads it must
+/// wait for [`crate::stream::fence`].
 pub(crate) fn round_past<E: Element>(isa: Isa, from: &[f32], to: &mut [E]) {
     assert_eq!(from.len(), to.len());
     // SAFETY: of one length.
@@ -249,8 +249,7 @@ pub(crate) fn read<E: Element, R>(
     }
 }
 
-/// Calls `body` with the place to write `to` at as `f32`: itself, or the slot, which is rounded into
-/// it then.
+/// Calls `body` with `to` as `f32` to write: `to` itself, or the slot, which is then rounded into `to`.
 pub(crate) fn write<E: Element, R>(
     isa: Isa,
     slot: Slot,
@@ -267,7 +266,7 @@ pub(crate) fn write<E: Element, R>(
     })
 }
 
-/// [`write`] where what is there is read too.
+/// [`write`] for a body that also reads what `to` holds before.
 pub(crate) fn update<E: Element, R>(
     isa: Isa,
     slot: Slot,

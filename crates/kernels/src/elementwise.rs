@@ -1,9 +1,10 @@
 //! Element-wise operations: a + b, a += b, a y + b x, max(x, 0), min(x, ceiling) and their gradients; conversion
-//! between precisions; and Σ x².
+//! between precisions; Σ x², and whether all of x is finite.
 
 use crate::check;
 use crate::element::{self, Element};
 use crate::isa::Isa;
+use crate::output::Output;
 use crate::parallel::{self, ELEMENTS};
 use crate::scratch::Slot;
 
@@ -31,7 +32,8 @@ fn map2<E: Element>(a: &[E], b: &[E], out: &mut [E], body: impl Fn(f32, f32) -> 
 
 /// `y = a + b`.
 #[track_caller]
-pub fn add<E: Element>(a: &[E], b: &[E], y: &mut [E]) {
+pub fn add<'a, E: Element>(a: &[E], b: &[E], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     check::length("add", "a", a.len(), y.len());
     check::length("add", "b", b.len(), y.len());
     map2(a, b, y, |a, b| a + b);
@@ -79,19 +81,27 @@ pub fn scale(a: f32, y: &mut [f32]) {
     parallel::chunks(y, ELEMENTS, |_, part| isa.run(|| part.iter_mut().for_each(|y| *y *= a)));
 }
 
-/// Whether every number is one and finite.
+/// Whether every number of `x` is finite.
 pub fn all_finite(x: &[f32]) -> bool {
     let isa = Isa::current();
     let mut parts = vec![true; x.len().div_ceil(ELEMENTS)];
     parallel::chunks(&mut parts, 1, |index, part| {
         let x = &x[index * ELEMENTS..x.len().min((index + 1) * ELEMENTS)];
-        // Without a way out early, so that it is vectorised: nearly always all are.
+        // The loop has no early exit, so that it is vectorised: nearly always all are finite.
         isa.run(|| {
             let all_ones = x.iter().fold(0u32, |most, x| most.max(x.to_bits() & 0x7F80_0000));
             part[0] = all_ones != 0x7F80_0000;
         });
     });
     parts.into_iter().all(|part| part)
+}
+
+/// Σ x² in 64 bits, and whether every number of `x` is finite. Reads `x` once.
+pub fn health(x: &[f32]) -> (f64, bool) {
+    let sum = sum_of_squares(x);
+    // The square of a finite `f32` is below 2^256, so no sum of them that fits in memory overflows an `f64`; and since
+    // no square is negative, an infinity or a NaN among them remains to the end.
+    (sum, sum.is_finite())
 }
 
 /// Σ x², in 64 bits.
@@ -118,7 +128,8 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
 
 /// `to = from`, rounded where it is narrower.
 #[track_caller]
-pub fn convert<A: Element, B: Element>(from: &[A], to: &mut [B]) {
+pub fn convert<'a, A: Element, B: Element>(from: &[A], to: impl Into<Output<'a, B>>) {
+    let to = &mut *to.into().writer();
     check::length("convert", "from", from.len(), to.len());
     let isa = Isa::current();
     parallel::chunks(to, ELEMENTS, |index, part| {
@@ -129,32 +140,40 @@ pub fn convert<A: Element, B: Element>(from: &[A], to: &mut [B]) {
     });
 }
 
-/// `y = max(x, 0)`; what is not a number stays so.
+/// `y = max(x, 0)`. NaN stays NaN.
 #[track_caller]
-pub fn relu<E: Element>(x: &[E], y: &mut [E]) {
+pub fn relu<'a, E: Element>(x: &[E], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     check::length("relu", "x", x.len(), y.len());
     map2(x, x, y, |x, _| if x < 0.0 { 0.0 } else { x });
 }
 
 /// `dx = dy` where the output `y` is positive, else 0.
 #[track_caller]
-pub fn relu_backward<E: Element>(y: &[E], dy: &[E], dx: &mut [E]) {
+pub fn relu_backward<'a, E: Element>(y: &[E], dy: &[E], dx: impl Into<Output<'a, E>>) {
+    let dx = &mut *dx.into().writer();
     check::length("relu_backward", "y", y.len(), dx.len());
     check::length("relu_backward", "dy", dy.len(), dx.len());
     map2(y, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 });
 }
 
-/// `y = min(x, ceiling)`, where `ceiling` is a number of the element too; what is not a number stays
-/// so.
+/// `y = min(x, ceiling)`, where an element can hold `ceiling` exactly. NaN stays NaN.
 #[track_caller]
-pub fn at_most<E: Element>(ceiling: f32, x: &[E], y: &mut [E]) {
+pub fn at_most<'a, E: Element>(ceiling: f32, x: &[E], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     check::length("at_most", "x", x.len(), y.len());
     map2(x, x, y, |x, _| if x > ceiling { ceiling } else { x });
 }
 
 /// `dx = dy` where the output `y` is below the ceiling, else 0.
 #[track_caller]
-pub fn at_most_backward<E: Element>(ceiling: f32, y: &[E], dy: &[E], dx: &mut [E]) {
+pub fn at_most_backward<'a, E: Element>(
+    ceiling: f32,
+    y: &[E],
+    dy: &[E],
+    dx: impl Into<Output<'a, E>>,
+) {
+    let dx = &mut *dx.into().writer();
     check::length("at_most_backward", "y", y.len(), dx.len());
     check::length("at_most_backward", "dy", dy.len(), dx.len());
     map2(y, dy, dx, |y, dy| if y < ceiling { dy } else { 0.0 });

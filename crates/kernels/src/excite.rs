@@ -1,10 +1,11 @@
-//! The end of a squeeze-and-excitation block: every channel of an image times its gate, the add with path B, and the
+//! The end of a squeeze-and-excitation block: each channel of an image times its gate, plus the residual, and the
 //! activation.
 
 use crate::batch_norm::Activation;
 use crate::check;
 use crate::element::{self, Element};
 use crate::isa::Isa;
+use crate::output::Output;
 use crate::parallel;
 use crate::scratch::Slot;
 
@@ -17,8 +18,8 @@ pub struct Excite {
     pub activation: Activation,
 }
 
-/// What backward needs of forward; `y` is read only where an activation masks. The gates' logits are
-/// numbers of type `G`.
+/// What the backward pass needs of the forward pass. `y` is read only if the activation is ReLU. The
+/// gates' logits are numbers of type `G`.
 #[derive(Clone, Copy, Debug)]
 pub struct ExciteSaved<'a, T = f32, G = f32> {
     pub x: &'a [T],
@@ -26,12 +27,12 @@ pub struct ExciteSaved<'a, T = f32, G = f32> {
     pub y: &'a [T],
 }
 
-/// Where the gradients go.
+/// Where the gradients of an excitation go.
 #[derive(Debug)]
 pub struct ExciteGradients<'a, T = f32, G = f32> {
-    pub dx: &'a mut [T],
-    pub dz: &'a mut [G],
-    pub dresidual: &'a mut [T],
+    pub dx: Output<'a, T>,
+    pub dz: Output<'a, G>,
+    pub dresidual: Output<'a, T>,
 }
 
 impl Excite {
@@ -50,7 +51,14 @@ fn gates(z: &[f32]) -> Vec<f32> {
 
 /// `y = act(x σ(z) + residual)`.
 #[track_caller]
-pub fn excite_forward<E: Element>(d: &Excite, x: &[E], z: &[f32], residual: &[E], y: &mut [E]) {
+pub fn excite_forward<'a, E: Element>(
+    d: &Excite,
+    x: &[E],
+    z: &[f32],
+    residual: &[E],
+    y: impl Into<Output<'a, E>>,
+) {
+    let y = &mut *y.into().writer();
     let lengths = [("x", x.len()), ("residual", residual.len()), ("y", y.len())];
     d.check("excite_forward", lengths, z.len());
     let (isa, gates) = (Isa::current(), gates(z));
@@ -90,11 +98,12 @@ pub fn excite_backward<E: Element>(
     gradients: ExciteGradients<'_, E>,
 ) {
     let (ExciteSaved { x, z, y }, ExciteGradients { dx, dz, dresidual }) = (saved, gradients);
+    let (dx, dz, dresidual) = (&mut *dx.writer(), &mut *dz.writer(), &mut *dresidual.writer());
     d.check("excite_backward", [("x", x.len()), ("y", y.len()), ("dy", dy.len())], z.len());
     let lengths = [("dx", dx.len()), ("dresidual", dresidual.len()), ("dy", dy.len())];
     d.check("excite_backward", lengths, dz.len());
     let (isa, gates, image) = (Isa::current(), gates(z), d.hw * d.c);
-    // Pixels that are looked at together.
+    // The length of the pixels that are processed together.
     let together = (element::ROW / d.c.max(1)).max(1) * d.c;
     parallel::chunks3((dx, image), (dresidual, image), (dz, d.c), |index, dx, dresidual, dz| {
         let gates = &gates[index * d.c..][..d.c];
@@ -122,7 +131,7 @@ pub fn excite_backward<E: Element>(
     });
 }
 
-/// What the activation let through of `dy`.
+/// Writes the part of `dy` that the activation let through.
 fn pass_on(isa: Isa, d: &Excite, y: &[f32], dy: &[f32], through: &mut [f32]) {
     match d.activation {
         Activation::Identity => through.copy_from_slice(dy),
@@ -134,7 +143,7 @@ fn pass_on(isa: Isa, d: &Excite, y: &[f32], dy: &[f32], through: &mut [f32]) {
     }
 }
 
-/// `dx` of some pixels, and what they add to the gates' gradient.
+/// Writes `dx` of some pixels, and adds their part of the gates' gradient to `sums`.
 fn gate_gradients(
     isa: Isa,
     (x, through, gates): (&[f32], &[f32], &[f32]),

@@ -59,7 +59,7 @@ pub(crate) struct Shape {
 }
 
 /// The result: row `i` is `columns` floats from `offset(i)` on.
-pub(crate) struct Output<'a, F, E = f32> {
+pub(crate) struct Destination<'a, F, E = f32> {
     data: *mut E,
     length: usize,
     offset: F,
@@ -67,11 +67,11 @@ pub(crate) struct Output<'a, F, E = f32> {
     borrow: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: threads write through `data` only to rows of their own, which `Output::new` demands be
+// SAFETY: threads write through `data` only to rows of their own, which `Destination::new` demands be
 // disjoint.
-unsafe impl<F: Sync, E: Sync> Sync for Output<'_, F, E> {}
+unsafe impl<F: Sync, E: Sync> Sync for Destination<'_, F, E> {}
 
-impl<'a, F: Fn(usize) -> usize + Sync, E: Element> Output<'a, F, E> {
+impl<'a, F: Fn(usize) -> usize + Sync, E: Element> Destination<'a, F, E> {
     /// # Safety
     ///
     /// Rows must not overlap: for `i != j`, `offset(i)` and `offset(j)` are at least as far apart
@@ -111,7 +111,7 @@ pub(crate) fn multiply<A: Operand, B: Operand, F: Fn(usize) -> usize + Sync, E: 
     shape: Shape,
     left: &A,
     right: &B,
-    output: &Output<'_, F, E>,
+    output: &Destination<'_, F, E>,
 ) {
     let length = packed_right_length(isa, shape.columns, shape.inner);
     scratch::with(Slot::Shared, length, |packed| {
@@ -152,7 +152,7 @@ pub(crate) fn multiply_packed<A: Operand, F: Fn(usize) -> usize + Sync, E: Eleme
     shape: Shape,
     left: &A,
     packed: &[f32],
-    output: &Output<'_, F, E>,
+    output: &Destination<'_, F, E>,
 ) {
     tiled!(isa, multiply_tiled(isa, shape, left, packed, output));
 }
@@ -162,7 +162,7 @@ fn multiply_tiled<const M: usize, const N: usize>(
     shape: Shape,
     left: &impl Operand,
     packed: &[f32],
-    output: &Output<'_, impl Fn(usize) -> usize + Sync, impl Element>,
+    output: &Destination<'_, impl Fn(usize) -> usize + Sync, impl Element>,
 ) {
     if shape.rows == 0 || shape.columns == 0 {
         return;
@@ -253,7 +253,7 @@ impl Product<'_> {
         [block, piece]: [usize; 2],
         left: &impl Operand,
         shared: Option<&[f32]>,
-        output: &Output<'_, impl Fn(usize) -> usize + Sync, impl Element>,
+        output: &Destination<'_, impl Fn(usize) -> usize + Sync, impl Element>,
     ) {
         let Self { shape, depth, .. } = *self;
         let rows = range(block, self.height, shape.rows);
@@ -350,7 +350,7 @@ fn pack_whole<const N: usize>(
 fn row_offsets<F: Fn(usize) -> usize + Sync, E: Element>(
     rows: &Range<usize>,
     columns: usize,
-    output: &Output<'_, F, E>,
+    output: &Destination<'_, F, E>,
 ) -> [usize; TILE_ROWS] {
     let mut offsets = [0; TILE_ROWS];
     for (place, row) in offsets.iter_mut().zip(rows.clone()) {
@@ -404,7 +404,7 @@ fn multiply_reduce_tiled<const M: usize, const N: usize>(
         let stride = shape.columns;
         // SAFETY: rows of a chunk are `stride` apart, and chunks are `length` apart.
         let output = unsafe {
-            Output::new(partials, |row| row / shape.rows * length + row % shape.rows * stride)
+            Destination::new(partials, |row| row / shape.rows * length + row % shape.rows * stride)
         };
         parallel::indices(chunks * tiles[0] * tiles[1], |task| {
             let job = Job {
@@ -443,7 +443,7 @@ impl Job {
         isa: Isa,
         left: &impl Operand,
         right: &impl Operand,
-        output: &Output<'_, impl Fn(usize) -> usize + Sync>,
+        output: &Destination<'_, impl Fn(usize) -> usize + Sync>,
     ) {
         let rows = self.rows.clone();
         let placed = self.first_row + rows.start..self.first_row + rows.end;

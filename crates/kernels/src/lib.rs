@@ -1,9 +1,10 @@
 //! CPU kernels on slices, and their textbook twins.
 //!
-//! Slices in, slices out: no tensors, and results go where the caller says. Images are laid out
-//! `[n, h, w, c]`, convolution weights `[c_out, kh, kw, c_in / groups]`. Working memory is kept by
-//! each thread from call to call. Activations and their gradients are `f32`, `f16` or `bf16`
-//! ([`Element`]); parameters and their gradients are `f32`, and so is all arithmetic.
+//! Kernels know no tensors: they read slices and write to an [`Output`], which is a slice of the
+//! caller's or memory that holds nothing yet. Images are laid out `[n, h, w, c]`, convolution weights
+//! `[c_out, kh, kw, c_in / groups]`. Each thread keeps its working memory from call to call.
+//! Activations and their gradients are `f32`, `f16` or `bf16` ([`Element`]); parameters and their
+//! gradients are `f32`, and so is all arithmetic.
 //!
 //! Work runs on rayon's current pool. How it is cut depends on the shape alone and partial results
 //! are reduced in order, so the bits of a result do not depend on the number of threads. They do
@@ -11,8 +12,8 @@
 //!
 //! Each kernel has a twin in [`textbook`]: the definition as plain loops, generic over `f32` and
 //! `f64`, which is the oracle of the tests here and elsewhere.
-// The one crate that may be unsafe: the micro-kernel and the packing are intrinsics on raw
-// pointers, and threads write disjoint rows of one result.
+// This crate alone may be unsafe: the micro-kernel and the packing are intrinsics on raw pointers,
+// and threads write disjoint rows of one result.
 #![allow(unsafe_code)]
 
 mod batch_norm;
@@ -31,6 +32,7 @@ mod linear;
 mod loss;
 mod memory;
 mod microkernel;
+mod output;
 mod pack;
 mod parallel;
 mod peak;
@@ -44,32 +46,35 @@ pub mod textbook;
 mod update;
 
 pub use batch_norm::{
-    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, Moments, Statistics,
+    Activation, BatchNorm, BatchNormGradients, BatchNormSaved, GammaBeta, MeanVariance, Moments,
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
     unbiased,
 };
-pub use concat::{Part, concat, split};
+pub use concat::{ConcatInput, concat, split};
 pub use conv2d::{
     Conv2d, Epilogue, NormDepthwise, NormDepthwiseGradients, NormDepthwiseSaved, PreparedWeights,
     conv2d_finished, conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad,
     norm_depthwise, norm_depthwise_backward,
 };
-pub use dropout::{Dropout, dropout};
+pub use dropout::{DropoutDraw, dropout};
 pub use element::Element;
 pub use elementwise::{
-    add, add_assign, all_finite, at_most, at_most_backward, blend, convert, relu, relu_backward,
-    scale, sum_of_squares,
+    add, add_assign, all_finite, at_most, at_most_backward, blend, convert, health, relu,
+    relu_backward, scale, sum_of_squares,
 };
 pub use excite::{Excite, ExciteGradients, ExciteSaved, excite_backward, excite_forward};
 pub use half::{bf16, f16};
 pub use isa::instruction_set;
-pub use linear::{Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
+pub use linear::{
+    LinearDims, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad,
+};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
-pub use memory::{Arena, overwritten};
+pub use memory::Arena;
+pub use output::{Output, overwritten};
 pub use peak::peak_gigaflops;
 pub use pool::{
     GlobalPool, Pool2d, avg_pool_backward, avg_pool_forward, global_avg_pool_backward,
     global_avg_pool_forward, max_pool_backward, max_pool_forward,
 };
 pub use resize::{Bilinear, bilinear_backward, bilinear_forward};
-pub use update::{Nag, nag};
+pub use update::{AdamW, Nag, Sgd, adamw, clamp, nag, sgd};

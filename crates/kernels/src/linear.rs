@@ -2,14 +2,15 @@
 
 use crate::check;
 use crate::element::{self, Element};
-use crate::gemm::{self, Output, Shape};
+use crate::gemm::{self, Destination, Shape};
 use crate::isa::Isa;
 use crate::lanes::{Lanes, laned};
+use crate::output::Output;
 use crate::pack::{ByColumns, ByRows, Matrix};
 use crate::parallel;
 use crate::scratch::{self, Slot};
 
-/// The most rows for which the weights are read where they are.
+/// The most rows for which the weights are read where they are, unpacked.
 const FEW_ROWS: usize = 4;
 /// Results that are summed up together.
 const TOGETHER: usize = 4;
@@ -19,13 +20,13 @@ const MOST_LANES: usize = 16;
 /// The dims of a linear layer: `x` is `[rows, c_in]`, `w` is `[c_out, c_in]`, `y` is
 /// `[rows, c_out]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Linear {
+pub struct LinearDims {
     pub rows: usize,
     pub c_in: usize,
     pub c_out: usize,
 }
 
-impl Linear {
+impl LinearDims {
     #[track_caller]
     fn check(&self, operation: &str, x: usize, w: usize, y: usize) {
         assert!(self.c_in > 0, "{operation}: needs at least one input");
@@ -41,7 +42,14 @@ fn dense(data: &[f32], columns: usize) -> Matrix<'_> {
 
 /// `y = x·wᵀ + b`; `b` is `[c_out]`.
 #[track_caller]
-pub fn linear_forward(d: &Linear, x: &[f32], w: &[f32], b: Option<&[f32]>, y: &mut [f32]) {
+pub fn linear_forward<'a>(
+    d: &LinearDims,
+    x: &[f32],
+    w: &[f32],
+    b: Option<&[f32]>,
+    y: impl Into<Output<'a, f32>>,
+) {
+    let y = &mut *y.into().writer();
     d.check("linear_forward", x.len(), w.len(), y.len());
     if d.rows <= FEW_ROWS {
         few_rows(d, x, w, y);
@@ -49,7 +57,7 @@ pub fn linear_forward(d: &Linear, x: &[f32], w: &[f32], b: Option<&[f32]>, y: &m
         let shape = Shape { rows: d.rows, columns: d.c_out, inner: d.c_in };
         let (left, right) = (ByRows(dense(x, d.c_in)), ByRows(dense(w, d.c_in)));
         // SAFETY: rows are `c_out` apart.
-        let output = unsafe { Output::new(y, |row| row * d.c_out) };
+        let output = unsafe { Destination::new(y, |row| row * d.c_out) };
         gemm::multiply(Isa::current(), shape, &left, &right, &output);
     }
     if let Some(b) = b {
@@ -65,8 +73,9 @@ pub fn linear_forward(d: &Linear, x: &[f32], w: &[f32], b: Option<&[f32]>, y: &m
     }
 }
 
-/// Scalar products of the rows of `x` and of `w`, where packing `w` would cost more than the product.
-fn few_rows(d: &Linear, x: &[f32], w: &[f32], y: &mut [f32]) {
+/// The forward product as scalar products of rows, for so few rows of `x` that packing `w` would cost
+/// more than the product.
+fn few_rows(d: &LinearDims, x: &[f32], w: &[f32], y: &mut [f32]) {
     let isa = Isa::current();
     let chunk = (2 * parallel::ELEMENTS / d.c_in).max(1).next_multiple_of(TOGETHER);
     for (x, y) in x.chunks_exact(d.c_in).zip(y.chunks_exact_mut(d.c_out.max(1))) {
@@ -121,19 +130,31 @@ unsafe fn products_of<V: Lanes>(x: &[f32], w: &[f32], y: &mut [f32]) {
 
 /// `dx = dy·w`.
 #[track_caller]
-pub fn linear_input_grad(d: &Linear, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+pub fn linear_input_grad<'a>(
+    d: &LinearDims,
+    dy: &[f32],
+    w: &[f32],
+    dx: impl Into<Output<'a, f32>>,
+) {
+    let dx = &mut *dx.into().writer();
     d.check("linear_input_grad", dx.len(), w.len(), dy.len());
     assert!(d.c_out > 0, "linear_input_grad: needs at least one output");
     let shape = Shape { rows: d.rows, columns: d.c_in, inner: d.c_out };
     let (left, right) = (ByRows(dense(dy, d.c_out)), ByColumns(dense(w, d.c_in)));
     // SAFETY: rows are `c_in` apart.
-    let output = unsafe { Output::new(dx, |row| row * d.c_in) };
+    let output = unsafe { Destination::new(dx, |row| row * d.c_in) };
     gemm::multiply(Isa::current(), shape, &left, &right, &output);
 }
 
 /// `dw = dyᵀ·x`.
 #[track_caller]
-pub fn linear_weight_grad(d: &Linear, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub fn linear_weight_grad<'a>(
+    d: &LinearDims,
+    x: &[f32],
+    dy: &[f32],
+    dw: impl Into<Output<'a, f32>>,
+) {
+    let dw = &mut *dw.into().writer();
     d.check("linear_weight_grad", x.len(), dw.len(), dy.len());
     let shape = Shape { rows: d.c_out, columns: d.c_in, inner: d.rows };
     let (left, right) = (ByColumns(dense(dy, d.c_out)), ByColumns(dense(x, d.c_in)));
@@ -142,7 +163,8 @@ pub fn linear_weight_grad(d: &Linear, x: &[f32], dy: &[f32], dw: &mut [f32]) {
 
 /// `db = Σ dy` over the rows.
 #[track_caller]
-pub fn linear_bias_grad<E: Element>(d: &Linear, dy: &[E], db: &mut [f32]) {
+pub fn linear_bias_grad<'a, E: Element>(d: &LinearDims, dy: &[E], db: impl Into<Output<'a, f32>>) {
+    let db = &mut *db.into().writer();
     let isa = Isa::current();
     check::length("linear_bias_grad", "dy", dy.len(), d.rows * d.c_out);
     check::length("linear_bias_grad", "db", db.len(), d.c_out);

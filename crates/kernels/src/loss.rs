@@ -4,6 +4,7 @@
 //! The target need not sum to one.
 
 use crate::check;
+use crate::output::Output;
 use crate::parallel;
 
 /// Rows summed by one task.
@@ -19,13 +20,14 @@ fn check_rows(operation: &str, rows: usize, classes: usize, slices: [(&str, usiz
 /// The mean loss of logits `z` under targets `p`, both `[rows, classes]`; `softmax` is written, for
 /// the backward pass.
 #[track_caller]
-pub fn cross_entropy_forward(
+pub fn cross_entropy_forward<'a>(
     rows: usize,
     classes: usize,
     z: &[f32],
     p: &[f32],
-    softmax: &mut [f32],
+    softmax: impl Into<Output<'a, f32>>,
 ) -> f32 {
+    let softmax = &mut *softmax.into().writer();
     check_rows(
         "cross_entropy_forward",
         rows,
@@ -65,14 +67,15 @@ fn row_loss(z: &[f32], p: &[f32], softmax: &mut [f32]) -> f64 {
 
 /// The gradient of `scale` times the loss: `dz = (softmax Σp − p) scale / rows`.
 #[track_caller]
-pub fn cross_entropy_backward(
+pub fn cross_entropy_backward<'a>(
     rows: usize,
     classes: usize,
     softmax: &[f32],
     p: &[f32],
     scale: f32,
-    dz: &mut [f32],
+    dz: impl Into<Output<'a, f32>>,
 ) {
+    let dz = &mut *dz.into().writer();
     check_rows(
         "cross_entropy_backward",
         rows,

@@ -1,37 +1,36 @@
-//! Memory for large buffers, which training allocates and frees anew each step: an allocator that hands freed memory out
-//! again instead of giving its pages back, and results that are not zeroed before they are written.
+//! An allocator for large buffers, which training allocates and frees anew in each step: it hands freed memory out again
+//! instead of giving its pages back to the system.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::null_mut;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::element::Element;
-
-/// Smaller requests are the inner allocator's business.
+/// The smallest request, in bytes, that is served from a segment. The inner allocator serves smaller ones.
 const SMALLEST: usize = 256 << 10;
 
-/// Cache lines and vectors start where blocks do, and a block's header is this long.
+/// The alignment of blocks, in bytes, and the length of a block's header: one cache line.
 const GRAIN: usize = 64;
 
-/// What is asked for at once. Pages of it cost nothing before they are touched.
+/// The bytes that are requested from the inner allocator at once. Its pages cost nothing before they are touched.
 const SEGMENT: usize = 1 << 30;
 
-/// Where a segment starts: at a page.
+/// The alignment of a segment: one page.
 const SEGMENT_ALIGNMENT: usize = 4 << 10;
 
-/// A remainder that is not worth a block of its own.
+/// A remainder of fewer bytes than this stays with its block.
 const CRUMB: usize = 4 << 10;
 
-/// An allocator of large blocks inside segments that it asks of another one, and never gives back.
+/// An allocator of large blocks. They lie in segments that it requests from another allocator and never returns.
 ///
-/// A step of training frees what it allocated in reverse, layer by layer, so that neighbours become free together: they
-/// are joined, and what held the activations of late layers then holds the larger gradients of early ones.
+/// A training step frees what it allocated in reverse, layer by layer, so neighbours become free together. They are
+/// joined, so that the memory of the activations of late layers can then hold the larger gradients of early ones.
 pub struct Arena<A> {
     inner: A,
     free: Mutex<FreeList>,
 }
 
-/// The free blocks, linked in no order; a step has some hundreds of blocks, each of which is worth a look at all.
+/// The free blocks, linked in no order. A training step has some hundreds of blocks, and they are so large that
+/// searching the whole list for each costs little.
 struct FreeList {
     head: *mut Header,
     segments: usize,
@@ -40,7 +39,7 @@ struct FreeList {
 // SAFETY: the headers are reached through the lock alone.
 unsafe impl Send for FreeList {}
 
-/// What stands before each block.
+/// The header, which is in memory just before each block.
 #[repr(C, align(64))]
 struct Header {
     /// Bytes of the block with its header.
@@ -62,7 +61,7 @@ impl<A: GlobalAlloc> Arena<A> {
     }
 
     fn free(&self) -> MutexGuard<'_, FreeList> {
-        // Nothing in here panics while it holds the lock, and an allocator may not panic itself.
+        // Nothing panics while it holds the lock, and an allocator must not panic.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,7 +108,7 @@ impl<A: GlobalAlloc> Arena<A> {
         null_mut()
     }
 
-    /// Takes a block back.
+    /// Takes back a block that its owner frees.
     ///
     /// # Safety
     /// `take` gave it, and nobody uses it any more.
@@ -134,7 +133,7 @@ impl<A: GlobalAlloc> Arena<A> {
     }
 }
 
-/// Makes a block and the one behind it one.
+/// Joins a block with the one behind it.
 ///
 /// # Safety
 /// Both are headers, neighbours, and in no list.
@@ -149,11 +148,11 @@ unsafe fn join(block: *mut Header, behind: *mut Header) {
     }
 }
 
-// In all of these, headers in the list are headers of blocks that nobody owns.
+// In all of these, the headers in the list are those of blocks that nobody owns.
 impl FreeList {
     /// The first free block of at least `size` bytes, in the order of segments and addresses; null where there is none.
     ///
-    /// The smallest one that fits would touch new pages while there are larger blocks of old ones.
+    /// The smallest block that fits is not taken, because that would touch new pages while larger old blocks are free.
     fn first(&self, size: usize) -> *mut Header {
         let mut first: *mut Header = null_mut();
         let mut at = self.head;
@@ -230,7 +229,7 @@ impl FreeList {
     }
 }
 
-/// Whether a request is ours, a function of its layout alone.
+/// Whether the arena serves a request itself. It is a function of the layout alone.
 fn is_large(layout: Layout) -> bool {
     layout.size() >= SMALLEST && layout.align() <= GRAIN
 }
@@ -270,24 +269,6 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Arena<A> {
             }
         }
     }
-}
-
-/// A new vector of `length` numbers that `fill` writes, every one. What it holds before is anything: `fill` may not read
-/// it. Zeroing it first would cost another pass over memory for each result of a step.
-///
-/// In debug builds it holds NaN before, so that a number left unwritten is seen.
-#[allow(clippy::uninit_vec)]
-pub fn overwritten<E: Element>(length: usize, fill: impl FnOnce(&mut [E])) -> Vec<E> {
-    let mut values = Vec::with_capacity(length);
-    if cfg!(debug_assertions) {
-        values.resize(length, E::rounded(f32::NAN));
-    } else {
-        // SAFETY: the capacity is there, any bits are an element, and `fill` writes each number before anyone reads it:
-        // every kernel's tests start from NaN and would find it left in the result.
-        unsafe { values.set_len(length) };
-    }
-    fill(&mut values);
-    values
 }
 
 #[cfg(test)]
@@ -391,12 +372,5 @@ mod tests {
             let most = Layout::from_size_align(isize::MAX as usize - 63, 16).unwrap();
             assert!(Arena::new(System).alloc(most).is_null());
         }
-    }
-
-    #[test]
-    fn overwritten_gives_what_was_written() {
-        let values =
-            overwritten::<f32>(5, |values| values.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]));
-        assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0]);
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::check;
 use crate::element::{self, Element};
 use crate::isa::{Isa, vectorised};
+use crate::output::Output;
 use crate::parallel;
 use crate::scratch::Slot;
 
@@ -24,8 +25,7 @@ pub struct Pool2d {
     pub padding: [usize; 2],
     /// Whether a last window that overhangs the padded image counts.
     pub ceil_mode: bool,
-    /// Whether a mean divides by the window's size with padding or without; of no meaning to a
-    /// maximum.
+    /// Whether a mean divides by the window's size with padding or without. A maximum ignores it.
     pub count_include_pad: bool,
 }
 
@@ -39,7 +39,7 @@ impl Pool2d {
         let reach = input + 2 * padding + overhang;
         assert!(reach >= kernel, "pool: kernel over padded image: {self:?}");
         let out = (reach - kernel) / stride + 1;
-        // It must start inside the image or its left padding.
+        // The last window must start inside the image or its left padding.
         if self.ceil_mode && (out - 1) * stride >= input + padding { out - 1 } else { out }
     }
 
@@ -123,10 +123,16 @@ impl Pool2d {
 /// Channels compared at once.
 const BLOCK: usize = 32;
 
-/// The maximum of each window. `argmax`, as long as `y`, is its place in the window,
-/// `ky * kw + kx`; of equal values the first wins, and what is not a number wins over all.
+/// The maximum of each window. `argmax`, as long as `y`, receives its place in the window,
+/// `ky * kw + kx`. Of equal values the first one wins, and NaN wins over all.
 #[track_caller]
-pub fn max_pool_forward<E: Element>(d: &Pool2d, x: &[E], y: &mut [E], argmax: &mut [u8]) {
+pub fn max_pool_forward<'a, E: Element>(
+    d: &Pool2d,
+    x: &[E],
+    y: impl Into<Output<'a, E>>,
+    argmax: &mut [u8],
+) {
+    let y = &mut *y.into().writer();
     d.check("max_pool_forward", x.len(), y.len());
     d.check_argmax("max_pool_forward", argmax.len());
     let (isa, out_h, row) = (Isa::current(), d.out_h(), d.out_w() * d.c);
@@ -201,7 +207,7 @@ impl Window<'_> {
                 let values: &[f32; L] = self.image[at..][..L].try_into().expect("L values");
                 for lane in 0..L {
                     let (value, old) = (values[lane], best[lane]);
-                    // Greater, or the first that is not a number; without branches.
+                    // Greater, or the first NaN; without branches.
                     let better = (value > old) | (value.is_nan() & !old.is_nan());
                     best[lane] = if better { value } else { old };
                     chosen[lane] = if better { here } else { chosen[lane] };
@@ -217,7 +223,13 @@ impl Window<'_> {
 
 /// Sends each `dy` to the maximum of its window.
 #[track_caller]
-pub fn max_pool_backward<E: Element>(d: &Pool2d, argmax: &[u8], dy: &[E], dx: &mut [E]) {
+pub fn max_pool_backward<'a, E: Element>(
+    d: &Pool2d,
+    argmax: &[u8],
+    dy: &[E],
+    dx: impl Into<Output<'a, E>>,
+) {
+    let dx = &mut *dx.into().writer();
     d.check("max_pool_backward", dx.len(), dy.len());
     d.check_argmax("max_pool_backward", argmax.len());
     gather(d, dy, dx, |at, place, dy, dx| {
@@ -268,7 +280,8 @@ fn gather<E: Element>(
 
 /// The mean of each window.
 #[track_caller]
-pub fn avg_pool_forward<E: Element>(d: &Pool2d, x: &[E], y: &mut [E]) {
+pub fn avg_pool_forward<'a, E: Element>(d: &Pool2d, x: &[E], y: impl Into<Output<'a, E>>) {
+    let y = &mut *y.into().writer();
     d.check("avg_pool_forward", x.len(), y.len());
     let (isa, out_h) = (Isa::current(), d.out_h());
     parallel::chunks(y, d.out_w() * d.c, |index, row| {
@@ -301,7 +314,8 @@ pub fn avg_pool_forward<E: Element>(d: &Pool2d, x: &[E], y: &mut [E]) {
 
 /// Spreads each `dy` over its window.
 #[track_caller]
-pub fn avg_pool_backward<E: Element>(d: &Pool2d, dy: &[E], dx: &mut [E]) {
+pub fn avg_pool_backward<'a, E: Element>(d: &Pool2d, dy: &[E], dx: impl Into<Output<'a, E>>) {
+    let dx = &mut *dx.into().writer();
     d.check("avg_pool_backward", dx.len(), dy.len());
     let (out_h, out_w) = (d.out_h(), d.out_w());
     gather(d, dy, dx, |at, _, dy, dx| {
@@ -332,11 +346,16 @@ impl GlobalPool {
 
 /// The mean of each image.
 #[track_caller]
-pub fn global_avg_pool_forward<E: Element>(d: &GlobalPool, x: &[E], y: &mut [f32]) {
+pub fn global_avg_pool_forward<'a, E: Element>(
+    d: &GlobalPool,
+    x: &[E],
+    y: impl Into<Output<'a, f32>>,
+) {
+    let y = &mut *y.into().writer();
     d.check("global_avg_pool_forward", x.len(), y.len());
     let isa = Isa::current();
     let share = 1.0 / d.hw as f32;
-    // Pixels that are looked at together.
+    // The length of the pixels that are processed together.
     let together = (element::ROW / d.c.max(1)).max(1) * d.c;
     parallel::chunks(y, d.c, |image, y| {
         y.fill(0.0);
@@ -359,7 +378,12 @@ pub fn global_avg_pool_forward<E: Element>(d: &GlobalPool, x: &[E], y: &mut [f32
 
 /// Spreads each `dy` over its image.
 #[track_caller]
-pub fn global_avg_pool_backward<E: Element>(d: &GlobalPool, dy: &[f32], dx: &mut [E]) {
+pub fn global_avg_pool_backward<'a, E: Element>(
+    d: &GlobalPool,
+    dy: &[f32],
+    dx: impl Into<Output<'a, E>>,
+) {
+    let dx = &mut *dx.into().writer();
     d.check("global_avg_pool_backward", dx.len(), dy.len());
     let isa = Isa::current();
     let share = 1.0 / d.hw as f32;

@@ -3,6 +3,7 @@
 
 use crate::check;
 use crate::isa::Isa;
+use crate::output::Output;
 use crate::parallel;
 
 /// The dims of a resize; `x` is `[n, h, w, c]`, `y` is `[n, out_h, out_w, c]`.
@@ -63,7 +64,8 @@ impl Bilinear {
 
 /// Resizes `x` into `y`.
 #[track_caller]
-pub fn bilinear_forward(d: &Bilinear, x: &[f32], y: &mut [f32]) {
+pub fn bilinear_forward<'a>(d: &Bilinear, x: &[f32], y: impl Into<Output<'a, f32>>) {
+    let y = &mut *y.into().writer();
     d.check("bilinear_forward", x.len(), y.len());
     let (isa, down, across) = (Isa::current(), d.vertical(), d.horizontal());
     parallel::chunks(y, d.out_w * d.c, |index, row| {
@@ -86,10 +88,11 @@ pub fn bilinear_forward(d: &Bilinear, x: &[f32], y: &mut [f32]) {
     });
 }
 
-/// The gradient with respect to the input: each row of `dx` gathers from the rows of `dy` it was
-/// mixed into, in order.
+/// The gradient with respect to the input: each row of `dx` adds up, in order, the rows of `dy` that it
+/// was mixed into.
 #[track_caller]
-pub fn bilinear_backward(d: &Bilinear, dy: &[f32], dx: &mut [f32]) {
+pub fn bilinear_backward<'a>(d: &Bilinear, dy: &[f32], dx: impl Into<Output<'a, f32>>) {
+    let dx = &mut *dx.into().writer();
     d.check("bilinear_backward", dx.len(), dy.len());
     let (isa, down, across) = (Isa::current(), d.vertical(), d.horizontal());
     parallel::chunks(dx, d.w * d.c, |index, row| {

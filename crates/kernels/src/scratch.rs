@@ -1,5 +1,5 @@
-//! Working memory that is kept: each thread owns a few buffers that only grow, so that a training
-//! step does not pay for fresh pages again.
+//! Working memory that is kept between calls: each thread owns a few buffers that only grow, so that
+//! no training step pays for fresh pages again.
 
 use std::cell::RefCell;
 
@@ -10,7 +10,7 @@ struct Line([f32; LINE]);
 
 const LINE: usize = 16;
 
-/// Floats that start on a cache line, for good.
+/// Floats that start on a cache line, kept as long as their owner.
 #[derive(Debug)]
 pub(crate) struct Floats {
     lines: Vec<Line>,
@@ -72,7 +72,7 @@ pub(crate) enum Slot {
     First,
     Second,
     Third,
-    /// What is rounded to half precision next.
+    /// A result before it is rounded to half precision.
     Result,
 }
 

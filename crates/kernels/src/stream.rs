@@ -1,5 +1,5 @@
-//! Writing past the caches: a result that would not stay in one anyway costs a read of what it
-//! replaces otherwise.
+//! Writing past the caches, for results so large that they would not stay in one. An ordinary store
+//! would first read the memory that it replaces.
 
 /// A result of at least this many floats is written past the caches (in tests, a small one, so that
 /// they see both ways).
@@ -8,7 +8,7 @@ pub(crate) const STREAMED: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
 /// Floats of a cache line: what is streamed is aligned to it.
 pub(crate) const ALIGNED: usize = 16;
 
-/// Makes what was streamed visible before anything that follows.
+/// Makes what was streamed visible to everything that follows.
 #[inline]
 pub(crate) fn fence() {
     // SAFETY: SSE is part of the architecture's baseline.

@@ -267,7 +267,7 @@ impl Dropout {
     pub fn forward<const D: usize>(&self, pass: &Pass, x: Tensor<D>) -> Tensor<D> {
         match pass.draw() {
             Some(draw) if self.share > 0.0 => {
-                dropout(x, kernels::Dropout { share: self.share, key: draw.key(self.index) })
+                dropout(x, kernels::DropoutDraw { share: self.share, key: draw.key(self.index) })
             }
             _ => x,
         }

@@ -1,11 +1,12 @@
 //! The gradients of a batch norm, with the activation and the residual behind it.
 
 use super::{
-    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, MERGED, Statistics, fold,
-    quarters, rows, spread_factors,
+    Activation, BatchNorm, BatchNormGradients, BatchNormSaved, GammaBeta, MERGED, MeanVariance,
+    fold, quarters, rows, spread_factors,
 };
 use crate::element::{self, Element};
 use crate::isa::{Isa, vectorised};
+use crate::output::Output;
 use crate::parallel;
 use crate::scratch::{self, Slot};
 
@@ -44,6 +45,9 @@ fn backward<E: Element>(
 ) {
     check_backward(operation, d, &saved, dy, &gradients);
     let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
+    let dx = &mut *dx.writer();
+    let mut dresidual = dresidual.map(Output::writer);
+    let dresidual = dresidual.as_deref_mut();
     let BatchNormSaved { x, y, affine, statistics } = saved;
     let isa = Isa::current();
     dgamma.fill(0.0);
@@ -73,12 +77,12 @@ fn backward<E: Element>(
     });
 }
 
-/// From Σ g (x − μ) and Σ g, dγ and dβ in their place; and what they take from each g: a shift and a
-/// slope in x − μ, a width of each.
+/// Turns Σ g (x − μ) and Σ g into dγ and dβ, in place. Returns what these take from each g: a shift and
+/// a slope in x − μ, a width of each.
 pub(crate) fn shares<'a>(
     d: &BatchNorm,
-    affine: Affine<'_>,
-    statistics: Statistics<'_>,
+    affine: GammaBeta<'_>,
+    statistics: MeanVariance<'_>,
     of_batch: bool,
     (dgamma, dbeta): (&mut [f32], &mut [f32]),
     wide: &'a mut [f32],
@@ -126,18 +130,18 @@ fn check_backward<E>(
     );
     assert!(
         d.activation == Activation::Identity || dresidual.is_none() || saved.y.is_some(),
-        "{operation}: with a residual, y tells where ReLU let through"
+        "{operation}: with a residual, y has to be given, since it tells where ReLU let through"
     );
 }
 
-/// How a pass knows where ReLU let through.
+/// How a pass knows where ReLU let the gradient through.
 #[derive(Clone, Copy)]
 enum Mask<'a, E> {
-    /// There was none.
+    /// There was no ReLU.
     Open,
-    /// The output is positive.
+    /// Where the output is positive.
     ByOutput(&'a [E]),
-    /// What the input becomes is positive: the forward pass, computed again to the bit.
+    /// Where the normalised input is positive: the forward pass is computed again, to the bit.
     ByInput,
 }
 
@@ -165,7 +169,7 @@ impl<'a, E> Mask<'a, E> {
     }
 }
 
-/// The names of the masks where loops are compiled for each.
+/// The masks as constants, since loops are compiled for each.
 const OPEN: u8 = 0;
 const BY_OUTPUT: u8 = 1;
 const BY_INPUT: u8 = 2;
@@ -181,8 +185,8 @@ fn masked<const MASK: u8>(x: f32, y: f32, dy: f32, [mean, scale, beta]: [f32; 3]
     if open { dy } else { 0.0 }
 }
 
-/// Σ g (x − μ) and Σ g, in chunks that are merged in order; on the way, g is written to `through` if
-/// it is wanted, and given back.
+/// Σ g (x − μ) and Σ g, in chunks that are merged in order. On the way g is written to `through`, if that
+/// is given, and returned.
 fn backward_sums<'a, E: Element>(
     isa: Isa,
     d: &BatchNorm,

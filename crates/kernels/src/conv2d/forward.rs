@@ -1,11 +1,12 @@
-//! The forward product in two steps: the weights, put in the form its method reads, and the product.
+//! The forward product in two steps: the weights are put into the form that the method reads, and then
+//! multiplied.
 
 use super::patches::Patches;
 use super::winograd::{self, Method};
 use super::{Conv2d, depthwise, merged, pixels, with_border};
 use crate::element::Element;
 use crate::finish::Finish;
-use crate::gemm::{self, Output, Shape};
+use crate::gemm::{self, Destination, Shape};
 use crate::isa::Isa;
 use crate::pack::{ByRows, Matrix, Operand};
 use crate::scratch::{self, Slot};
@@ -13,14 +14,15 @@ use crate::scratch::{self, Slot};
 /// A forward product by one method on one instruction set.
 pub(super) struct Forward {
     isa: Isa,
-    /// As given, and with merged groups.
+    /// The dims as given.
     given: Conv2d,
+    /// The dims with merged groups.
     d: Conv2d,
     method: Method,
 }
 
 impl Forward {
-    /// `method` chooses one for the dims it is done with.
+    /// `method` chooses the method for the dims with merged groups.
     pub(super) fn new(d: &Conv2d, method: impl Fn(&Conv2d) -> Method) -> Self {
         let wide = if d.is_depthwise() { None } else { merged::of(d) };
         let wide = wide.unwrap_or(*d);
@@ -35,7 +37,7 @@ impl Forward {
         self.method
     }
 
-    /// The length of the weights' form.
+    /// The length of the weights in their form.
     pub(super) fn length(&self) -> usize {
         let d = &self.d;
         if d.is_depthwise() {
@@ -51,7 +53,7 @@ impl Forward {
         gemm::packed_right_length(self.isa, self.d.group_out(), self.d.patch())
     }
 
-    /// Puts the weights in their form.
+    /// Puts the weights into the form that [`Self::run`] reads.
     pub(super) fn prepare(&self, w: &[f32], form: &mut [f32]) {
         if self.d == self.given {
             return self.prepare_wide(w, form);
@@ -118,7 +120,7 @@ impl Forward {
         let finish = finish
             .map(|finish| Finish { bias: &finish.bias[group * outputs..][..outputs], ..finish });
         // SAFETY: pixels are `c_out` apart, and a group is at most that wide.
-        let output = unsafe { Output::new(y, |row| row * d.c_out + group * outputs) };
+        let output = unsafe { Destination::new(y, |row| row * d.c_out + group * outputs) };
         let output = output.finished(finish);
         let shape = Shape { rows: d.positions(), columns: outputs, inner: d.patch() };
         gemm::multiply_packed(self.isa, shape, patches, form, &output);

@@ -1,4 +1,4 @@
-//! Convolution for inference: y = act(conv(x, w) + bias [+ residual]), the batch norm behind it folded
+//! Convolution for inference: y = act(conv(x, w) + bias [+ residual]). The batch norm behind it is folded
 //! into the weights and the bias.
 
 use std::sync::OnceLock;
@@ -11,9 +11,10 @@ use crate::check;
 use crate::element::Element;
 use crate::finish::{Finish, floor};
 use crate::isa::Isa;
+use crate::output::Output;
 use crate::scratch::Floats;
 
-/// What follows a convolution: the sum with `bias`, `[c_out]`, and with `residual`, as long as the
+/// The operations that follow a convolution: adding `bias`, `[c_out]`, and `residual`, as long as the
 /// result, and the activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epilogue<'a, T = f32> {
@@ -22,8 +23,8 @@ pub struct Epilogue<'a, T = f32> {
     pub activation: Activation,
 }
 
-/// What is kept of a layer's weights between calls of [`conv2d_inference`]: the forms its methods
-/// read, each made when it is first wanted. It belongs to one layer's weights, which stay as they are.
+/// The forms of a layer's weights that are kept between calls of [`conv2d_inference`], one for each
+/// method. Each is made when it is first needed. They belong to one layer, whose weights must not change.
 #[derive(Debug, Default)]
 pub struct PreparedWeights {
     forms: [OnceLock<(Isa, Floats)>; Method::COUNT],
@@ -46,29 +47,31 @@ impl PreparedWeights {
     }
 }
 
-/// `y = act(conv(x, w) + bias [+ residual])`. Of `w`, only what is not in `prepared` yet is read.
+/// `y = act(conv(x, w) + bias [+ residual])`. `w` is read only where its form is not in `prepared` yet.
 #[track_caller]
-pub fn conv2d_inference(
+pub fn conv2d_inference<'a>(
     d: &Conv2d,
     x: &[f32],
     (w, prepared): (&[f32], &PreparedWeights),
     epilogue: Epilogue<'_>,
-    y: &mut [f32],
+    y: impl Into<Output<'a, f32>>,
 ) {
+    let y = &mut *y.into().writer();
     let finish = finish("conv2d_inference", d, [x.len(), w.len()], epilogue, y.len());
     let forward = Forward::new(d, winograd::prepared_method);
     forward.run(x, prepared.form(&forward, w), Some(finish), y);
 }
 
-/// [`conv2d_inference`] by weights that are used once: their form is scratch.
+/// [`conv2d_inference`] for weights that are used once: their form is not kept.
 #[track_caller]
-pub fn conv2d_finished<E: Element>(
+pub fn conv2d_finished<'a, E: Element>(
     d: &Conv2d,
     x: &[E],
     w: &[f32],
     epilogue: Epilogue<'_>,
-    y: &mut [E],
+    y: impl Into<Output<'a, E>>,
 ) {
+    let y = &mut *y.into().writer();
     let finish = finish("conv2d_finished", d, [x.len(), w.len()], epilogue, y.len());
     forward_by(d, winograd::prepared_method, x, w, Some(finish), y);
 }

@@ -1,5 +1,5 @@
 //! Grouped convolution with few channels to a group, as one with fewer, wider groups: the weights
-//! between what were different groups are zero.
+//! between different original groups are zero.
 //!
 //! The micro-kernel is at least 16 columns wide, so with 4 channels to a group three quarters of its lanes
 //! would idle, and a product for each group would cost more than it computes. (Where an activation
@@ -42,7 +42,7 @@ pub(super) fn weight_grad<E: Element>(
     dw: &mut [f32],
 ) {
     scratch::with(Slot::Wide, wide.w_len(), |spread| {
-        conv2d_weight_grad(wide, x, dy, spread);
+        conv2d_weight_grad(wide, x, dy, &mut *spread);
         for_each_run(d, wide, |narrow, at, length| {
             dw[narrow..][..length].copy_from_slice(&spread[at..][..length]);
         });

@@ -1,18 +1,20 @@
-//! A depthwise convolution of what a batch norm and its activation make of `x`: the rows that a row
-//! of the result reads are normalised into a small ring just before, and never written to memory.
+//! A batch norm, its activation and the depthwise convolution behind them, in one pass: the rows that a
+//! row of the result reads are normalised into a small ring just before, and never written to memory.
 //!
-//! Backward goes through the image once too: a row of the gradient behind the activation, the sums
-//! that batch norm's gradients need of it, and what the weights receive, while all three are in a
-//! cache. Only then, when the sums are known, a second pass makes the gradient of `x` of it, in place.
+//! The backward pass goes through the image once for the gradient behind the activation, the sums that
+//! the gradients of the batch norm need of it, and the gradient of the weights, one row at a time, while
+//! all three are in a cache. Once the sums are known, a second pass turns it into the gradient of `x`, in
+//! place.
 
 use super::{Conv2d, depthwise};
 use crate::batch_norm::{
-    Activation, Affine, BatchNorm, MERGED, Moments, Statistics, fold, merge_sums, moments_of,
+    Activation, BatchNorm, GammaBeta, MERGED, MeanVariance, Moments, fold, merge_sums, moments_of,
     normalise_chunk, shares, spread_factors,
 };
 use crate::check;
 use crate::finish::floor;
 use crate::isa::{Isa, vectorised};
+use crate::output::Output;
 use crate::parallel;
 use crate::scratch::{self, Slot};
 use crate::stream;
@@ -35,15 +37,15 @@ pub struct NormDepthwise {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormDepthwiseSaved<'a> {
     pub x: &'a [f32],
-    pub affine: Affine<'a>,
-    pub statistics: Statistics<'a>,
+    pub affine: GammaBeta<'a>,
+    pub statistics: MeanVariance<'a>,
     pub w: &'a [f32],
 }
 
-/// The gradients, each as long as what it is of.
-#[derive(Debug, PartialEq)]
+/// Where the gradients go. Each is as long as the values it belongs to.
+#[derive(Debug)]
 pub struct NormDepthwiseGradients<'a> {
-    pub dx: &'a mut [f32],
+    pub dx: Output<'a, f32>,
     pub dgamma: &'a mut [f32],
     pub dbeta: &'a mut [f32],
     pub dw: &'a mut [f32],
@@ -93,14 +95,15 @@ impl NormDepthwise {
 /// `y = depthwise(act(γ (x − μ) / √(σ² + ε) + β), w)` by the statistics of the batch, which are
 /// written to `moments`.
 #[track_caller]
-pub fn norm_depthwise(
+pub fn norm_depthwise<'a>(
     d: &NormDepthwise,
     x: &[f32],
-    affine: Affine<'_>,
+    affine: GammaBeta<'_>,
     w: &[f32],
-    y: &mut [f32],
+    y: impl Into<Output<'a, f32>>,
     moments: Moments<'_>,
 ) {
+    let y = &mut *y.into().writer();
     let Moments { mean, variance } = moments;
     let parameters = [
         ("gamma", affine.gamma.len()),
@@ -122,7 +125,7 @@ pub fn norm_depthwise(
     let rows = height.div_ceil(cuts.bands);
     let streams = depthwise::streams(conv.c_out, y);
     scratch::with(Slot::Shared, 3 * norm.width(), |wide| {
-        let factors = spread_factors(&norm, affine, Statistics { mean, variance }, wide);
+        let factors = spread_factors(&norm, affine, MeanVariance { mean, variance }, wide);
         depthwise::turned(conv, w, |turned| {
             let weights = turned.split_at(w.len()).into();
             let place = Place { start: 0, finish: None, streams };
@@ -217,6 +220,7 @@ pub fn norm_depthwise_backward(
 ) {
     let NormDepthwiseSaved { x, affine, statistics, w } = saved;
     let NormDepthwiseGradients { dx, dgamma, dbeta, dw } = gradients;
+    let dx = &mut *dx.writer();
     let parameters = [
         ("gamma", affine.gamma.len()),
         ("beta", affine.beta.len()),

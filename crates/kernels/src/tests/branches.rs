@@ -2,7 +2,7 @@
 
 use super::{Random, assert_results, wide};
 use crate::{
-    Activation, Dropout, Excite, ExciteGradients, ExciteSaved, Part, concat, dropout,
+    Activation, ConcatInput, DropoutDraw, Excite, ExciteGradients, ExciteSaved, concat, dropout,
     excite_backward, excite_forward, split, textbook,
 };
 
@@ -18,8 +18,8 @@ fn concatenations() {
             let of = |values: &[_], channels: &usize| values.len() / channels;
             assert!(parts.iter().zip(&channels).all(|(part, c)| of(part, c) == rows));
             let pairs = wides.iter().zip(&channels);
-            let twins: Vec<Part<'_, f64>> =
-                pairs.map(|(values, &channels)| Part { values, channels }).collect();
+            let twins: Vec<ConcatInput<'_, f64>> =
+                pairs.map(|(values, &channels)| ConcatInput { values, channels }).collect();
             textbook::concat(&twins, &mut expected[0]);
             let mut first = 0;
             for &channels in &channels {
@@ -31,8 +31,8 @@ fn concatenations() {
             assert_eq!(expected[1..], wides, "the textbook's way back");
             let run = || {
                 let pairs = parts.iter().zip(&channels);
-                let parts: Vec<Part> =
-                    pairs.map(|(values, &channels)| Part { values, channels }).collect();
+                let parts: Vec<ConcatInput> =
+                    pairs.map(|(values, &channels)| ConcatInput { values, channels }).collect();
                 let mut y = vec![f32::NAN; rows * width];
                 concat(&parts, &mut y);
                 let mut found = vec![y];
@@ -63,13 +63,15 @@ fn excitations() {
             let [y, dx, dz, dresidual] = &mut expected[..] else { unreachable!() };
             let (wide_x, wide_z) = (wide(&x), wide(&z));
             textbook::excite_forward(&d, &wide_x, &wide_z, &wide(&residual), y);
+            let (dx, dz, dresidual) = (dx.into(), dz.into(), dresidual.into());
             let saved = ExciteSaved { x: &wide_x, z: &wide_z, y };
             let gradients = ExciteGradients { dx, dz, dresidual };
             textbook::excite_backward(&d, saved, &wide(&dy), gradients);
             let run = || {
                 let mut found: Vec<Vec<f32>> = lengths.iter().map(|&n| vec![f32::NAN; n]).collect();
                 let [y, dx, dz, dresidual] = &mut found[..] else { unreachable!() };
-                excite_forward(&d, &x, &z, &residual, y);
+                excite_forward(&d, &x, &z, &residual, &mut *y);
+                let (dx, dz, dresidual) = (dx.into(), dz.into(), dresidual.into());
                 let saved = ExciteSaved { x: &x, z: &z, y };
                 excite_backward(&d, saved, &dy, ExciteGradients { dx, dz, dresidual });
                 found
@@ -83,7 +85,7 @@ fn excitations() {
 fn dropouts() {
     let mut random = Random::new(22);
     for share in [0.0, 0.2, 0.5] {
-        let d = Dropout { share, key: 77 };
+        let d = DropoutDraw { share, key: 77 };
         let x = random.numbers(40_000);
         let mut expected = vec![vec![0.0; x.len()]];
         textbook::dropout(&d, &wide(&x), &mut expected[0]);
@@ -102,7 +104,7 @@ fn dropout_is_fair() {
     let count = 100_000;
     for share in [0.0f32, 0.2, 0.5] {
         let factors = |key| -> Vec<f32> {
-            let d = Dropout { share, key };
+            let d = DropoutDraw { share, key };
             (0..count).map(|index| d.factor(index)).collect()
         };
         let (one, other) = (factors(1), factors(2));

@@ -2,8 +2,8 @@
 
 use super::{Random, wide};
 use crate::{
-    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, Bilinear, Conv2d,
-    GlobalPool, Linear, Moments, Pool2d, Statistics, textbook,
+    Activation, BatchNorm, BatchNormGradients, BatchNormSaved, Bilinear, Conv2d, GammaBeta,
+    GlobalPool, LinearDims, MeanVariance, Moments, Pool2d, textbook,
 };
 
 /// Asserts that `gradient` is that of `forward`'s result weighted by `dy`, at `x`.
@@ -82,7 +82,7 @@ fn of_convolution() {
 #[test]
 fn of_linear() {
     let mut random = Random::new(21);
-    let d = Linear { rows: 3, c_in: 4, c_out: 5 };
+    let d = LinearDims { rows: 3, c_in: 4, c_out: 5 };
     let [x, w, b, dy] = [12, 20, 5, 15].map(|length| numbers(&mut random, length));
     let forward = |x: &[f64], w: &[f64], b: &[f64]| {
         out(15, |y| textbook::linear_forward(&d, x, w, Some(b), y))
@@ -98,12 +98,12 @@ fn of_linear() {
 fn norm(d: &BatchNorm, train: bool, inputs: [&[f64]; 4], y: &mut [f64]) -> [Vec<f64>; 2] {
     let [x, gamma, beta, residual] = inputs;
     let (mut mean, mut variance) = (vec![0.1; d.channels], vec![0.5; d.channels]);
-    let affine = Affine { gamma, beta };
+    let affine = GammaBeta { gamma, beta };
     if train {
         let moments = Moments { mean: &mut mean, variance: &mut variance };
         textbook::batch_norm_train(d, x, affine, Some(residual), y, moments);
     } else {
-        let statistics = Statistics { mean: &mean, variance: &variance };
+        let statistics = MeanVariance { mean: &mean, variance: &variance };
         textbook::batch_norm_eval(d, x, affine, statistics, Some(residual), y);
     }
     [mean, variance]
@@ -123,12 +123,13 @@ fn of_batch_norm() {
         let [gamma, beta] = [3; 2].map(|length| numbers(&mut random, length));
         let mut y = vec![0.0; 21];
         let [mean, variance] = norm(&d, train, [&x, &gamma, &beta, &residual], &mut y);
-        let affine = Affine { gamma: &gamma, beta: &beta };
-        let statistics = Statistics { mean: &mean, variance: &variance };
+        let affine = GammaBeta { gamma: &gamma, beta: &beta };
+        let statistics = MeanVariance { mean: &mean, variance: &variance };
         let mut found = [vec![0.0; 21], vec![0.0; 3], vec![0.0; 3], vec![0.0; 21]];
         let [dx, dgamma, dbeta, dresidual] = &mut found;
         let saved = BatchNormSaved { x: &x, y: Some(&y), affine, statistics };
-        let gradients = BatchNormGradients { dx, dgamma, dbeta, dresidual: Some(dresidual) };
+        let (dx, dresidual) = (dx.into(), Some(dresidual.into()));
+        let gradients = BatchNormGradients { dx, dgamma, dbeta, dresidual };
         if train {
             textbook::batch_norm_train_backward(&d, saved, &dy, gradients);
         } else {

@@ -147,7 +147,7 @@ fn batch_norm<E: Half>([rows, channels]: [usize; 2], train: bool, add: bool, num
         [(); 3].map(|()| random::<E>(numbers, length));
     let [(gamma, wide_gamma), (beta, wide_beta)] = [(); 2].map(|()| floats(numbers, channels));
     let (mut mean, mut variance) = (vec![0.1; channels], vec![0.9; channels]);
-    let affine = Affine { gamma: &wide_gamma[..], beta: &wide_beta[..] };
+    let affine = GammaBeta { gamma: &wide_gamma[..], beta: &wide_beta[..] };
     let residual = add.then_some(&wide_added[..]);
     let (mut y, mut dx, mut dresidual) = (vec![0.0; length], vec![0.0; length], vec![0.0; length]);
     let (mut dgamma, mut dbeta) = (vec![0.0; channels], vec![0.0; channels]);
@@ -155,16 +155,16 @@ fn batch_norm<E: Half>([rows, channels]: [usize; 2], train: bool, add: bool, num
         let moments = Moments { mean: &mut mean, variance: &mut variance };
         textbook::batch_norm_train(&d, &wide_x, affine, residual, &mut y, moments);
     } else {
-        let statistics = Statistics { mean: &mean, variance: &variance };
+        let statistics = MeanVariance { mean: &mean, variance: &variance };
         textbook::batch_norm_eval(&d, &wide_x, affine, statistics, residual, &mut y);
     }
-    let statistics = Statistics { mean: &mean, variance: &variance };
+    let statistics = MeanVariance { mean: &mean, variance: &variance };
     let saved = BatchNormSaved { x: &wide_x[..], y: Some(&y[..]), affine, statistics };
     let gradients = BatchNormGradients {
-        dx: &mut dx,
+        dx: (&mut dx).into(),
         dgamma: &mut dgamma,
         dbeta: &mut dbeta,
-        dresidual: add.then_some(&mut dresidual[..]),
+        dresidual: add.then(|| (&mut dresidual).into()),
     };
     if train {
         textbook::batch_norm_train_backward(&d, saved, &wide_dy, gradients);
@@ -172,7 +172,7 @@ fn batch_norm<E: Half>([rows, channels]: [usize; 2], train: bool, add: bool, num
         textbook::batch_norm_eval_backward(&d, saved, &wide_dy, gradients);
     }
     let run = || {
-        let affine = Affine { gamma: &gamma, beta: &beta };
+        let affine = GammaBeta { gamma: &gamma, beta: &beta };
         let residual = add.then_some(&added[..]);
         let (mut y, mut dx, mut dresidual) =
             (stale::<E>(length), stale::<E>(length), stale::<E>(length));
@@ -182,16 +182,16 @@ fn batch_norm<E: Half>([rows, channels]: [usize; 2], train: bool, add: bool, num
             let moments = Moments { mean: &mut mean, variance: &mut variance };
             batch_norm_train(&d, &x, affine, residual, &mut y, moments);
         } else {
-            let statistics = Statistics { mean: &mean, variance: &variance };
+            let statistics = MeanVariance { mean: &mean, variance: &variance };
             batch_norm_eval(&d, &x, affine, statistics, residual, &mut y);
         }
-        let statistics = Statistics { mean: &mean, variance: &variance };
+        let statistics = MeanVariance { mean: &mean, variance: &variance };
         let saved = BatchNormSaved { x: &x, y: add.then_some(&y[..]), affine, statistics };
         let gradients = BatchNormGradients {
-            dx: &mut dx,
+            dx: (&mut dx).into(),
             dgamma: &mut dgamma,
             dbeta: &mut dbeta,
-            dresidual: add.then_some(&mut dresidual[..]),
+            dresidual: add.then(|| (&mut dresidual).into()),
         };
         if train {
             batch_norm_train_backward(&d, saved, &dy, gradients);
@@ -294,14 +294,22 @@ fn excitation<E: Half>([n, hw, c]: [usize; 3], numbers: &mut Random) {
     let mut dz = zeros(z.len());
     textbook::excite_forward(&d, &wide_x, &wide_z, &wide_residual, &mut y);
     let saved = ExciteSaved { x: &wide_x[..], z: &wide_z[..], y: &y[..] };
-    let gradients = ExciteGradients { dx: &mut dx, dz: &mut dz, dresidual: &mut dresidual };
+    let gradients = ExciteGradients {
+        dx: (&mut dx).into(),
+        dz: (&mut dz).into(),
+        dresidual: (&mut dresidual).into(),
+    };
     textbook::excite_backward(&d, saved, &wide_dy, gradients);
     let run = || {
         let [mut y, mut dx, mut dresidual] = [(); 3].map(|()| stale::<E>(n * hw * c));
         let mut dz = stale(z.len());
         excite_forward(&d, &x, &z, &residual, &mut y);
         let saved = ExciteSaved { x: &x[..], z: &z[..], y: &y[..] };
-        let gradients = ExciteGradients { dx: &mut dx, dz: &mut dz, dresidual: &mut dresidual };
+        let gradients = ExciteGradients {
+            dx: (&mut dx).into(),
+            dz: (&mut dz).into(),
+            dresidual: (&mut dresidual).into(),
+        };
         excite_backward(&d, saved, &dy, gradients);
         vec![widened(&y), widened(&dx), dz, widened(&dresidual)]
     };
@@ -319,7 +327,7 @@ fn excitations() {
 
 fn elementwise<E: Half>(length: usize, numbers: &mut Random) {
     let [(a, wide_a), (b, wide_b)] = [(); 2].map(|()| random::<E>(numbers, length));
-    let drops = Dropout { share: 0.4, key: 9 };
+    let drops = DropoutDraw { share: 0.4, key: 9 };
     let mut expected = vec![vec![0.0; length]; 7];
     textbook::add(&wide_a, &wide_b, &mut expected[0]);
     expected[1] = expected[0].clone();
@@ -353,7 +361,7 @@ fn element_by_element() {
 }
 
 fn bias_gradient<E: Half>([rows, c_out]: [usize; 2], numbers: &mut Random) {
-    let d = Linear { rows, c_in: 1, c_out };
+    let d = LinearDims { rows, c_in: 1, c_out };
     let (dy, wide_dy) = random::<E>(numbers, rows * c_out);
     let mut expected = vec![0.0; c_out];
     textbook::linear_bias_grad(&d, &wide_dy, &mut expected);
@@ -381,8 +389,11 @@ fn parts_of_an_image() {
     let (rows, widths) = (50, [3, 64, 7]);
     let parts: Vec<Vec<f16>> =
         widths.map(|width| random::<f16>(&mut numbers, rows * width).0).to_vec();
-    let list: Vec<Part<f16>> =
-        parts.iter().zip(widths).map(|(values, channels)| Part { values, channels }).collect();
+    let list: Vec<ConcatInput<f16>> = parts
+        .iter()
+        .zip(widths)
+        .map(|(values, channels)| ConcatInput { values, channels })
+        .collect();
     let mut y = stale(rows * 74);
     concat(&list, &mut y);
     for (part, (first, channels)) in parts.iter().zip([(0, 3), (3, 64), (67, 7)]) {

@@ -2,7 +2,7 @@
 
 use super::{Random, assert_results, wide};
 use crate::{
-    Linear, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad, textbook,
+    LinearDims, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad, textbook,
 };
 
 #[test]
@@ -10,7 +10,7 @@ fn random_shapes() {
     let mut random = Random::new(4);
     for case in 0..40 {
         let most = if case < 30 { 40 } else { 700 };
-        let d = Linear {
+        let d = LinearDims {
             rows: random.of(1..=if case % 4 == 0 { 5 } else { most }),
             c_in: random.of(1..=most),
             c_out: random.of(1..=80),

@@ -10,6 +10,7 @@ mod norm;
 mod norm_depthwise;
 mod pool;
 mod simple;
+mod update;
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 

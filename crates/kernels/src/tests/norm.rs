@@ -2,7 +2,7 @@
 
 use super::{Random, assert_close, assert_results, results, wide};
 use crate::{
-    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, Moments, Statistics,
+    Activation, BatchNorm, BatchNormGradients, BatchNormSaved, GammaBeta, MeanVariance, Moments,
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
     textbook, unbiased,
 };
@@ -35,24 +35,24 @@ fn kernels(case: &Case, train: bool, statistics: &[Vec<f32>; 2]) -> Vec<Vec<f32>
     let nan = |length| vec![f32::NAN; length];
     let [mut mean, mut variance] = statistics.clone();
     let mut y = nan(x.len());
-    let affine = Affine { gamma, beta };
+    let affine = GammaBeta { gamma, beta };
     if train {
         let moments = Moments { mean: &mut mean, variance: &mut variance };
         batch_norm_train(d, x, affine, residual.as_deref(), &mut y, moments);
     } else {
-        let statistics = Statistics { mean: &mean, variance: &variance };
+        let statistics = MeanVariance { mean: &mean, variance: &variance };
         batch_norm_eval(d, x, affine, statistics, residual.as_deref(), &mut y);
     }
     let (mut dx, mut dgamma, mut dbeta) = (nan(x.len()), nan(d.channels), nan(d.channels));
     let mut dresidual = residual.as_ref().map(|_| nan(x.len()));
-    let statistics = Statistics { mean: &mean, variance: &variance };
+    let statistics = MeanVariance { mean: &mean, variance: &variance };
     let kept = residual.is_some().then_some(&y[..]);
     let saved = BatchNormSaved { x, y: kept, affine, statistics };
     let gradients = BatchNormGradients {
-        dx: &mut dx,
+        dx: (&mut dx).into(),
         dgamma: &mut dgamma,
         dbeta: &mut dbeta,
-        dresidual: dresidual.as_deref_mut(),
+        dresidual: dresidual.as_mut().map(Into::into),
     };
     if train {
         batch_norm_train_backward(d, saved, dy, gradients);
@@ -69,23 +69,23 @@ fn textbooks(case: &Case, train: bool, statistics: &[Vec<f32>; 2]) -> Vec<Vec<f6
     let zeros = |length| vec![0.0; length];
     let [mut mean, mut variance] = statistics.each_ref().map(|v| wide(v));
     let mut y = zeros(x.len());
-    let affine = Affine { gamma: &gamma, beta: &beta };
+    let affine = GammaBeta { gamma: &gamma, beta: &beta };
     if train {
         let moments = Moments { mean: &mut mean, variance: &mut variance };
         textbook::batch_norm_train(d, &x, affine, residual.as_deref(), &mut y, moments);
     } else {
-        let statistics = Statistics { mean: &mean, variance: &variance };
+        let statistics = MeanVariance { mean: &mean, variance: &variance };
         textbook::batch_norm_eval(d, &x, affine, statistics, residual.as_deref(), &mut y);
     }
     let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(d.channels), zeros(d.channels));
     let mut dresidual = residual.as_ref().map(|_| zeros(x.len()));
-    let statistics = Statistics { mean: &mean, variance: &variance };
+    let statistics = MeanVariance { mean: &mean, variance: &variance };
     let saved = BatchNormSaved { x: &x, y: Some(&y), affine, statistics };
     let gradients = BatchNormGradients {
-        dx: &mut dx,
+        dx: (&mut dx).into(),
         dgamma: &mut dgamma,
         dbeta: &mut dbeta,
-        dresidual: dresidual.as_deref_mut(),
+        dresidual: dresidual.as_mut().map(Into::into),
     };
     if train {
         textbook::batch_norm_train_backward(d, saved, &dy, gradients);

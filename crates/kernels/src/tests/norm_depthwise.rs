@@ -3,8 +3,8 @@
 use super::conv2d::random_dims;
 use super::{Random, assert_results, wide};
 use crate::{
-    Activation, Affine, BatchNormGradients, BatchNormSaved, Conv2d, Moments, NormDepthwise,
-    NormDepthwiseGradients, NormDepthwiseSaved, Statistics, batch_norm_train, conv2d_forward,
+    Activation, BatchNormGradients, BatchNormSaved, Conv2d, GammaBeta, MeanVariance, Moments,
+    NormDepthwise, NormDepthwiseGradients, NormDepthwiseSaved, batch_norm_train, conv2d_forward,
     norm_depthwise, norm_depthwise_backward, textbook,
 };
 
@@ -19,12 +19,16 @@ fn inputs(d: &Conv2d, random: &mut Random) -> Inputs {
 fn kernels(d: &NormDepthwise, [x, gamma, beta, w, dy]: &Inputs) -> Vec<Vec<f32>> {
     let [mut y, mut mean, mut variance, mut dx, mut dgamma, mut dbeta, mut dw] =
         [dy, gamma, beta, x, gamma, beta, w].map(|like| vec![f32::NAN; like.len()]);
-    let affine = Affine { gamma, beta };
+    let affine = GammaBeta { gamma, beta };
     let moments = Moments { mean: &mut mean, variance: &mut variance };
     norm_depthwise(d, x, affine, w, &mut y, moments);
-    let statistics = Statistics { mean: &mean, variance: &variance };
-    let gradients =
-        NormDepthwiseGradients { dx: &mut dx, dgamma: &mut dgamma, dbeta: &mut dbeta, dw: &mut dw };
+    let statistics = MeanVariance { mean: &mean, variance: &variance };
+    let gradients = NormDepthwiseGradients {
+        dx: (&mut dx).into(),
+        dgamma: &mut dgamma,
+        dbeta: &mut dbeta,
+        dw: &mut dw,
+    };
     norm_depthwise_backward(d, NormDepthwiseSaved { x, affine, statistics, w }, dy, gradients);
     vec![y, mean, variance, dx, dgamma, dbeta, dw]
 }
@@ -35,16 +39,20 @@ fn textbooks(d: &NormDepthwise, inputs: &Inputs) -> Vec<Vec<f64>> {
     let [mut z, mut mean, mut variance, mut y, mut dz, mut dx, mut dgamma, mut dbeta, mut dw] =
         [&x, &gamma, &beta, &dy, &x, &x, &gamma, &beta, &w].map(|like| vec![0.0; like.len()]);
     let (conv, norm) = (&d.convolution, &d.norm());
-    let affine = Affine { gamma: &gamma, beta: &beta };
+    let affine = GammaBeta { gamma: &gamma, beta: &beta };
     let moments = Moments { mean: &mut mean, variance: &mut variance };
     textbook::batch_norm_train(norm, &x, affine, None, &mut z, moments);
     textbook::conv2d_forward(conv, &z, &w, &mut y);
     textbook::conv2d_weight_grad(conv, &z, &dy, &mut dw);
     textbook::conv2d_input_grad(conv, &dy, &w, &mut dz);
-    let statistics = Statistics { mean: &mean, variance: &variance };
+    let statistics = MeanVariance { mean: &mean, variance: &variance };
     let saved = BatchNormSaved { x: &x, y: Some(&z), affine, statistics };
-    let gradients =
-        BatchNormGradients { dx: &mut dx, dgamma: &mut dgamma, dbeta: &mut dbeta, dresidual: None };
+    let gradients = BatchNormGradients {
+        dx: (&mut dx).into(),
+        dgamma: &mut dgamma,
+        dbeta: &mut dbeta,
+        dresidual: None,
+    };
     textbook::batch_norm_train_backward(norm, saved, &dz, gradients);
     vec![y, mean, variance, dx, dgamma, dbeta, dw]
 }
@@ -87,7 +95,7 @@ fn forward_is_both_to_the_bit() {
         let [mut z, mut y, mut mean, mut variance] =
             [x, dy, gamma, beta].map(|like| vec![f32::NAN; like.len()]);
         let moments = Moments { mean: &mut mean, variance: &mut variance };
-        batch_norm_train(&d.norm(), x, Affine { gamma, beta }, None, &mut z, moments);
+        batch_norm_train(&d.norm(), x, GammaBeta { gamma, beta }, None, &mut z, moments);
         conv2d_forward(&d.convolution, &z, w, &mut y);
         assert_eq!(kernels(&d, &inputs)[..3], [y, mean, variance], "{d:?}");
     }

@@ -1,9 +1,9 @@
-//! Element-wise operations, the update and the resize.
+//! Element-wise operations and the resize.
 
 use super::{Random, assert_results, wide};
 use crate::{
-    Bilinear, Nag, add, add_assign, at_most, at_most_backward, bilinear_backward, bilinear_forward,
-    blend, nag, relu, relu_backward, sum_of_squares, textbook,
+    Bilinear, add, add_assign, all_finite, at_most, at_most_backward, bilinear_backward,
+    bilinear_forward, blend, health, relu, relu_backward, sum_of_squares, textbook,
 };
 
 #[test]
@@ -53,32 +53,35 @@ fn sums_of_squares() {
 }
 
 #[test]
-fn updates() {
-    let mut random = Random::new(11);
-    let h = Nag { rate: 0.1, momentum: 0.9, decay: 1e-2 };
-    for length in [0, 1, 100, 40_000] {
-        let [w, g, v] = [(); 3].map(|()| random.numbers(length));
-        let mut expected = vec![wide(&w), wide(&v)];
-        let [first, second] = &mut expected[..] else { unreachable!() };
-        textbook::nag(&h, first, &wide(&g), second);
+fn health_is_the_sum_of_squares_and_whether_all_is_finite() {
+    let mut random = Random::new(14);
+    for length in [0, 1, 9, 1000, 16_384, 40_000] {
+        let x = random.numbers(length);
+        let (expected, finite) = textbook::health(&wide(&x));
+        assert!(finite);
         let run = || {
-            let (mut w, mut v) = (w.clone(), v.clone());
-            nag(&h, &mut w, &g, &mut v);
-            vec![w, v]
+            let (sum, finite) = health(&x);
+            assert_eq!(sum.to_bits(), sum_of_squares(&x).to_bits());
+            vec![vec![sum as f32, f32::from(finite)]]
         };
-        assert_results(&format!("length {length}"), run, &expected, 1e-6);
+        assert_results(&format!("length {length}"), run, &[vec![expected, 1.0]], 1e-6);
     }
-}
-
-/// Two steps by hand: g = 1 + 0.5·2 = 2, v = 2, w = 2 − 0.1 (2 + 0.5·2) = 1.7, and on.
-#[test]
-fn the_update_is_nesterovs() {
-    let h = Nag { rate: 0.1, momentum: 0.5, decay: 0.5 };
-    let (mut w, mut v) = ([2.0f64], [0.0f64]);
-    textbook::nag(&h, &mut w, &[1.0], &mut v);
-    assert!((w[0] - 1.7).abs() < 1e-8 && (v[0] - 2.0).abs() < 1e-8);
-    textbook::nag(&h, &mut w, &[1.0], &mut v);
-    assert!((v[0] - 2.85).abs() < 1e-8 && (w[0] - (1.7 - 0.1 * (1.85 + 1.425))).abs() < 1e-7);
+    // The greatest numbers are finite, however many there are, and each other one is found in every place.
+    assert!(health(&vec![f32::MAX; 40_000]).1 && health(&vec![f32::MIN; 40_000]).1);
+    for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
+        for at in [0, 7, 8, 16_383, 16_384, 39_999, 40_001] {
+            let mut x = random.numbers(40_003);
+            x[at] = value;
+            let run = || {
+                assert_eq!(health(&x).1, all_finite(&x));
+                vec![vec![f32::from(health(&x).1)]]
+            };
+            let (_, finite) = textbook::health(&wide(&x));
+            let expected = f64::from(finite);
+            assert_eq!(expected, 0.0, "{value} at {at}");
+            assert_results(&format!("{value} at {at}"), run, &[vec![expected]], 0.0);
+        }
+    }
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use super::{Real, zero};
 use crate::{
-    Activation, Affine, BatchNorm, BatchNormGradients, BatchNormSaved, Moments, Statistics,
+    Activation, BatchNorm, BatchNormGradients, BatchNormSaved, GammaBeta, MeanVariance, Moments,
+    Output,
 };
 
 /// The twin of [`crate::batch_norm_train`].
 pub fn batch_norm_train<T: Real>(
     d: &BatchNorm,
     x: &[T],
-    affine: Affine<'_, T>,
+    affine: GammaBeta<'_, T>,
     residual: Option<&[T]>,
     y: &mut [T],
     moments: Moments<'_, T>,
@@ -25,15 +26,15 @@ pub fn batch_norm_train<T: Real>(
         let away = value - mean[at % d.channels];
         variance[at % d.channels] += away * away / count;
     }
-    batch_norm_eval(d, x, affine, Statistics { mean, variance }, residual, y);
+    batch_norm_eval(d, x, affine, MeanVariance { mean, variance }, residual, y);
 }
 
 /// The twin of [`crate::batch_norm_eval`].
 pub fn batch_norm_eval<T: Real>(
     d: &BatchNorm,
     x: &[T],
-    affine: Affine<'_, T>,
-    statistics: Statistics<'_, T>,
+    affine: GammaBeta<'_, T>,
+    statistics: MeanVariance<'_, T>,
     residual: Option<&[T]>,
     y: &mut [T],
 ) {
@@ -57,8 +58,13 @@ pub fn batch_norm_train_backward<T: Real>(
     gradients: BatchNormGradients<'_, T, T>,
 ) {
     let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
-    let inner =
-        BatchNormGradients { dx: &mut *dx, dgamma: &mut *dgamma, dbeta: &mut *dbeta, dresidual };
+    let dx = &mut *dx.writer();
+    let inner = BatchNormGradients {
+        dx: (&mut *dx).into(),
+        dgamma: &mut *dgamma,
+        dbeta: &mut *dbeta,
+        dresidual,
+    };
     batch_norm_eval_backward(d, saved, dy, inner);
     let count = T::of(d.rows as f64);
     for (at, dx) in dx.iter_mut().enumerate() {
@@ -76,7 +82,9 @@ pub fn batch_norm_eval_backward<T: Real>(
     dy: &[T],
     gradients: BatchNormGradients<'_, T, T>,
 ) {
-    let BatchNormGradients { dx, dgamma, dbeta, mut dresidual } = gradients;
+    let BatchNormGradients { dx, dgamma, dbeta, dresidual } = gradients;
+    let dx = &mut *dx.writer();
+    let mut dresidual = dresidual.map(Output::writer);
     dgamma.fill(zero());
     dbeta.fill(zero());
     for (at, dx) in dx.iter_mut().enumerate() {

@@ -1,10 +1,10 @@
 //! Concatenation by its definition.
 
 use super::Real;
-use crate::Part;
+use crate::ConcatInput;
 
 /// The twin of [`crate::concat`].
-pub fn concat<T: Real>(parts: &[Part<'_, T>], y: &mut [T]) {
+pub fn concat<T: Real>(parts: &[ConcatInput<'_, T>], y: &mut [T]) {
     let width: usize = parts.iter().map(|part| part.channels).sum();
     for row in 0..y.len() / width {
         let mut at = row * width;

@@ -1,7 +1,7 @@
-//! Element-wise operations and the NAG update by their definitions.
+//! Element-wise operations by their definitions.
 
 use super::{Real, zero};
-use crate::{Dropout, Nag};
+use crate::DropoutDraw;
 
 /// The twin of [`crate::add`].
 pub fn add<T: Real>(a: &[T], b: &[T], y: &mut [T]) {
@@ -33,6 +33,12 @@ pub fn sum_of_squares<T: Real>(x: &[T]) -> T {
     sum
 }
 
+/// The twin of [`crate::health`].
+pub fn health<T: Real>(x: &[T]) -> (T, bool) {
+    // Of all numbers, only the infinities and NaN give anything but 0 here.
+    (sum_of_squares(x), x.iter().all(|&x| x - x == zero()))
+}
+
 /// The twin of [`crate::relu`].
 pub fn relu<T: Real>(x: &[T], y: &mut [T]) {
     for (at, y) in y.iter_mut().enumerate() {
@@ -62,18 +68,8 @@ pub fn at_most_backward<T: Real>(ceiling: T, y: &[T], dy: &[T], dx: &mut [T]) {
 }
 
 /// The twin of [`crate::dropout`].
-pub fn dropout<T: Real>(d: &Dropout, x: &[T], y: &mut [T]) {
+pub fn dropout<T: Real>(d: &DropoutDraw, x: &[T], y: &mut [T]) {
     for (at, y) in y.iter_mut().enumerate() {
         *y = x[at] * T::of(f64::from(d.factor(at)));
-    }
-}
-
-/// The twin of [`crate::nag`].
-pub fn nag<T: Real>(h: &Nag, w: &mut [T], g: &[T], v: &mut [T]) {
-    let [rate, momentum, decay] = [h.rate, h.momentum, h.decay].map(|x| T::of(f64::from(x)));
-    for at in 0..w.len() {
-        let g = g[at] + decay * w[at];
-        v[at] = momentum * v[at] + g;
-        w[at] -= rate * (g + momentum * v[at]);
     }
 }

@@ -27,6 +27,7 @@ pub fn excite_backward<T: Real>(
     gradients: ExciteGradients<'_, T, T>,
 ) {
     let ExciteGradients { dx, dz, dresidual } = gradients;
+    let (dx, dz, dresidual) = (&mut *dx.writer(), &mut *dz.writer(), &mut *dresidual.writer());
     dz.fill(zero());
     for at in 0..dy.len() {
         let channel = at / (d.hw * d.c) * d.c + at % d.c;

@@ -1,10 +1,10 @@
 //! A linear layer by its definition: y = x·wᵀ + b.
 
 use super::{Real, zero};
-use crate::Linear;
+use crate::LinearDims;
 
 /// The twin of [`crate::linear_forward`].
-pub fn linear_forward<T: Real>(d: &Linear, x: &[T], w: &[T], b: Option<&[T]>, y: &mut [T]) {
+pub fn linear_forward<T: Real>(d: &LinearDims, x: &[T], w: &[T], b: Option<&[T]>, y: &mut [T]) {
     for row in 0..d.rows {
         for o in 0..d.c_out {
             let mut sum = b.map_or(zero(), |b| b[o]);
@@ -17,7 +17,7 @@ pub fn linear_forward<T: Real>(d: &Linear, x: &[T], w: &[T], b: Option<&[T]>, y:
 }
 
 /// The twin of [`crate::linear_input_grad`].
-pub fn linear_input_grad<T: Real>(d: &Linear, dy: &[T], w: &[T], dx: &mut [T]) {
+pub fn linear_input_grad<T: Real>(d: &LinearDims, dy: &[T], w: &[T], dx: &mut [T]) {
     dx.fill(zero());
     for row in 0..d.rows {
         for o in 0..d.c_out {
@@ -29,7 +29,7 @@ pub fn linear_input_grad<T: Real>(d: &Linear, dy: &[T], w: &[T], dx: &mut [T]) {
 }
 
 /// The twin of [`crate::linear_weight_grad`].
-pub fn linear_weight_grad<T: Real>(d: &Linear, x: &[T], dy: &[T], dw: &mut [T]) {
+pub fn linear_weight_grad<T: Real>(d: &LinearDims, x: &[T], dy: &[T], dw: &mut [T]) {
     dw.fill(zero());
     for row in 0..d.rows {
         for o in 0..d.c_out {
@@ -41,7 +41,7 @@ pub fn linear_weight_grad<T: Real>(d: &Linear, x: &[T], dy: &[T], dw: &mut [T]) 
 }
 
 /// The twin of [`crate::linear_bias_grad`].
-pub fn linear_bias_grad<T: Real>(d: &Linear, dy: &[T], db: &mut [T]) {
+pub fn linear_bias_grad<T: Real>(d: &LinearDims, dy: &[T], db: &mut [T]) {
     db.fill(zero());
     for (at, &value) in dy.iter().enumerate() {
         db[at % d.c_out] += value;

@@ -10,6 +10,7 @@ mod linear;
 mod loss;
 mod pool;
 mod resize;
+mod update;
 
 pub use batch_norm::{
     batch_norm_eval, batch_norm_eval_backward, batch_norm_train, batch_norm_train_backward,
@@ -17,7 +18,7 @@ pub use batch_norm::{
 pub use concat::{concat, split};
 pub use conv2d::{conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad};
 pub use elementwise::{
-    add, add_assign, at_most, at_most_backward, blend, dropout, nag, relu, relu_backward,
+    add, add_assign, at_most, at_most_backward, blend, dropout, health, relu, relu_backward,
     sum_of_squares,
 };
 pub use excite::{excite_backward, excite_forward};
@@ -28,6 +29,7 @@ pub use pool::{
     max_pool_backward, max_pool_forward,
 };
 pub use resize::{bilinear_backward, bilinear_forward};
+pub use update::{adamw, clamp, nag, sgd};
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 

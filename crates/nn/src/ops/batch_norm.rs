@@ -10,7 +10,7 @@ use burn::backend::{
     backend_extension,
 };
 use burn::tensor::Tensor;
-use kernels::{Activation, BatchNorm};
+use kernels::{Activation, BatchNorm, Output};
 
 use super::flex::{Number, by_number, contiguous, filled, floats};
 use super::precision::{rounded, wide, widened};
@@ -92,11 +92,11 @@ impl From<Option<Tensor<4>>> for Optional<Dispatch> {
     }
 }
 
-/// What backward needs of forward.
+/// What the backward pass needs of the forward pass.
 #[derive(ExtensionType)]
 pub(super) struct Saved<B: Backend> {
     pub x: FloatTensor<B>,
-    /// Forward's output where ReLU followed an add, whose sign is then the mask; else x tells it.
+    /// The output where ReLU followed an add: its sign is then ReLU's mask. Else x tells the mask.
     #[extension_type]
     pub y: Optional<B>,
     pub gamma: FloatTensor<B>,
@@ -124,7 +124,7 @@ impl<B: Backend> std::fmt::Debug for Saved<B> {
     }
 }
 
-/// Where the statistics came from: only a batch's own depend on x.
+/// The origin of the statistics that x was normalized by: only a batch's own depend on x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Statistics {
     Batch,
@@ -135,7 +135,7 @@ type Gradient<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Optional<B>)
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(super) trait BatchNormOp: Backend {
-    /// y, mean, biased variance.
+    /// Returns y, the mean and the biased variance.
     fn batch_norm_train_op(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -158,7 +158,7 @@ pub(super) trait BatchNormOp: Backend {
         composed_eval::<Self>(x, [gamma, beta, mean, variance], residual, dims)
     }
 
-    /// dx, dγ, dβ, and what the residual gets if `add`.
+    /// Returns dx, dγ, dβ, and, if `add`, the gradient of the residual.
     fn batch_norm_backward_op(
         #[extension_type] saved: Saved<Self>,
         dy: FloatTensor<Self>,
@@ -188,7 +188,7 @@ impl BatchNormOp for Flex {
             kernels::batch_norm_train(
                 &dims,
                 N::of(&x),
-                kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
+                kernels::GammaBeta { gamma: floats(&gamma), beta: floats(&beta) },
                 residual.as_ref().map(N::of),
                 y,
                 kernels::Moments { mean: &mut mean, variance: &mut variance },
@@ -213,8 +213,8 @@ impl BatchNormOp for Flex {
             kernels::batch_norm_eval(
                 &dims,
                 N::of(&x),
-                kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
-                kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
+                kernels::GammaBeta { gamma: floats(&gamma), beta: floats(&beta) },
+                kernels::MeanVariance { mean: floats(&mean), variance: floats(&variance) },
                 residual.as_ref().map(N::of),
                 y,
             );
@@ -241,18 +241,18 @@ fn backward<N: Number>(
 ) -> Gradient<Flex> {
     let shape = saved.x.shape().to_vec();
     let dy = contiguous(dy);
-    // What forward was given may be views.
+    // The tensors that forward was given may be views.
     let [x, gamma, beta, mean, variance] =
         [saved.x, saved.gamma, saved.beta, saved.mean, saved.variance].map(contiguous);
     let y = saved.y.contiguous();
     let forward = kernels::BatchNormSaved {
         x: N::of(&x),
         y: y.as_ref().map(N::of),
-        affine: kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
-        statistics: kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
+        affine: kernels::GammaBeta { gamma: floats(&gamma), beta: floats(&beta) },
+        statistics: kernels::MeanVariance { mean: floats(&mean), variance: floats(&variance) },
     };
     let (mut dgamma, mut dbeta) = (vec![0.0; dims.channels], vec![0.0; dims.channels]);
-    let mut backward = |dresidual: Option<&mut [N]>| {
+    let mut backward = |dresidual: Option<Output<'_, N>>| {
         filled(&shape, |dx| {
             let (dgamma, dbeta) = (&mut dgamma[..], &mut dbeta[..]);
             let gradients = kernels::BatchNormGradients { dx, dgamma, dbeta, dresidual };
@@ -375,7 +375,7 @@ impl<B: Backend + BatchNormOp, C: CheckpointStrategy> BatchNormOp for Autodiff<B
     }
 }
 
-/// The output if backward needs it for ReLU's mask.
+/// The output, if the backward pass needs it for ReLU's mask.
 fn mask<B: Backend>(y: &FloatTensor<B>, added: bool, dims: BatchNorm) -> Optional<B> {
     match dims.activation {
         Activation::Relu if added => Optional::Present(y.clone()),

@@ -1,4 +1,4 @@
-//! Concatenation of images in their channels: where the branches of a block meet.
+//! Concatenation of images in their channels, which joins the branches of a block.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -9,14 +9,14 @@ use burn::backend::{
     backend_extension,
 };
 use burn::tensor::{Slice, Tensor};
-use kernels::Part;
+use kernels::ConcatInput;
 
 use super::flex::{Number, by_number, contiguous, filled};
 
-/// The most branches that meet at once.
+/// The most branches that one concatenation joins.
 const MOST: usize = 4;
 
-/// Two to four x `[n, h, w, c_i]` → `[n, h, w, Σ c_i]`.
+/// Joins two to four x `[n, h, w, c_i]` to one `[n, h, w, Σ c_i]`.
 #[track_caller]
 pub fn concat(branches: Vec<Tensor<4>>) -> Tensor<4> {
     let [n, height, width, _] = branches[0].dims();
@@ -27,7 +27,7 @@ pub fn concat(branches: Vec<Tensor<4>>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::concat_op(Branches::new(branches)))
 }
 
-/// As many as there are.
+/// The two to four tensors of a concatenation, as the extension's macro can carry them.
 #[derive(ExtensionType)]
 pub(super) enum Branches<B: Backend> {
     Two(FloatTensor<B>, FloatTensor<B>),
@@ -56,7 +56,7 @@ impl<B: Backend> Branches<B> {
     }
 }
 
-/// Channels of each branch, in order; 0 behind the last.
+/// The channels of each branch, in order, filled up with 0.
 pub(super) type Widths = [usize; MOST];
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -65,7 +65,7 @@ pub(super) trait ConcatOp: Backend {
         composed_concat::<Self>(branches)
     }
 
-    /// Each branch's share of dy.
+    /// Cuts dy into the gradients of the branches.
     fn concat_backward_op(dy: FloatTensor<Self>, widths: Widths) -> Branches<Self> {
         composed_concat_backward::<Self>(dy, widths)
     }
@@ -81,8 +81,8 @@ impl ConcatOp for Flex {
         shape[3] = branches.iter().map(|branch| branch.shape()[3]).sum();
         by_number!(&branches[0], N => {
             let part =
-                |branch| Part { values: N::of(branch), channels: TensorMetadata::shape(branch)[3] };
-            let parts: Vec<Part<N>> = branches.iter().map(part).collect();
+                |branch| ConcatInput { values: N::of(branch), channels: TensorMetadata::shape(branch)[3] };
+            let parts: Vec<ConcatInput<N>> = branches.iter().map(part).collect();
             filled(&shape, |y| kernels::concat(&parts, y))
         })
     }
@@ -99,7 +99,7 @@ impl ConcatOp for Flex {
     }
 }
 
-/// First channel and channels of each branch.
+/// The first channel and the number of channels of each branch.
 fn starts(widths: Widths) -> impl Iterator<Item = (usize, usize)> {
     let start = move |branch: usize| (widths[..branch].iter().sum(), widths[branch]);
     (0..MOST).map(start).filter(|(_, channels)| *channels > 0)
@@ -129,7 +129,7 @@ impl<B: Backend + ConcatOp, C: CheckpointStrategy> ConcatOp for Autodiff<B, C> {
         for (width, branch) in widths.iter_mut().zip(&branches) {
             *width = branch.primitive().shape()[3];
         }
-        // An untracked constant for each branch that there is not.
+        // A missing branch is represented by an untracked constant.
         let node = |at: usize| -> NodeGuard {
             match branches.get(at) {
                 Some(branch) => branch.node(),

@@ -6,7 +6,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use kernels::{Activation, Conv2d, Epilogue, Linear};
+use kernels::{Activation, Conv2d, Epilogue, LinearDims};
 
 use super::conv2d::{Conv2dOp, ConvOptions, composed_conv2d, y_shape};
 use super::flex::{Number, by_number, contiguous, filled, floats};
@@ -50,7 +50,7 @@ pub(super) trait Conv2dBiasOp: Backend {
         composed_conv2d_bias::<Self>(x, w, b, activation, dims)
     }
 
-    /// What the convolution's output gets, and db. Of y only its sign matters.
+    /// Returns the gradient of the convolution's output, and db. Only the sign of y matters.
     fn bias_backward_op(
         y: FloatTensor<Self>,
         dy: FloatTensor<Self>,
@@ -92,7 +92,7 @@ impl Conv2dBiasOp for Flex {
                 kernels::relu_backward(N::of(&y), N::of(&dy), dz);
             })),
         };
-        let rows = Linear { rows: dims.y_len() / dims.c_out, c_in: 1, c_out: dims.c_out };
+        let rows = LinearDims { rows: dims.y_len() / dims.c_out, c_in: 1, c_out: dims.c_out };
         let db = by_number!(&dz, N => filled(&[dims.c_out], |db| {
             kernels::linear_bias_grad(&rows, N::of(&dz), db);
         }));
@@ -104,7 +104,7 @@ impl Conv2dBiasOp for Flex {
 struct Conv2dBiasBackward;
 
 impl<B: Backend + Conv2dBiasOp + Conv2dOp> Backward<B, 3> for Conv2dBiasBackward {
-    /// x, w, y.
+    /// The tensors are x, w and y.
     type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Activation, Conv2d);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {

@@ -1,15 +1,15 @@
-//! Between `FlexTensor` and the slices that kernels take.
+//! Conversions between `FlexTensor` and the slices that kernels take.
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
-use kernels::{bf16, f16};
+use kernels::{Output, bf16, f16};
 
-/// A number as kernels and Flex know it.
+/// A type of number that both kernels and Flex can store.
 pub(super) trait Number: kernels::Element {
     /// The elements of a tensor that [`contiguous`] returned.
     fn of(tensor: &FlexTensor) -> &[Self];
 
-    /// The same, to write over; copied where another tensor shares them.
+    /// The elements, to change in place. They are copied where another tensor shares them.
     fn of_mut(tensor: &mut FlexTensor) -> &mut [Self];
 
     fn tensor(values: Vec<Self>, shape: &[usize]) -> FlexTensor;
@@ -43,7 +43,7 @@ number!(f32, F32);
 number!(f16, F16);
 number!(bf16, BF16);
 
-/// The expression with a name for the type of a tensor's numbers (§3.2: activations may be halves).
+/// Evaluates an expression that names the type of a tensor's numbers (§3.2: activations may be halves).
 macro_rules! by_number {
     ($tensor:expr, $number:ident => $body:expr) => {
         match burn::backend::TensorMetadata::dtype($tensor) {
@@ -64,7 +64,7 @@ macro_rules! by_number {
 }
 pub(super) use by_number;
 
-/// The tensor with its elements in order, copied only where a view says otherwise.
+/// The tensor with its elements in order in memory. It is copied only if it is a view in another order.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     let whole = by_number!(&tensor, N => tensor.as_slice::<N>().is_some());
     if whole { tensor } else { tensor.to_contiguous() }
@@ -75,8 +75,8 @@ pub(super) fn floats(tensor: &FlexTensor) -> &[f32] {
     f32::of(tensor)
 }
 
-/// A new tensor that `fill` writes whole.
-pub(super) fn filled<N: Number>(shape: &[usize], fill: impl FnOnce(&mut [N])) -> FlexTensor {
+/// A new tensor whose elements `fill` hands to the kernel that writes them.
+pub(super) fn filled<N: Number>(shape: &[usize], fill: impl FnOnce(Output<'_, N>)) -> FlexTensor {
     N::tensor(kernels::overwritten(shape.iter().product(), fill), shape)
 }
 

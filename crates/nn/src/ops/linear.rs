@@ -6,11 +6,11 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use kernels::Linear;
+use kernels::LinearDims;
 
 use super::flex::{contiguous, filled, floats};
 
-/// x `[rows, c_in]`, w `[c_out, c_in]`, b `[c_out]` → `[rows, c_out]`.
+/// Computes y `[rows, c_out]` from x `[rows, c_in]`, w `[c_out, c_in]` and b `[c_out]`.
 #[track_caller]
 pub fn linear(x: Tensor<2>, w: Tensor<2>, b: Tensor<1>) -> Tensor<2> {
     let ([_, c_in], [c_out, w_in], [b_out]) = (x.dims(), w.dims(), b.dims());
@@ -38,7 +38,7 @@ pub(super) trait LinearOp: Backend {
         composed_linear::<Self>(x, w, b)
     }
 
-    /// dx, dw, db.
+    /// Returns dx, dw and db.
     fn linear_backward_op(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -82,8 +82,8 @@ impl LinearOp for Flex {
     }
 }
 
-fn dims(x: &[usize], w: &[usize]) -> Linear {
-    Linear { rows: x[0], c_in: x[1], c_out: w[0] }
+fn dims(x: &[usize], w: &[usize]) -> LinearDims {
+    LinearDims { rows: x[0], c_in: x[1], c_out: w[0] }
 }
 
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! A batch norm, its activation, and the depthwise convolution behind it in one: what is between them is never written.
+//! A batch norm, its activation and the depthwise convolution behind them as one operation, which never writes what is
+//! between them to memory.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -18,7 +19,8 @@ use super::conv2d::{
 };
 use super::flex::{contiguous, filled, floats, tensor};
 
-/// x `[n, h, w, c]`, w `[c, kh, kw, 1]` → `[n, h', w', c]`, and the batch's mean and biased variance `[c]` of x.
+/// Computes `[n, h', w', c]` from x `[n, h, w, c]` and w `[c, kh, kw, 1]`. Also returns the batch's mean and biased
+/// variance `[c]` of x.
 #[track_caller]
 pub(crate) fn norm_depthwise_train(
     x: Tensor<4>,
@@ -45,7 +47,7 @@ type Floats<B, const N: usize> = [FloatTensor<B>; N];
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(super) trait NormDepthwiseOp: Backend {
-    /// y, mean and biased variance.
+    /// Returns y, the mean and the biased variance.
     fn norm_depthwise_train_op(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -56,7 +58,7 @@ pub(super) trait NormDepthwiseOp: Backend {
         composed_norm_depthwise::<Self>(x, [gamma, beta, w], dims)
     }
 
-    /// The gradients of x, γ, β and w.
+    /// Returns the gradients of x, γ, β and w.
     fn norm_depthwise_backward_op(
         #[extension_type] saved: Saved<Self>,
         w: FloatTensor<Self>,
@@ -82,7 +84,7 @@ impl NormDepthwiseOp for Flex {
         let channels = dims.convolution.c_in;
         let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
         let y = filled(&y_shape(&dims.convolution), |y| {
-            let affine = kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) };
+            let affine = kernels::GammaBeta { gamma: floats(&gamma), beta: floats(&beta) };
             let moments = kernels::Moments { mean: &mut mean, variance: &mut variance };
             kernels::norm_depthwise(&dims, floats(&x), affine, floats(&w), y, moments);
         });
@@ -100,8 +102,8 @@ impl NormDepthwiseOp for Flex {
         let [w, dy] = [w, dy].map(contiguous);
         let forward = kernels::NormDepthwiseSaved {
             x: floats(&x),
-            affine: kernels::Affine { gamma: floats(&gamma), beta: floats(&beta) },
-            statistics: kernels::Statistics { mean: floats(&mean), variance: floats(&variance) },
+            affine: kernels::GammaBeta { gamma: floats(&gamma), beta: floats(&beta) },
+            statistics: kernels::MeanVariance { mean: floats(&mean), variance: floats(&variance) },
             w: floats(&w),
         };
         let channels = dims.convolution.c_in;

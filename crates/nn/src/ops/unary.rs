@@ -1,4 +1,4 @@
-//! What happens to each number of a tensor by itself: dropout, and a ceiling (which makes ReLU6 of a ReLU).
+//! Operations on each number of a tensor by itself: dropout, and a ceiling (which turns a ReLU into a ReLU6).
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -6,24 +6,24 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, Tensor, TensorData};
-use kernels::Dropout;
+use kernels::DropoutDraw;
 
 use super::flex::{Number, by_number, contiguous, filled};
 use super::precision::{rounded, wide, widened};
 
-/// x with a share of its numbers set to 0 and the others enlarged by 1/(1 − share), in train mode only.
-pub fn dropout<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<D> {
+/// Sets a share of x's numbers to 0 and multiplies the others by 1/(1 − share). It is for train mode only.
+pub fn dropout<const D: usize>(x: Tensor<D>, dropout: DropoutDraw) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::unary_op(x.into_dispatch(), Unary::Dropout(dropout)))
 }
 
-/// min(x, ceiling); no gradient passes where x reaches it.
+/// Computes min(x, ceiling). No gradient passes where x reaches the ceiling.
 pub fn at_most<const D: usize>(x: Tensor<D>, ceiling: f32) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::unary_op(x.into_dispatch(), Unary::AtMost(ceiling)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Unary {
-    Dropout(Dropout),
+    Dropout(DropoutDraw),
     AtMost(f32),
 }
 
@@ -33,7 +33,7 @@ pub(super) trait UnaryOp: Backend {
         composed_unary::<Self>(x, unary)
     }
 
-    /// dx from dy and forward's y.
+    /// Computes dx from dy and the output y.
     fn unary_backward_op(
         y: FloatTensor<Self>,
         dy: FloatTensor<Self>,
@@ -95,8 +95,8 @@ impl<B: Backend + UnaryOp, C: CheckpointStrategy> UnaryOp for Autodiff<B, C> {
     }
 }
 
-/// The factors of a dropout, from the host: the same numbers on every device.
-fn factors<B: Backend>(dropout: Dropout, like: &FloatTensor<B>) -> FloatTensor<B> {
+/// The factors of a dropout. The host makes them, so that they are the same on every device.
+fn factors<B: Backend>(dropout: DropoutDraw, like: &FloatTensor<B>) -> FloatTensor<B> {
     let shape = like.shape();
     let values: Vec<f32> = (0..shape.num_elements()).map(|at| dropout.factor(at)).collect();
     B::float_from_data(TensorData::new(values, shape), &like.device())
@@ -125,7 +125,7 @@ pub(super) fn composed_unary_backward<B: Backend>(
             let factors = factors::<B>(dropout, &dy);
             B::float_mul(dy, factors)
         }
-        // 1 below the ceiling and 0 at it: the sign of what is missing.
+        // The sign of the distance to the ceiling: 1 below it, 0 at it.
         Unary::AtMost(ceiling) => {
             let full = B::float_full(dy.shape(), ceiling.into(), &dy.device(), FloatDType::F32);
             B::float_mul(dy, B::float_sign(B::float_sub(full, y)))

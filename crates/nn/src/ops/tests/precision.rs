@@ -4,7 +4,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Tensor;
-use kernels::{Activation, BatchNorm, Dropout, Excite, GlobalPool};
+use kernels::{Activation, BatchNorm, DropoutDraw, Excite, GlobalPool};
 
 use super::{ACTIVATIONS, Random, assert_close, conv_shapes, flat, numbers, pool_shapes, wide};
 use crate::ops::batch_norm::{
@@ -180,7 +180,7 @@ fn the_rest() {
         for (back, part) in back.into_iter().zip([&x, &dy]) {
             assert_same("concat and back", back, part.clone(), 0.0);
         }
-        for unary in [Unary::Dropout(Dropout { share: 0.4, key: 4 }), Unary::AtMost(0.5)] {
+        for unary in [Unary::Dropout(DropoutDraw { share: 0.4, key: 4 }), Unary::AtMost(0.5)] {
             let y = Flex::unary_op(x.clone(), unary);
             let what = format!("{unary:?} in {precision:?}");
             assert_same(&what, y.clone(), composed_unary::<Flex>(x.clone(), unary), step);

@@ -1,6 +1,6 @@
 //! Concatenation, excitation, biased convolutions, dropout and ceilings against their default bodies.
 
-use kernels::{Dropout, Excite};
+use kernels::{DropoutDraw, Excite};
 
 use super::*;
 use crate::ops::concat::{Branches, ConcatOp, composed_concat, composed_concat_backward};
@@ -78,8 +78,8 @@ fn unary() {
     let mut random = Random::new(23);
     for shape in [vec![7], vec![3, 50], vec![2, 9, 9, 31]] {
         for unary in [
-            Unary::Dropout(Dropout { share: 0.0, key: 3 }),
-            Unary::Dropout(Dropout { share: 0.4, key: 4 }),
+            Unary::Dropout(DropoutDraw { share: 0.0, key: 3 }),
+            Unary::Dropout(DropoutDraw { share: 0.4, key: 4 }),
             Unary::AtMost(0.5),
         ] {
             let (x, dy) = (random.tensor(&shape), random.tensor(&shape));

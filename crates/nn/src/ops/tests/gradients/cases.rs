@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 use kernels::{
-    BatchNorm, BatchNormGradients, BatchNormSaved, Conv2d, GlobalPool, Linear, Moments,
-    NormDepthwise, Pool2d, Statistics, textbook,
+    BatchNorm, BatchNormGradients, BatchNormSaved, Conv2d, GlobalPool, LinearDims, MeanVariance,
+    Moments, NormDepthwise, Pool2d, textbook,
 };
 
 mod branches;
@@ -95,7 +95,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         cases.push(global_pool_case(shape));
     }
     for [rows, c_in, c_out] in [[1, 1, 1], [3, 5, 4], [4, 9, 1], [5, 1, 3]] {
-        cases.push(linear_case(Linear { rows, c_in, c_out }));
+        cases.push(linear_case(LinearDims { rows, c_in, c_out }));
     }
     for [rows, classes] in [[1, 2], [4, 7], [6, 1]] {
         cases.push(cross_entropy_case(rows, classes, random));
@@ -165,8 +165,8 @@ fn affine(inputs: &[Tensor<1>]) -> Affine {
     Affine { gamma: inputs[1].clone(), beta: inputs[2].clone(), epsilon: 1e-5 }
 }
 
-fn textbook_affine(inputs: &[Vec<f64>]) -> kernels::Affine<'_, f64> {
-    kernels::Affine { gamma: &inputs[1], beta: &inputs[2] }
+fn textbook_affine(inputs: &[Vec<f64>]) -> kernels::GammaBeta<'_, f64> {
+    kernels::GammaBeta { gamma: &inputs[1], beta: &inputs[2] }
 }
 
 /// y, mean and variance.
@@ -194,14 +194,14 @@ fn textbook_norm_backward(
     let [dx, dgamma, dbeta, rest @ ..] = gradients.as_mut_slice() else {
         unreachable!("x, γ and β")
     };
-    let dresidual = rest.first_mut().map(Vec::as_mut_slice);
+    let (dx, dresidual) = (dx.into(), rest.first_mut().map(Into::into));
     backward(
         d,
         BatchNormSaved {
             x: &inputs[0],
             y: Some(y),
             affine: textbook_affine(inputs),
-            statistics: kernels::Statistics { mean, variance },
+            statistics: kernels::MeanVariance { mean, variance },
         },
         dy,
         BatchNormGradients { dx, dgamma, dbeta, dresidual },
@@ -285,7 +285,7 @@ fn batch_norm_eval_case(
     let [mean, variance] = [wide(&mean), wide(&variance)];
     let forward = move |inputs: &[Vec<f64>], mean: &[f64], variance: &[f64]| {
         let residual = inputs.get(3).map(Vec::as_slice);
-        let statistics = Statistics { mean, variance };
+        let statistics = MeanVariance { mean, variance };
         let affine = textbook_affine(inputs);
         filled(inputs[0].len(), |y| {
             textbook::batch_norm_eval(&d, &inputs[0], affine, statistics, residual, y);
@@ -377,7 +377,7 @@ fn global_pool_case(shape: [usize; 4]) -> Case {
     }
 }
 
-fn linear_case(d: Linear) -> Case {
+fn linear_case(d: LinearDims) -> Case {
     let (x_len, w_len) = (d.rows * d.c_in, d.c_out * d.c_in);
     Case {
         name: format!("{d:?}"),

@@ -1,6 +1,8 @@
 //! What branches, gates, biases and ceilings are made of.
 
-use kernels::{Activation, Conv2d, Dropout, Excite, ExciteGradients, ExciteSaved, Linear, Part};
+use kernels::{
+    Activation, ConcatInput, Conv2d, DropoutDraw, Excite, ExciteGradients, ExciteSaved, LinearDims,
+};
 
 use super::*;
 use crate::{at_most, concat, conv2d_bias, dropout, excite};
@@ -20,7 +22,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         }
     }
     for share in [0.0, 0.3] {
-        cases.push(dropout_case(Dropout { share, key: 5 }, [3, 7]));
+        cases.push(dropout_case(DropoutDraw { share, key: 5 }, [3, 7]));
     }
     cases.push(at_most_case(0.25, [4, 9]));
     cases
@@ -40,8 +42,8 @@ fn concat_case([n, height, width]: [usize; 3], channels: Vec<usize>) -> Case {
         forward: Box::new(move |inputs| {
             let part = |(values, &channels): (&'_ Vec<f64>, &usize)| (values.clone(), channels);
             let inputs: Vec<_> = inputs.iter().zip(&second).map(part).collect();
-            let parts: Vec<Part<'_, f64>> =
-                inputs.iter().map(|(values, c)| Part { values, channels: *c }).collect();
+            let parts: Vec<ConcatInput<'_, f64>> =
+                inputs.iter().map(|(values, c)| ConcatInput { values, channels: *c }).collect();
             filled(rows * whole, |y| textbook::concat(&parts, y))
         }),
         backward: Box::new(move |_, dy| {
@@ -76,6 +78,7 @@ fn excite_case(d: Excite, shape: [usize; 4]) -> Case {
             let mut gradients: Vec<Vec<f64>> = inputs.iter().map(|i| zeros(i.len())).collect();
             let [dx, dz, dresidual] = &mut gradients[..] else { unreachable!("three inputs") };
             let saved = ExciteSaved { x: &inputs[0], z: &inputs[1], y: &y };
+            let (dx, dz, dresidual) = (dx.into(), dz.into(), dresidual.into());
             textbook::excite_backward(&d, saved, dy, ExciteGradients { dx, dz, dresidual });
             gradients
         }),
@@ -90,7 +93,7 @@ fn conv2d_bias_case(d: Conv2d, activation: Activation) -> Case {
         dilation: d.dilation,
         groups: d.groups,
     };
-    let rows = Linear { rows: d.y_len() / d.c_out, c_in: 1, c_out: d.c_out };
+    let rows = LinearDims { rows: d.y_len() / d.c_out, c_in: 1, c_out: d.c_out };
     let forward = move |inputs: &[Vec<f64>]| {
         filled(d.y_len(), |y| {
             textbook::conv2d_forward(&d, &inputs[0], &inputs[1], y);
@@ -124,7 +127,7 @@ fn conv2d_bias_case(d: Conv2d, activation: Activation) -> Case {
     }
 }
 
-fn dropout_case(d: Dropout, shape: [usize; 2]) -> Case {
+fn dropout_case(d: DropoutDraw, shape: [usize; 2]) -> Case {
     let length = shape[0] * shape[1];
     let apply = move |x: &[f64]| filled(length, |y| textbook::dropout(&d, x, y));
     Case {
