@@ -1,11 +1,12 @@
-//! Rules between keys. Each looks at what it needs and speaks only where all of that reads well.
+//! Rules between keys. A rule reports nothing if any key it needs failed to parse.
 
 use tricks::label_smoothing;
 
 use crate::mistake::{Complaint, Mistake};
 use crate::reader::{self, Reader};
+use crate::schema;
 use crate::tree::{Node, Place, Value};
-use crate::types::{Recipe, Span, Stem};
+use crate::types::{Recipe, Span, StemChoice};
 use crate::words::STEMS;
 
 /// The widest image the small stem is made for, pixels.
@@ -19,7 +20,7 @@ pub(crate) fn check(reader: &mut Reader<'_>) {
         equal_parts,
         scaled_f16,
         warmup_fits,
-        one_decay,
+        one_choice,
         decay_points,
     ];
     for rule in rules {
@@ -49,7 +50,7 @@ fn small_stem(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "network.stem";
     let stem = reader.quietly(key, |value| {
         let word = reader::text(value)?;
-        Ok(STEMS.iter().any(|(name, stem)| *name == word && *stem == Stem::Small))
+        Ok(STEMS.iter().any(|(name, stem)| *name == word && *stem == StemChoice::Small))
     });
     let size_key = "preprocess.size";
     let size = reader.quietly(size_key, |value| reader::count(size_key, value));
@@ -77,19 +78,20 @@ fn one_color(reader: &Reader<'_>) -> Vec<Finding> {
 }
 
 fn equal_parts(reader: &Reader<'_>) -> Vec<Finding> {
-    let key = "train.accumulate";
+    let key = "train.parts";
     let count = |key: &str| reader.quietly(key, |value| reader::count(key, value));
-    match (count(key), count("train.batch")) {
+    match (reader.quietly(key, reader::parts), count("train.batch")) {
         (Some((parts, place)), Some((batch, _))) if batch % parts != 0 => {
             let message = format!("a batch of {batch} cannot be cut into {parts} equal parts");
-            let mend = format!("write a divisor of {batch}, or another train.batch");
+            let largest = 1 << batch.trailing_zeros().min(parts.trailing_zeros());
+            let mend = format!("lower it to {largest}, or make train.batch a multiple of {parts}");
             vec![(key, place.clone(), Complaint::new(message, mend))]
         }
         _ => Vec::new(),
     }
 }
 
-/// Only f16 has so few small numbers that a loss is scaled for it.
+/// Only f16 loses small gradients, so only with it is the loss scaled.
 fn scaled_f16(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "train.loss_scale";
     let precision = match reader.has("train.precision") {
@@ -106,27 +108,29 @@ fn scaled_f16(reader: &Reader<'_>) -> Vec<Finding> {
     }
 }
 
-/// One way of decay, neither none nor two. Where the table holds an unknown key, that is the mistake.
-fn one_decay(reader: &Reader<'_>) -> Vec<Finding> {
-    let key = "rate.decay";
-    let entries = reader.quietly(key, |value| match value {
-        Value::Table(table) => Ok(table.entries().len()),
-        other => Err(Complaint::expected("a table", &other.describe())),
-    });
-    let ways = ["rate.decay.step", "rate.decay.cosine", "rate.decay.exponential"];
-    let given: Vec<&str> = ways.into_iter().filter(|way| reader.has(way)).collect();
-    let choice = "step = { … }, cosine = {} or exponential = { … }";
-    match (entries, given.as_slice()) {
-        (Some((0, place)), _) => {
-            let complaint = Complaint::new("no way of decay is given", format!("add {choice}"));
-            vec![(key, place.clone(), complaint)]
+/// A table that holds one of several keys holds neither none nor two. If it holds an unknown key, that is the mistake.
+fn one_choice(reader: &Reader<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (key, names) in schema::choices() {
+        let table = reader.quietly(key.path, |value| match value {
+            Value::Table(table) => Ok(table.clone()),
+            other => Err(Complaint::expected("a table", &other.describe())),
+        });
+        let Some((table, place)) = table else { continue };
+        let given: Vec<&str> =
+            names.iter().copied().filter(|name| table.get(name).is_some()).collect();
+        let all = names.join(", ");
+        if table.entries().is_empty() {
+            let message = format!("it holds none of {all}");
+            let complaint = Complaint::new(message, format!("write for example {}", key.example()));
+            findings.push((key.path, place.clone(), complaint));
+        } else if given.len() > 1 {
+            let message = format!("it holds {}, and takes only one of {all}", given.join(" and "));
+            let complaint = Complaint::new(message, format!("keep one of {}", given.join(", ")));
+            findings.push((key.path, place.clone(), complaint));
         }
-        (Some((_, place)), [first, second, ..]) => {
-            let message = format!("a rate decays in one way, and here are {first} and {second}");
-            vec![(key, place.clone(), Complaint::new(message, format!("keep one of {choice}")))]
-        }
-        _ => Vec::new(),
     }
+    findings
 }
 
 fn run(reader: &Reader<'_>) -> Option<Span> {
@@ -176,7 +180,7 @@ fn decay_points(reader: &Reader<'_>) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with a recipe for data of so many classes.
+/// The mistakes of a recipe that only show once the number of classes is known.
 pub fn check_classes(recipe: &Recipe, classes: usize) -> Vec<Mistake> {
     let largest = label_smoothing::largest_epsilon(classes.max(1));
     match recipe.target.smoothing {

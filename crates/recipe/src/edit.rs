@@ -5,7 +5,7 @@ use crate::reader::mistake;
 use crate::schema;
 use crate::tree::{self, Entry, Node, Place, Table, Value};
 
-/// The key that may be left out and has a word `off` of its own, which means something else.
+/// The optional key whose value can be the word `off`: there `off` is not the switch of `--set`.
 const OFF_IS_A_WORD: &str = "train.loss_scale";
 
 /// Applies one edit, such as `rate.base=0.2` or `rate.warmup=off`.

@@ -4,10 +4,12 @@
 //! recipe back, complete; [`Schedule`] turns its spans and tricks into plain numbers for each step.
 
 pub mod ablation;
+mod absent;
 pub mod builtin;
 mod check;
 mod edit;
 mod mistake;
+mod notes;
 mod parse;
 pub mod presets;
 mod reader;
@@ -17,6 +19,7 @@ mod span;
 pub mod tables;
 mod tree;
 mod types;
+mod version;
 mod words;
 mod write;
 

@@ -1,5 +1,6 @@
 //! From TOML to a [`Recipe`], or to every mistake in it.
 
+use crate::absent;
 use crate::check;
 use crate::edit;
 use crate::mistake::{Complaint, Mistake, RecipeErrors, did_you_mean};
@@ -7,15 +8,16 @@ use crate::reader::{self, Reader, mistake, out_of_range};
 use crate::schema;
 use crate::tree::{self, Place, Value};
 use crate::types::*;
+use crate::version;
 use crate::words::{
     DECAY_ON, INITS, LOSS_SCALES, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, PRECISIONS, RAMP_ENDS,
     SOURCES, SPREADS, STEMS, WEIGHTINGS, Words,
 };
 
 /// The version of the format that this program reads and writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
-/// The longest edge an image may be given, pixels; beyond it a typing error would ask for all the memory there is.
+/// The longest edge of an image, pixels. A typing error beyond it would ask for all the memory there is.
 const LONGEST_EDGE: usize = 8192;
 
 /// Reads the recipe in `text`. `file` is what mistakes call it; `known_models` are the names of networks.
@@ -37,6 +39,10 @@ pub fn parse_with_edits(
         let complaint = Complaint::new(format!("not TOML: {}", error.message), "");
         RecipeErrors::new(vec![mistake(file, "", &error.place, complaint)])
     })?;
+    let outdated = version::outdated(file, &root);
+    if !outdated.is_empty() {
+        return Err(RecipeErrors::new(outdated));
+    }
     let refused: Vec<_> =
         edits.iter().filter_map(|edit| edit::apply(&mut root, edit).err()).collect();
 
@@ -134,7 +140,7 @@ fn version(reader: &mut Reader<'_>) -> Option<u32> {
     })
 }
 
-fn network(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Network> {
+fn network(reader: &mut Reader<'_>, known_models: &[String]) -> Option<NetworkChoice> {
     let model = reader.read("network.model", |value| {
         let name = reader::text(value)?;
         if known_models.contains(&name) {
@@ -148,7 +154,7 @@ fn network(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Network> 
     let init = reader.choice("network.init", INITS);
     let last_gamma = reader.read("network.last_gamma", reader::short_number);
     let shape = optional(reader, "network.shape", shape);
-    Some(Network {
+    Some(NetworkChoice {
         model: model?,
         stem: stem?,
         init: init?,
@@ -172,7 +178,7 @@ fn optional<T>(
     if reader.has(key) { read(reader).map(Some) } else { Some(None) }
 }
 
-fn shape(reader: &mut Reader<'_>) -> Option<Shape> {
+fn shape(reader: &mut Reader<'_>) -> Option<NetworkShape> {
     let stages = |reader: &mut Reader<'_>, key| {
         reader.read(key, |value| {
             reader::list(value, "whole numbers", |item| reader::count(key, item))
@@ -187,7 +193,7 @@ fn shape(reader: &mut Reader<'_>) -> Option<Shape> {
         }
         even => Ok(even),
     });
-    Some(Shape { blocks: blocks?, channels: channels?, stem_channels: stem_channels? })
+    Some(NetworkShape { blocks: blocks?, channels: channels?, stem_channels: stem_channels? })
 }
 
 fn data(reader: &mut Reader<'_>) -> Option<Data> {
@@ -198,8 +204,9 @@ fn data(reader: &mut Reader<'_>) -> Option<Data> {
         "more than 0 and less than 1",
     );
     let limit = optional(reader, "data.limit", |reader| reader.count("data.limit"));
-    let on_bad_sample = or_default(reader, "data.on_bad_sample", ON_BAD_SAMPLE);
-    let orientation = or_default(reader, "data.orientation", ORIENTATIONS);
+    let on_bad_sample =
+        choice_or(reader, "data.on_bad_sample", ON_BAD_SAMPLE, absent::ON_BAD_SAMPLE);
+    let orientation = choice_or(reader, "data.orientation", ORIENTATIONS, absent::ORIENTATION);
     Some(Data {
         source: source?,
         split: split?,
@@ -313,16 +320,15 @@ fn validation(reader: &mut Reader<'_>) -> Option<Validation> {
 fn train(reader: &mut Reader<'_>) -> Option<Train> {
     let duration = reader.span("train.duration");
     let batch = reader.count("train.batch");
-    let accumulate =
-        optional(reader, "train.accumulate", |reader| reader.count("train.accumulate"));
-    let precision = or_default(reader, "train.precision", PRECISIONS);
-    // That it is of f16 alone is a rule between keys.
-    let loss_scale = or_default(reader, "train.loss_scale", LOSS_SCALES);
+    let parts = reader.read("train.parts", reader::parts);
+    let precision = choice_or(reader, "train.precision", PRECISIONS, absent::PRECISION);
+    // A rule between keys says that only f16 takes it.
+    let loss_scale = choice_or(reader, "train.loss_scale", LOSS_SCALES, absent::LOSS_SCALE);
     let evaluate_every = reader.span("train.evaluate_every");
     Some(Train {
         duration: duration?,
         batch: batch?,
-        accumulate: accumulate?,
+        parts: parts?,
         precision: precision?,
         loss_scale: Some(loss_scale?).filter(|_| precision == Some(Precision::F16)),
         evaluate_every: evaluate_every?,
@@ -340,7 +346,7 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     });
     let warmup = optional(reader, "rate.warmup", |reader| {
         let duration = reader.span("rate.warmup.duration");
-        let first = or_default(reader, "rate.warmup.first", RAMP_ENDS);
+        let first = choice_or(reader, "rate.warmup.first", RAMP_ENDS, absent::FIRST_OF_WARMUP);
         Some(Warmup { duration: duration?, first: first? })
     });
     let decay = decay(reader);
@@ -353,20 +359,23 @@ fn rate(reader: &mut Reader<'_>) -> Option<Rate> {
     })
 }
 
-/// A word that may be left out, for what a recipe then means.
-fn or_default<T: Copy + Default>(
+/// A word that a recipe may leave out, and what it then means.
+fn choice_or<T: Copy>(
     reader: &mut Reader<'_>,
     key: &'static str,
     words: Words<T>,
+    absent: T,
 ) -> Option<T> {
-    if reader.has(key) { reader.choice(key, words) } else { Some(T::default()) }
+    if reader.has(key) { reader.choice(key, words) } else { Some(absent) }
 }
 
-/// The one way of decay that is given; that it is one is a rule between keys. All that are given are read.
+/// The one way of decay that is given. All that are given are read, and a rule between keys says that there is only one.
 fn decay(reader: &mut Reader<'_>) -> Option<Decay> {
     let step = reader.has("rate.decay.step").then(|| step_decay(reader));
     let cosine = reader.has("rate.decay.cosine").then(|| {
-        Some(Decay::Cosine { last: or_default(reader, "rate.decay.cosine.last", RAMP_ENDS)? })
+        let key = "rate.decay.cosine.last";
+        let last = choice_or(reader, key, RAMP_ENDS, absent::LAST_OF_COSINE);
+        Some(Decay::Cosine { last: last? })
     });
     let exponential = reader.has("rate.decay.exponential").then(|| exponential_decay(reader));
     step.or(cosine).or(exponential).flatten()
@@ -406,20 +415,53 @@ fn decay_points(reader: &mut Reader<'_>) -> Option<Vec<Span>> {
 }
 
 fn update(reader: &mut Reader<'_>) -> Option<Update> {
-    let momentum = reader.number(
-        "update.momentum",
-        |momentum| (0.0..1.0).contains(&momentum),
-        "at least 0 and less than 1",
-    );
+    let optimizer = optimizer(reader);
     let decay = reader.number("update.decay", |decay| decay >= 0.0, "at least 0");
     let decay_on = reader.choice("update.decay_on", DECAY_ON);
-    let clip = optional(reader, "update.clip", |reader| {
-        reader.number("update.clip", |norm| norm > 0.0, "more than 0")
+    let clip = optional(reader, "update.clip", clip);
+    Some(Update { optimizer: optimizer?, decay: decay?, decay_on: decay_on?, clip: clip? })
+}
+
+/// The one optimizer that is given, read as [`decay`] is.
+fn optimizer(reader: &mut Reader<'_>) -> Option<Optimizer> {
+    let nag = reader.has("update.optimizer.nag").then(|| {
+        let momentum = below_one(reader, "update.optimizer.nag.momentum");
+        Some(Optimizer::Nag { momentum: momentum? })
     });
-    Some(Update { momentum: momentum?, decay: decay?, decay_on: decay_on?, clip: clip? })
+    let sgd = reader.has("update.optimizer.sgd").then(|| {
+        let momentum = below_one(reader, "update.optimizer.sgd.momentum");
+        Some(Optimizer::Sgd { momentum: momentum? })
+    });
+    let adamw = reader.has("update.optimizer.adamw").then(|| {
+        let beta1 = below_one(reader, "update.optimizer.adamw.beta1");
+        let beta2 = below_one(reader, "update.optimizer.adamw.beta2");
+        let epsilon = positive(reader, "update.optimizer.adamw.epsilon");
+        Some(Optimizer::Adamw { beta1: beta1?, beta2: beta2?, epsilon: epsilon? })
+    });
+    nag.or(sgd).or(adamw).flatten()
+}
+
+/// The share of a running sum or mean that one step keeps.
+fn below_one(reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
+    reader.number(key, |share| (0.0..1.0).contains(&share), "at least 0 and less than 1")
+}
+
+fn positive(reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
+    reader.number(key, |number| number > 0.0, "more than 0")
+}
+
+/// The one bound that is given, read as [`decay`] is.
+fn clip(reader: &mut Reader<'_>) -> Option<Clip> {
+    let mut bound = |key| reader.has(key).then(|| positive(reader, key));
+    let norm = bound("update.clip.norm").map(|norm| norm.map(Clip::Norm));
+    let value = bound("update.clip.value").map(|value| value.map(Clip::Value));
+    norm.or(value).flatten()
 }
 
 fn target(reader: &mut Reader<'_>) -> Option<Target> {
+    if !reader.has("target") {
+        return Some(absent::TARGET);
+    }
     let smoothing = optional(reader, "target.smoothing", |reader| {
         // The upper end depends on the number of classes.
         let epsilon = reader.number(
@@ -439,9 +481,9 @@ fn mixup(reader: &mut Reader<'_>) -> Option<Mixup> {
     Some(Mixup { alpha: alpha?, pairing: pairing? })
 }
 
-/// Of a Beta distribution.
+/// The parameter of a Beta distribution.
 fn alpha(reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
-    reader.number(key, |alpha| alpha > 0.0, "more than 0")
+    positive(reader, key)
 }
 
 fn distillation(reader: &mut Reader<'_>) -> Option<Distillation> {
@@ -452,15 +494,15 @@ fn distillation(reader: &mut Reader<'_>) -> Option<Distillation> {
     Some(Distillation { teacher: teacher?, temperature: temperature?, weighting: weighting? })
 }
 
-fn average(reader: &mut Reader<'_>) -> Option<Average> {
+fn average(reader: &mut Reader<'_>) -> Option<Averaging> {
     let key = "average.decay";
     let decay =
         reader.number(key, |decay| decay > 0.0 && decay < 1.0, "more than 0 and less than 1");
-    Some(Average { decay: decay? })
+    Some(Averaging { decay: decay? })
 }
 
-fn checkpoint(reader: &mut Reader<'_>) -> Option<Checkpoint> {
+fn checkpoint(reader: &mut Reader<'_>) -> Option<Checkpointing> {
     let every = reader.read("checkpoint.every", reader::interval);
     let keep = reader.count("checkpoint.keep");
-    Some(Checkpoint { every: every?, keep: keep? })
+    Some(Checkpointing { every: every?, keep: keep? })
 }

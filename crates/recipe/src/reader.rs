@@ -190,6 +190,18 @@ pub(crate) fn count(key: &str, value: &Value) -> Result<usize, Complaint> {
     }
 }
 
+/// `train.parts`: a power of two, so that the parts' gradients are summed as a binary tree.
+pub(crate) fn parts(value: &Value) -> Result<usize, Complaint> {
+    match whole::<usize>(value, &rule_of_parts())? {
+        parts if tricks::parts::is_allowed(parts) => Ok(parts),
+        parts => Err(Complaint::new(format!("{parts} is out of range"), rule_of_parts())),
+    }
+}
+
+fn rule_of_parts() -> String {
+    format!("parts is a power of two from 1 to {}", tricks::parts::MOST)
+}
+
 /// A list of exactly N.
 pub(crate) fn list<T, const N: usize>(
     value: &Value,

@@ -13,7 +13,8 @@ use crate::types::{Decay, DecayOn, Interval, RampEnd, Recipe, Span};
 pub struct Schedule {
     initial_rate: f64,
     warmup_steps: u64,
-    first: RampEnd,
+    /// `None` without warm-up.
+    first: Option<RampEnd>,
     decay: Fall,
     total_steps: u64,
     evaluate_every: f64,
@@ -51,7 +52,7 @@ impl Schedule {
         Ok(Self {
             initial_rate: initial_rate(recipe),
             warmup_steps: rate.warmup.map_or(0, |warmup| steps(warmup.duration)),
-            first: rate.warmup.map_or(RampEnd::default(), |warmup| warmup.first),
+            first: rate.warmup.map(|warmup| warmup.first),
             decay,
             total_steps: steps(recipe.train.duration),
             evaluate_every: period(recipe.train.evaluate_every, steps_per_epoch),
@@ -80,8 +81,9 @@ impl Schedule {
     /// The learning rate of a step.
     pub fn rate(&self, step: u64) -> f64 {
         let warmup = match self.first {
-            RampEnd::OneStep => warmup::factor(step, self.warmup_steps),
-            RampEnd::Zero => warmup::factor_from_zero(step, self.warmup_steps),
+            None => 1.0,
+            Some(RampEnd::OneStep) => warmup::factor(step, self.warmup_steps),
+            Some(RampEnd::Zero) => warmup::factor_from_zero(step, self.warmup_steps),
         };
         // Cosine decay counts without the warm-up (§5.1).
         let t = step.saturating_sub(self.warmup_steps);

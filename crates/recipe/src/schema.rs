@@ -8,31 +8,48 @@ use crate::tree::{Place, Table, Value};
 pub(crate) struct Key {
     /// Dotted, such as `rate.warmup.duration`.
     pub(crate) path: &'static str,
-    /// Left out means off.
+    /// Whether a recipe may leave it out.
     pub(crate) optional: bool,
-    /// TOML of a value that would do; `None` for a table.
-    example: Option<&'static str>,
+    kind: Kind,
+}
+
+/// What stands at a key.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Table,
+    /// A table that holds exactly one of its keys.
+    Choice,
+    /// TOML of a value that the key takes.
+    Value(&'static str),
 }
 
 const fn table(path: &'static str) -> Key {
-    Key { path, optional: false, example: None }
+    Key { path, optional: false, kind: Kind::Table }
 }
 
 const fn optional_table(path: &'static str) -> Key {
-    Key { path, optional: true, example: None }
+    Key { path, optional: true, kind: Kind::Table }
+}
+
+const fn choice(path: &'static str) -> Key {
+    Key { path, optional: false, kind: Kind::Choice }
+}
+
+const fn optional_choice(path: &'static str) -> Key {
+    Key { path, optional: true, kind: Kind::Choice }
 }
 
 const fn value(path: &'static str, example: &'static str) -> Key {
-    Key { path, optional: false, example: Some(example) }
+    Key { path, optional: false, kind: Kind::Value(example) }
 }
 
 const fn optional(path: &'static str, example: &'static str) -> Key {
-    Key { path, optional: true, example: Some(example) }
+    Key { path, optional: true, kind: Kind::Value(example) }
 }
 
 /// Every key, in the order of [`crate::Recipe`].
 pub(crate) static KEYS: &[Key] = &[
-    value("version", "1"),
+    value("version", "2"),
     value("name", r#""my-run""#),
     value("seed", "1"),
     table("network"),
@@ -84,7 +101,7 @@ pub(crate) static KEYS: &[Key] = &[
     table("train"),
     value("train.duration", r#""120 epochs""#),
     value("train.batch", "256"),
-    optional("train.accumulate", "4"),
+    value("train.parts", "8"),
     optional("train.precision", r#""f16""#),
     optional("train.loss_scale", r#""dynamic""#),
     value("train.evaluate_every", r#""1 epoch""#),
@@ -96,7 +113,7 @@ pub(crate) static KEYS: &[Key] = &[
     optional_table("rate.warmup"),
     value("rate.warmup.duration", r#""5 epochs""#),
     optional("rate.warmup.first", r#""zero""#),
-    table("rate.decay"),
+    choice("rate.decay"),
     optional_table("rate.decay.step"),
     value("rate.decay.step.factor", "0.1"),
     value("rate.decay.step.at", r#"["30 epochs", "60 epochs", "90 epochs"]"#),
@@ -106,10 +123,20 @@ pub(crate) static KEYS: &[Key] = &[
     value("rate.decay.exponential.factor", "0.94"),
     value("rate.decay.exponential.every", r#""2 epochs""#),
     table("update"),
-    value("update.momentum", "0.9"),
+    choice("update.optimizer"),
+    optional_table("update.optimizer.nag"),
+    value("update.optimizer.nag.momentum", "0.9"),
+    optional_table("update.optimizer.sgd"),
+    value("update.optimizer.sgd.momentum", "0.9"),
+    optional_table("update.optimizer.adamw"),
+    value("update.optimizer.adamw.beta1", "0.9"),
+    value("update.optimizer.adamw.beta2", "0.999"),
+    value("update.optimizer.adamw.epsilon", "1e-8"),
     value("update.decay", "1e-4"),
     value("update.decay_on", r#""weights""#),
-    optional("update.clip", "1.0"),
+    optional_choice("update.clip"),
+    optional("update.clip.norm", "2.0"),
+    optional("update.clip.value", "1.0"),
     optional_table("target"),
     optional_table("target.smoothing"),
     value("target.smoothing.epsilon", "0.1"),
@@ -146,26 +173,26 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 
 impl Key {
     pub(crate) fn is_table(&self) -> bool {
-        self.example.is_none()
+        !matches!(self.kind, Kind::Value(_))
     }
 
     /// How to write it: `base = 0.1`, `warmup = { duration = "5 epochs" }`.
     pub(crate) fn example(&self) -> String {
         let (_, name) = split(self.path);
-        match self.example {
-            Some(example) => format!("{name} = {example}"),
-            None => {
-                let mut inner: Vec<String> =
-                    children(self.path).filter(|key| !key.optional).map(Key::example).collect();
-                if inner.is_empty() {
-                    // A choice of tables: the first of them would do.
-                    inner.extend(children(self.path).find(|key| key.is_table()).map(Key::example));
-                }
-                match inner.is_empty() {
-                    true => format!("{name} = {{}}"),
-                    false => format!("{name} = {{ {} }}", inner.join(", ")),
-                }
+        let inner: Vec<String> = match self.kind {
+            Kind::Value(example) => return format!("{name} = {example}"),
+            Kind::Choice => children(self.path).take(1).map(Key::example).collect(),
+            Kind::Table => {
+                let required = children(self.path).filter(|key| !key.optional);
+                let inner: Vec<String> = required.map(Key::example).collect();
+                let tables = children(self.path).filter(|key| inner.is_empty() && key.is_table());
+                let inner_table: Vec<String> = tables.take(1).map(Key::example).collect();
+                [inner, inner_table].concat()
             }
+        };
+        match inner.is_empty() {
+            true => format!("{name} = {{}}"),
+            false => format!("{name} = {{ {} }}", inner.join(", ")),
         }
     }
 
@@ -193,6 +220,12 @@ impl Key {
 
 fn children(table: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| split(key.path).0 == table)
+}
+
+/// The tables that hold exactly one of their keys, each with the names of these.
+pub(crate) fn choices() -> impl Iterator<Item = (&'static Key, Vec<&'static str>)> {
+    let choices = KEYS.iter().filter(|key| key.kind == Kind::Choice);
+    choices.map(|key| (key, children(key.path).map(|child| split(child.path).1).collect()))
 }
 
 /// Reports every key that does not exist, every one that is missing, and every table that is not one.
@@ -239,7 +272,9 @@ pub(crate) fn unknown_key(path: &str, key: &str) -> Complaint {
         let same = KEYS.iter().find(|other| split(other.path).1 == key)?;
         Some(format!("did you mean '{}'?", same.path))
     };
+    let renamed = || (key == "accumulate").then(|| "it is 'train.parts' now".to_owned());
     let mend = did_you_mean(key, &here)
+        .or_else(renamed)
         .or_else(elsewhere)
         .unwrap_or_else(|| format!("the keys here are {}", here.join(", ")));
     Complaint::new(format!("unknown key '{key}'"), mend)

@@ -33,7 +33,7 @@ pub struct Table {
     /// The built-in recipe that the edits start from.
     base: &'static str,
     pub columns: Vec<Column>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<TableRow>,
 }
 
 /// A group of the table's columns: another network or batch.
@@ -47,8 +47,9 @@ pub struct Column {
     edits: Option<Vec<Edit>>,
 }
 
+/// A row of a table: edits of the base, or of another row.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct TableRow {
     pub name: &'static str,
     /// The paper's.
     pub title: &'static str,
@@ -180,7 +181,7 @@ impl Table {
         edits: &[Edit],
     ) -> Table {
         let edits = edits.to_vec();
-        self.rows.push(Row { name, title, from, edits, teacher: None, teaches: false });
+        self.rows.push(TableRow { name, title, from, edits, teacher: None, teaches: false });
         self
     }
 

@@ -1,19 +1,20 @@
 //! A recipe is a run, written down: closed, complete, plain data (§2.1, §3.1).
 //!
-//! A trick that is off is absent (`None`); a trick that is on is complete. Nothing here reads a file, a clock or
-//! a device.
+//! A trick that is off is absent (`None`); a trick that is on is complete. No type here has a default, and nothing reads a
+//! file, a clock or a device.
 
 use serde::Serialize;
+pub use tricks::{Init, Precision};
 
 /// One run. `trickbag recipes NAME` prints one as TOML.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recipe {
-    /// Version of the file format; this program reads version 1.
+    /// Version of the file format; this program reads version 2.
     pub version: u32,
     pub name: String,
     /// Every random draw of the run is a function of this number and of its position.
     pub seed: u64,
-    pub network: Network,
+    pub network: NetworkChoice,
     /// Fine-tuning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<FineTuning>,
@@ -35,49 +36,39 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub average: Option<Average>,
-    pub checkpoint: Checkpoint,
+    pub average: Option<Averaging>,
+    pub checkpoint: Checkpointing,
 }
 
-/// `[network]` §4.
+/// `[network]` §4: which network is trained, and how its weights begin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Network {
+pub struct NetworkChoice {
     /// A name that `trickbag models` lists, such as `resnet50d`.
     pub model: String,
-    pub stem: Stem,
+    pub stem: StemChoice,
+    /// §2.1 initialization of convolution and linear weights.
+    #[serde(serialize_with = "crate::words::serialize_init")]
     pub init: Init,
     /// γ of the last batch norm of each residual block at the start: 1 in §2.1, 0 is §3.1's *zero γ*.
     pub last_gamma: f32,
-    /// Another depth and width than the name's own.
+    /// Another depth and width than those that belong to the name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub shape: Option<Shape>,
+    pub shape: Option<NetworkShape>,
 }
 
 /// The input of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stem {
+pub enum StemChoice {
     /// The paper's: stride 4, for images of about 224 pixels.
     Imagenet,
     /// One 3×3 convolution of stride 1 and no max pool, for images of at most 64 pixels.
     Small,
 }
 
-/// §2.1 initialization of convolution and linear weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Init {
-    /// Uniform in ±√(6/(d_in + d_out)), fans with kernel area and groups.
-    Xavier,
-    /// The paper's text to the letter: fans are channel counts only.
-    XavierChannels,
-    /// The authors' code: normal with variance 2/(1 + 0.25²)/((fan_in + fan_out)/2).
-    MsraPrelu,
-}
-
 /// `[network.shape]`: blocks and channels of each stage, and channels of the stem's output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shape {
+pub struct NetworkShape {
     pub blocks: [usize; 4],
     /// Inner channels of each stage (64, 128, 256, 512 in every ResNet of the paper).
     pub channels: [usize; 4],
@@ -85,12 +76,13 @@ pub struct Shape {
     pub stem_channels: usize,
 }
 
-/// `[init]`: the first weights are a trained model's; its classifier only where it knows the same classes.
+/// `[init]` fine-tuning: training begins with the weights of a trained model. Its classifier is taken over only if it knows
+/// the same classes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FineTuning {
     /// A run folder or a model folder of the same network.
     pub from: String,
-    /// The last feature that stays as it is, such as `stage2`; those before it stay too.
+    /// The last feature that is not trained, such as `stage2`; those before it are not trained either.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<String>,
 }
@@ -101,33 +93,31 @@ pub struct Data {
     pub source: Source,
     /// Share of the training images held out for validation where the data has no validation part.
     pub split: f64,
-    /// At most so many training images, taken evenly from the whole: each class keeps its share, and every seed sees the
-    /// same ones.
+    /// The most training images to use. They are taken evenly from the whole, so each class keeps its share, and every
+    /// seed sees the same ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     pub on_bad_sample: OnBadSample,
     pub orientation: Orientation,
 }
 
-/// What becomes of a training image that does not decode. A validation image always stops the run: each counts once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// What happens when a training image cannot be decoded. A validation image always stops the run, since each counts once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnBadSample {
-    /// The run stops and names every bad image. What a recipe means that does not say.
-    #[default]
+    /// The run stops and names every bad image.
     Stop,
-    /// Another training image, drawn at random, stands in for it, and the run folder lists both.
+    /// Another training image, drawn at random, takes its place, and the run folder lists both.
     Skip,
 }
 
 /// Which way up a picture is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
-    /// As its pixels are stored: torchvision's way. What a recipe means that does not say.
-    #[default]
+    /// The way its pixels are stored, as in torchvision.
     Stored,
-    /// As its EXIF data says.
+    /// The way its EXIF data says.
     Exif,
 }
 
@@ -141,7 +131,7 @@ pub enum Source {
     FashionMnist,
 }
 
-/// `[preprocess]`: the six steps of §2.1, where step 1, decoding, has no parameter; and what practitioners add to them.
+/// `[preprocess]`: the six steps of §2.1 and what practitioners add to them. Step 1, decoding, has no parameter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Preprocess {
     /// Side of the square a training image becomes, pixels.
@@ -154,7 +144,7 @@ pub struct Preprocess {
     /// After step 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub randaugment: Option<RandAugment>,
-    /// In the place of step 4, as the authors' code does it.
+    /// The authors' code has this in place of step 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Jitter>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +182,7 @@ pub struct Jitter {
     pub saturation: [f64; 2],
 }
 
-/// RandAugment (Cubuk et al. 2019): so many operations an image, each of this magnitude, 0 to 10.
+/// RandAugment (Cubuk et al. 2019): the number of operations per image, and the magnitude of each, 0 to 10.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RandAugment {
     pub operations: usize,
@@ -215,10 +205,11 @@ pub struct Normalize {
 }
 
 impl Normalize {
-    /// How much a mean or deviation may differ, in levels of 0..=255: other programs store shares of 255.
+    /// How far two means or deviations may lie apart and still count as equal, in levels of 0..=255. Other programs store
+    /// them as shares of 255, rounded.
     const LEVELS: f64 = 0.05;
 
-    /// Whether a model that is used to one can be given the other.
+    /// Whether the two are the same but for rounding.
     pub fn is_near(self, other: Normalize) -> bool {
         let pairs = self.mean.iter().zip(other.mean).chain(self.std.iter().zip(other.std));
         pairs.into_iter().all(|(a, b)| (a - b).abs() <= Normalize::LEVELS)
@@ -237,38 +228,26 @@ pub struct Validation {
 pub struct Train {
     pub duration: Span,
     pub batch: usize,
-    /// Into how many equal parts a batch is cut, whose gradients are averaged.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accumulate: Option<usize>,
+    /// The number of equal parts that a batch is cut into, a power of two. Each part has batch norm statistics of its own,
+    /// and mixup and CutMix pair images inside it; gradients and running statistics are the parts' mean. It is 8 in the
+    /// paper, one part for each GPU.
+    pub parts: usize,
     /// §3.2
+    #[serde(serialize_with = "crate::words::serialize_precision")]
     pub precision: Precision,
-    /// Of f16, and of it alone.
+    /// Only with f16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<LossScale>,
     pub evaluate_every: Span,
 }
 
-/// §3.2 What activations and their gradients are stored in; parameters, statistics, sums and the loss are f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// What a recipe means that does not say.
-    #[default]
-    F32,
-    /// IEEE's half precision: the paper's FP16.
-    F16,
-    /// The upper half of an f32: its range, with fewer digits.
-    Bf16,
-}
-
-/// §3.2 What the loss is multiplied with before its gradient is taken, so that small gradients are not lost in f16.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// §3.2 The factor of the loss while its gradient is taken, so that small gradients are not lost in f16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossScale {
-    /// As much as does not overflow. What a recipe means that does not say.
-    #[default]
+    /// As large a factor as does not overflow.
     Dynamic,
-    /// Nothing: the authors' code.
+    /// No factor, as in the authors' code.
     Off,
 }
 
@@ -276,7 +255,7 @@ pub enum LossScale {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rate {
     pub base: f64,
-    /// How many times the rate the classifier has.
+    /// The factor of the classifier's rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<f64>,
     /// §3.1 linear scaling.
@@ -302,13 +281,12 @@ pub struct Warmup {
 }
 
 /// How near to zero a rate begins or ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RampEnd {
-    /// One step from it: the paper's formulas. What a recipe means that does not say.
-    #[default]
+    /// One step from zero, as the paper's formulas say.
     OneStep,
-    /// Zero itself: the authors' code.
+    /// At zero itself, as in the authors' code.
     Zero,
 }
 
@@ -320,19 +298,41 @@ pub enum Decay {
     Step { factor: f64, at: Vec<Span> },
     /// §5.1: half a cosine, from the end of the warm-up to the end of the run.
     Cosine { last: RampEnd },
-    /// §5.1: multiplied by `factor` once every so often, counted from the start of the run.
+    /// §5.1: multiplied by `factor` once every period, counted from the start of the run.
     Exponential { factor: f64, every: Span },
 }
 
-/// `[update]`: Nesterov accelerated gradient (§2.1) with coupled weight decay.
+/// `[update]`: how a gradient changes the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Update {
-    pub momentum: f64,
+    pub optimizer: Optimizer,
+    /// λ, the weight decay: `λ w` is added to the gradient of w, but for AdamW, which takes `rate × λ w` off w itself.
     pub decay: f64,
     pub decay_on: DecayOn,
-    /// The greatest norm of the gradient, over all parameters together.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip: Option<f64>,
+    pub clip: Option<Clip>,
+}
+
+/// The rule that turns a gradient into a step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// §2.1 Nesterov accelerated gradient.
+    Nag { momentum: f64 },
+    /// Stochastic gradient descent with heavy-ball momentum.
+    Sgd { momentum: f64 },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw { beta1: f64, beta2: f64, epsilon: f64 },
+}
+
+/// How far a gradient may go before it is cut back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clip {
+    /// The greatest norm of the gradient over all parameters together; a longer one is scaled down.
+    Norm(f64),
+    /// The greatest absolute value of each number of the gradient.
+    Value(f64),
 }
 
 /// What weight decay acts on.
@@ -346,14 +346,14 @@ pub enum DecayOn {
 }
 
 /// `[target]`: what the network should answer, as a distribution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Target {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smoothing: Option<Smoothing>,
 }
 
 impl Target {
-    /// All on the true class.
+    /// Whether the true class has all of it.
     pub fn is_plain(&self) -> bool {
         self.smoothing.is_none()
     }
@@ -370,9 +370,9 @@ pub struct Smoothing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spread {
-    /// The wrong ones, ε/(K − 1) each: the paper.
+    /// The wrong ones, ε/(K − 1) each, as in the paper.
     Others,
-    /// All, ε/K each: the authors' code.
+    /// All of them, ε/K each, as in the authors' code.
     All,
 }
 
@@ -387,13 +387,13 @@ pub struct Mixup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pairing {
-    /// Each with its partner in a permutation of the batch; a λ for each pair.
+    /// Each with its partner in a permutation of its part of the batch; a λ for each pair.
     Permutation,
-    /// The batch with itself in reverse order; a λ for all of it: the authors' code.
+    /// Each part of the batch with itself in reverse order; one λ for the whole batch. The authors' code.
     Reversed,
 }
 
-/// `[cutmix]` (Yun et al. 2019): λ is drawn from Beta(α, α). Beside mixup, a coin decides for each batch.
+/// `[cutmix]` (Yun et al. 2019): λ is drawn from Beta(α, α). If mixup is on too, a coin decides for each batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cutmix {
     pub alpha: f64,
@@ -421,15 +421,15 @@ pub enum Weighting {
 
 /// `[average]`: the exponential moving average of the weights, which evaluation and the stored model take.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Average {
+pub struct Averaging {
     pub decay: f64,
 }
 
 /// `[checkpoint]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Checkpoint {
+pub struct Checkpointing {
     pub every: Interval,
-    /// How many of the latest checkpoints stay; the best one stays besides.
+    /// The number of latest checkpoints to keep, beside the best one.
     pub keep: usize,
 }
 

@@ -1,14 +1,17 @@
 //! The words a recipe uses for the choices of [`crate::types`].
 
+use serde::Serializer;
+
 use crate::types::{
     DecayOn, Init, LossScale, OnBadSample, Orientation, Pairing, Precision, RampEnd, Source,
-    Spread, Stem, Weighting,
+    Spread, StemChoice, Weighting,
 };
 
 /// A closed list of words and what each stands for.
 pub(crate) type Words<T> = &'static [(&'static str, T)];
 
-pub(crate) const STEMS: Words<Stem> = &[("imagenet", Stem::Imagenet), ("small", Stem::Small)];
+pub(crate) const STEMS: Words<StemChoice> =
+    &[("imagenet", StemChoice::Imagenet), ("small", StemChoice::Small)];
 
 pub(crate) const INITS: Words<Init> = &[
     ("xavier", Init::Xavier),
@@ -51,6 +54,19 @@ pub(crate) fn word<T: PartialEq>(words: Words<T>, value: &T) -> &'static str {
     found.map(|(word, _)| *word).expect("every value of a closed list has its word")
 }
 
+/// Writes an [`Init`] as its word: `tricks` knows no file format.
+pub(crate) fn serialize_init<S: Serializer>(init: &Init, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(word(INITS, init))
+}
+
+/// Writes a [`Precision`] as its word.
+pub(crate) fn serialize_precision<S: Serializer>(
+    precision: &Precision,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    out.serialize_str(word(PRECISIONS, precision))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,11 +80,9 @@ mod tests {
     #[test]
     fn json_uses_the_same_words() {
         check(STEMS);
-        check(INITS);
         check(SOURCES);
         check(ON_BAD_SAMPLE);
         check(ORIENTATIONS);
-        check(PRECISIONS);
         check(LOSS_SCALES);
         check(DECAY_ON);
         check(RAMP_ENDS);

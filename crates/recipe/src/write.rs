@@ -3,7 +3,7 @@
 use crate::types::*;
 use crate::words::{
     DECAY_ON, INITS, LOSS_SCALES, ON_BAD_SAMPLE, ORIENTATIONS, PAIRINGS, PRECISIONS, RAMP_ENDS,
-    SOURCES, SPREADS, STEMS, WEIGHTINGS, Words, word,
+    SOURCES, SPREADS, STEMS, WEIGHTINGS, word,
 };
 
 /// A value as TOML writes it, or the entries of a table.
@@ -104,7 +104,7 @@ fn entries(recipe: &Recipe) -> Entries {
         ("mixup", mixup.map(mixing)),
         ("cutmix", cutmix.map(|Cutmix { alpha }| Table(vec![("alpha", number(alpha))]))),
         ("distillation", distillation.as_ref().map(distilling)),
-        ("average", average.map(|Average { decay }| Table(vec![("decay", number(decay))]))),
+        ("average", average.map(|Averaging { decay }| Table(vec![("decay", number(decay))]))),
     ];
     let mut entries = vec![
         ("version", Plain(version.to_string())),
@@ -128,7 +128,7 @@ fn entries(recipe: &Recipe) -> Entries {
         ("update", update(update_table)),
     ]);
     entries.extend(tricks.into_iter().filter_map(|(name, table)| Some((name, table?))));
-    let Checkpoint { every, keep } = checkpoint;
+    let Checkpointing { every, keep } = checkpoint;
     let checkpoint = vec![("every", text(every)), ("keep", Plain(keep.to_string()))];
     entries.push(("checkpoint", Table(checkpoint)));
     entries
@@ -138,18 +138,19 @@ fn data(data: &Data) -> Written {
     let Data { source, split, limit, on_bad_sample, orientation } = *data;
     let mut entries = vec![("source", text(word(SOURCES, &source))), ("split", number(split))];
     entries.extend(limit.map(|limit| ("limit", Plain(limit.to_string()))));
-    entries.extend(but_default("on_bad_sample", ON_BAD_SAMPLE, on_bad_sample));
-    entries.extend(but_default("orientation", ORIENTATIONS, orientation));
+    entries.push(("on_bad_sample", text(word(ON_BAD_SAMPLE, &on_bad_sample))));
+    entries.push(("orientation", text(word(ORIENTATIONS, &orientation))));
     Table(entries)
 }
 
 fn train(train: &Train) -> Written {
-    let Train { duration, batch, accumulate, precision, loss_scale, evaluate_every } = train;
-    let mut entries = vec![("duration", text(duration)), ("batch", Plain(batch.to_string()))];
-    if let Some(parts) = accumulate {
-        entries.push(("accumulate", Plain(parts.to_string())));
-    }
-    entries.push(("precision", text(word(PRECISIONS, precision))));
+    let Train { duration, batch, parts, precision, loss_scale, evaluate_every } = train;
+    let mut entries = vec![
+        ("duration", text(duration)),
+        ("batch", Plain(batch.to_string())),
+        ("parts", Plain(parts.to_string())),
+        ("precision", text(word(PRECISIONS, precision))),
+    ];
     if let Some(loss_scale) = loss_scale {
         entries.push(("loss_scale", text(word(LOSS_SCALES, loss_scale))));
     }
@@ -158,15 +159,29 @@ fn train(train: &Train) -> Written {
 }
 
 fn update(update: &Update) -> Written {
-    let Update { momentum, decay, decay_on, clip } = update;
+    let Update { optimizer, decay, decay_on, clip } = update;
+    let optimizer = match *optimizer {
+        Optimizer::Nag { momentum } => ("nag", Table(vec![("momentum", number(momentum))])),
+        Optimizer::Sgd { momentum } => ("sgd", Table(vec![("momentum", number(momentum))])),
+        Optimizer::Adamw { beta1, beta2, epsilon } => {
+            let adamw = vec![
+                ("beta1", number(beta1)),
+                ("beta2", number(beta2)),
+                ("epsilon", number(epsilon)),
+            ];
+            ("adamw", Table(adamw))
+        }
+    };
     let mut entries = vec![
-        ("momentum", number(*momentum)),
+        ("optimizer", Table(vec![optimizer])),
         ("decay", number(*decay)),
         ("decay_on", text(word(DECAY_ON, decay_on))),
     ];
-    if let Some(norm) = clip {
-        entries.push(("clip", number(*norm)));
-    }
+    let clip = clip.map(|clip| match clip {
+        Clip::Norm(norm) => ("norm", number(norm)),
+        Clip::Value(value) => ("value", number(value)),
+    });
+    entries.extend(clip.map(|clip| ("clip", Table(vec![clip]))));
     Table(entries)
 }
 
@@ -192,15 +207,15 @@ fn fine_tuning(FineTuning { from, freeze }: &FineTuning) -> Written {
     Table([("from", text(from))].into_iter().chain(freeze).collect())
 }
 
-fn network(network: &Network) -> Written {
-    let Network { model, stem, init, last_gamma, shape } = network;
+fn network(network: &NetworkChoice) -> Written {
+    let NetworkChoice { model, stem, init, last_gamma, shape } = network;
     let mut entries = vec![
         ("model", text(model)),
         ("stem", text(word(STEMS, stem))),
         ("init", text(word(INITS, init))),
         ("last_gamma", Plain(format!("{last_gamma:?}"))),
     ];
-    if let Some(Shape { blocks, channels, stem_channels }) = shape {
+    if let Some(NetworkShape { blocks, channels, stem_channels }) = shape {
         let shape = vec![
             ("blocks", Plain(format!("{blocks:?}"))),
             ("channels", Plain(format!("{channels:?}"))),
@@ -267,8 +282,7 @@ fn rate(rate: &Rate) -> Written {
         entries.push(("linear_scaling", Table(scaling)));
     }
     if let Some(Warmup { duration, first }) = warmup {
-        let mut warmup = vec![("duration", text(duration))];
-        warmup.extend(but_default("first", RAMP_ENDS, *first));
+        let warmup = vec![("duration", text(duration)), ("first", text(word(RAMP_ENDS, first)))];
         entries.push(("warmup", Table(warmup)));
     }
     let decay = match decay {
@@ -277,24 +291,13 @@ fn rate(rate: &Rate) -> Written {
             let step = vec![("factor", number(*factor)), ("at", Plain(format!("[{points}]")))];
             ("step", Table(step))
         }
-        Decay::Cosine { last } => {
-            ("cosine", Table(but_default("last", RAMP_ENDS, *last).into_iter().collect()))
-        }
+        Decay::Cosine { last } => ("cosine", Table(vec![("last", text(word(RAMP_ENDS, last)))])),
         Decay::Exponential { factor, every } => {
             ("exponential", Table(vec![("factor", number(*factor)), ("every", text(every))]))
         }
     };
     entries.push(("decay", Table(vec![decay])));
     Table(entries)
-}
-
-/// Left out where it is what a recipe means that does not say.
-fn but_default<T: PartialEq + Default>(
-    key: &'static str,
-    words: Words<T>,
-    value: T,
-) -> Option<(&'static str, Written)> {
-    (value != T::default()).then(|| (key, text(word(words, &value))))
 }
 
 /// Text in quotes, escaped as TOML asks.

@@ -47,7 +47,7 @@ pub enum TrainError {
 
     #[error(
         "{layer}: with batch {batch} and images of {size} pixels this batch norm sees one value per channel, whose \
-         variance is always 0; raise train.batch or preprocess.size, or lower train.accumulate"
+         variance is always 0; raise train.batch or preprocess.size, or lower train.parts"
     )]
     OneValuePerChannel { layer: String, batch: usize, size: usize },
 

@@ -7,7 +7,7 @@ use data::random::{below, beta, bits, permutation, unit};
 use data::{Batch, Stream, at};
 use nn::TensorData;
 use recipe::{Cutmix, Mixup, Pairing, Recipe, Smoothing, Spread};
-use tricks::{cutmix, gradient_accumulation, label_smoothing, mixup};
+use tricks::{cutmix, label_smoothing, mixup, parts};
 
 /// Images `[n, side, side, 3]` and their targets `[n, classes]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub(crate) fn examples(
     };
     making.mix(recipe, position);
     let noise = |part| bits(&mut at(recipe.seed, Stream::Dropout, part, position.step));
-    making.parts(recipe.train.accumulate.unwrap_or(1), noise)
+    making.parts(recipe.train.parts, noise)
 }
 
 /// A row for each image: all on the true class, then smoothed.
@@ -127,20 +127,20 @@ impl Making {
         }
     }
 
-    fn parts(mut self, parts: usize, noise: impl Fn(u64) -> u64) -> Vec<Examples> {
+    fn parts(mut self, count_of_parts: usize, noise: impl Fn(u64) -> u64) -> Vec<Examples> {
         let (count, side) = (self.count(), self.side);
         let (classes, values) = (self.classes, self.values());
-        let part = |(index, range): (u64, std::ops::Range<usize>)| {
-            let n = range.len();
+        let part = |index: usize| {
+            let n = parts::images(count, index, count_of_parts).len();
             let images = take(&mut self.images, n * values);
             let targets = take(&mut self.targets, n * classes);
             Examples {
                 images: TensorData::new(images, [n, side, side, 3]),
                 targets: TensorData::new(targets, [n, classes]),
-                noise: noise(index),
+                noise: noise(index as u64),
             }
         };
-        (0..).zip(gradient_accumulation::parts(count, parts)).map(part).collect()
+        (0..count_of_parts).map(part).collect()
     }
 }
 
@@ -164,8 +164,9 @@ mod tests {
     const CLASSES: usize = 5;
 
     fn recipe(edits: &[&str]) -> Recipe {
-        let edits: Vec<String> = edits
+        let edits: Vec<String> = ["train.parts=1"]
             .iter()
+            .chain(edits)
             .map(ToString::to_string)
             .chain([format!("preprocess.size={SIDE}")])
             .collect();
@@ -306,7 +307,7 @@ mod tests {
         };
         let (loss, whole) = gradient(&["train.batch=8"]);
         let largest = whole.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-        for parts in ["train.accumulate=2", "train.accumulate=8"] {
+        for parts in ["train.parts=2", "train.parts=8"] {
             let (found_loss, found) = gradient(&["train.batch=8", parts]);
             assert!((found_loss - loss).abs() < 1e-5 * loss, "{parts}: {found_loss}, not {loss}");
             for (found, expected) in found.iter().zip(&whole) {
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(whole, make(&recipe(&all), 4, 8));
         assert_ne!(whole, make(&recipe(&all), 5, 8));
         assert_ne!(whole, make(&recipe(&[&all[..], &["seed=2"]].concat()), 4, 8));
-        let parts = make(&recipe(&[&all[..], &["train.accumulate=4"]].concat()), 4, 8);
+        let parts = make(&recipe(&[&all[..], &["train.parts=4"]].concat()), 4, 8);
         assert_eq!(parts.len(), 4);
         let (images, targets): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         assert_eq!(whole, [(images.concat(), targets.concat())]);

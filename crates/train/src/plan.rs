@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use data::{Dataset, TrainLoader};
 use nn::{Part, Precision};
-use recipe::{Mistake, Recipe, RecipeErrors, Schedule, Source};
+use recipe::{Clip, Mistake, Optimizer, Recipe, RecipeErrors, Schedule, Source};
 use zoo::{Network, Options, Shape, StemSize};
 
 use crate::error::TrainError;
@@ -81,7 +81,22 @@ pub fn precision(recipe: &Recipe) -> Precision {
 
 /// The images of a pass through the network.
 fn images_at_once(recipe: &Recipe) -> usize {
-    recipe.train.batch / recipe.train.accumulate.unwrap_or(1)
+    recipe.part_images()
+}
+
+/// The keys of `[update]` whose values training does not know yet.
+fn unsupported(recipe: &Recipe) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut complain = |key, message: &str, mend| {
+        mistakes.push(Mistake::with_data(recipe, key, message.to_owned(), mend));
+    };
+    if !matches!(recipe.update.optimizer, Optimizer::Nag { .. }) {
+        complain("update.optimizer", "only nag can train yet", "write nag = { momentum = 0.9 }");
+    }
+    if let Some(Clip::Value(_)) = recipe.update.clip {
+        complain("update.clip", "only a norm can be clipped yet", "write clip = { norm = 2.0 }");
+    }
+    mistakes
 }
 
 /// The schedule, or every mistake of the recipe that only the data and other models show.
@@ -93,6 +108,7 @@ fn schedule(
 ) -> Result<Schedule, RecipeErrors> {
     mistakes.extend(recipe::check_classes(recipe, dataset.classes.len()));
     mistakes.extend(teacher::check(recipe, &dataset.classes));
+    mistakes.extend(unsupported(recipe));
     let schedule = Schedule::new(recipe, steps_per_epoch);
     match schedule {
         Ok(schedule) if mistakes.is_empty() => Ok(schedule),
@@ -126,8 +142,8 @@ pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError>
 
 pub(crate) fn options(recipe: &Recipe, classes: usize) -> Options {
     let stem = match recipe.network.stem {
-        recipe::Stem::Imagenet => StemSize::Imagenet,
-        recipe::Stem::Small => StemSize::Small,
+        recipe::StemChoice::Imagenet => StemSize::Imagenet,
+        recipe::StemChoice::Small => StemSize::Small,
     };
     let shape = recipe.network.shape.as_ref().map(|shape| Shape {
         blocks: shape.blocks,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use data::Skipped;
 use nn::{Device, Gradients, Nag, ParameterSpec, Tensor};
-use recipe::{Interval, OnBadSample, Recipe, Schedule};
+use recipe::{Clip, Interval, OnBadSample, Optimizer, Recipe, Schedule};
 use tricks::gradient_clipping;
 
 use crate::checkpoint::{self, Best, Checkpoint, RunFacts};
@@ -151,8 +151,12 @@ impl Run {
     pub fn nag(&self, spec: &ParameterSpec, rate: f64) -> Nag {
         let Recipe { update, rate: rates, .. } = &self.plan.recipe;
         let decay = if update.decay_on.acts_on(spec.role) { update.decay } else { 0.0 };
+        let Optimizer::Nag { momentum } = update.optimizer else {
+            unreachable!("the plan refused it")
+        };
+        let momentum = momentum as f32;
         let rate = if spec.in_head { rate * rates.head.unwrap_or(1.0) } else { rate };
-        Nag { rate: rate as f32, momentum: update.momentum as f32, decay: decay as f32 }
+        Nag { rate: rate as f32, momentum, decay: decay as f32 }
     }
 
     /// The gradient of a batch, no longer than the recipe wants it; None where its scale made it overflow (§3.2).
@@ -161,7 +165,11 @@ impl Run {
             return None;
         }
         let factor = |limit| gradient_clipping::factor(gradients.norm(), limit);
-        let factor = self.plan.recipe.update.clip.map_or(1.0, factor);
+        let factor = match self.plan.recipe.update.clip {
+            Some(Clip::Norm(norm)) => factor(norm),
+            Some(Clip::Value(_)) => unreachable!("the plan refused it"),
+            None => 1.0,
+        };
         Some(gradients.scaled(factor))
     }
 

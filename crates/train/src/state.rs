@@ -44,7 +44,7 @@ impl State {
     pub fn initial(recipe: &Recipe, model: Model) -> State {
         let velocity = Velocity::zeros(&model.parameters, &model.device);
         let average =
-            |average: recipe::Average| Average { decay: average.decay, model: model.copy() };
+            |average: recipe::Averaging| Average { decay: average.decay, model: model.copy() };
         let average = recipe.average.map(average);
         let loss_scaling = scales(recipe).then(LossScaling::start);
         State { step: 0, model, velocity, average, loss_scaling, best: None }
@@ -120,7 +120,7 @@ impl State {
             values.push(from_file_layout(spec, tensor.values.clone()));
         }
         let average = match recipe.average {
-            Some(recipe::Average { decay }) => {
+            Some(recipe::Averaging { decay }) => {
                 let named =
                     |(name, tensor): (String, _)| (name[AVERAGE.len()..].to_owned(), tensor);
                 let tensors = averages.into_iter().map(named).collect();

@@ -8,13 +8,15 @@ pub mod cosine_decay;
 pub mod cutmix;
 pub mod distillation;
 pub mod exponential_decay;
-pub mod gradient_accumulation;
 pub mod gradient_clipping;
+pub mod init;
 pub mod label_smoothing;
 pub mod linear_scaling;
 pub mod loss_scaling;
 pub mod mixup;
 pub mod no_bias_decay;
+pub mod parts;
+pub mod precision;
 pub mod role;
 pub mod step_decay;
 mod table;
@@ -22,6 +24,8 @@ pub mod warmup;
 pub mod weight_average;
 pub mod zero_gamma;
 
+pub use init::Init;
+pub use precision::Precision;
 pub use role::Role;
 pub use table::TRICKS;
 

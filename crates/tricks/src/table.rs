@@ -106,8 +106,8 @@ pub const TRICKS: &[Trick] = &[
         "a random rectangle of an image is filled with the mean pixel",
     ),
     off(
-        ["gradient accumulation", "–"],
-        ["update", "train.accumulate"],
+        ["parts of a batch", "–"],
+        ["batch", "train.parts"],
         "a batch is trained on in equal parts, and their gradients are averaged",
     ),
     off(

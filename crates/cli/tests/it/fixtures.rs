@@ -13,7 +13,7 @@ pub(crate) struct Sandbox {
 
 /// Seconds of training: a ResNet-18-D of four narrow blocks on 16-pixel images, 5 steps an epoch.
 const RECIPE: &str = r#"
-version = 1
+version = 2
 name = "tiny"
 seed = 3
 
@@ -43,6 +43,7 @@ crop = 16
 [train]
 duration = "8 epochs"
 batch = 8
+parts = 1
 evaluate_every = "2 epochs"
 
 [rate]
@@ -52,7 +53,7 @@ warmup = { duration = "1 epoch" }
 decay = { step = { factor = 0.1, at = ["6 epochs"] } }
 
 [update]
-momentum = 0.9
+optimizer = { nag = { momentum = 0.9 } }
 decay = 1e-4
 decay_on = "weights"
 
@@ -69,9 +70,9 @@ const EVERYTHING: &[(&str, &str)] = &[
         "[validation]",
         "erasing = { probability = 0.5, area = [0.02, 0.4], aspect = [0.3, 3.3] }\n\n[validation]",
     ),
-    ("batch = 8\n", "batch = 8\naccumulate = 2\n"),
+    ("parts = 1\n", "parts = 2\n"),
     ("step = { factor = 0.1, at = [\"6 epochs\"] }", "cosine = {}"),
-    ("decay_on = \"weights\"\n", "decay_on = \"weights\"\nclip = 2.0\n"),
+    ("decay_on = \"weights\"\n", "decay_on = \"weights\"\nclip = { norm = 2.0 }\n"),
     (
         "[checkpoint]",
         r#"[target]
@@ -135,7 +136,7 @@ impl Sandbox {
     /// What [`Self::everything`] gave, with its activations in half precision and its loss scaled.
     pub(crate) fn in_half(&self, everything: &Path) -> PathBuf {
         let text = fs::read_to_string(everything).unwrap();
-        let (from, to) = ("accumulate = 2\n", "accumulate = 2\nprecision = \"f16\"\n");
+        let (from, to) = ("parts = 2\n", "parts = 2\nprecision = \"f16\"\n");
         assert!(text.contains(from));
         self.write("half.toml", text.replacen(from, to, 1))
     }

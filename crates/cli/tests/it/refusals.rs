@@ -76,9 +76,21 @@ fn datasets_too_small() {
 fn recipes_with_mistakes_tell_all_of_them() {
     let sandbox = Sandbox::new();
     let data = sandbox.colors();
-    let wrong =
-        ["--set", "rate.bse=0.1", "--set", "train.batch=many", "--set", "update.momentum=2"];
-    refuse(&sandbox, &data, &wrong, 2, &["rate.bse", "base", "many", "update.momentum"]);
+    let wrong = [
+        "--set",
+        "rate.bse=0.1",
+        "--set",
+        "train.batch=many",
+        "--set",
+        "update.optimizer.nag.momentum=2",
+    ];
+    refuse(
+        &sandbox,
+        &data,
+        &wrong,
+        2,
+        &["rate.bse", "base", "many", "update.optimizer.nag.momentum"],
+    );
     let model = ["--set", "network.model=resnet50x"];
     refuse(&sandbox, &data, &model, 2, &["resnet50x", "resnet50"]);
 

@@ -85,14 +85,15 @@ warmup = { durration = "5 epochs" }
 decay = { step = { factor = 0.1, at = ["20 epochs", 5] } }
 
 [update]
-momentum = 0.9
+optimizer = { nag = { momentum = 1.9 }, adamw = {} }
 decay = 1e-4
 decay_on = "weights"
+clip = 1.0
 "#;
     let errors = parse(text, "many.toml", &models()).unwrap_err();
     let expected = "\
 many.toml: missing table 'checkpoint'; add [checkpoint] with every, keep
-many.toml:1: version: this program reads version 1 of the format, not 3; write version = 1 if the keys are its keys
+many.toml:1: version: this program reads version 2 of the format, not 3; write version = 2 if the keys are its keys
 many.toml:3: unknown key 'seeed'; did you mean 'seed'?
 many.toml:6: network.model: no network is named 'resnet50_D'; did you mean 'resnet50d'?
 many.toml:7: network.stem: the small stem is for images of at most 64 pixels, not 224; write stem = \"imagenet\", or lower preprocess.size
@@ -102,13 +103,53 @@ many.toml:13: data.split: 2 is out of range; split is more than 0 and less than 
 many.toml:17: preprocess.flip: 1.5 is out of range; flip is from 0 to 1
 many.toml:18: preprocess.normalize.mean: expected a list of 3 numbers, found 2 of them; write for example mean = [123.68, 116.779, 103.939]
 many.toml:22: validation.crop: a crop of 200 pixels does not fit a shorter edge of 100; raise validation.resize, or crop less
+many.toml:24: train: missing key 'parts'; add parts = 8
 many.toml:24: train: missing key 'evaluate_every'; add evaluate_every = \"1 epoch\"
 many.toml:26: train.batch: 0 is out of range; batch is a whole number from 1 on
 many.toml:29: rate.base: -0.1 is out of range; base is more than 0
 many.toml:30: rate.warmup: unknown key 'durration'; did you mean 'duration'?
 many.toml:31: rate.decay.step.at: the rate cannot fall at 20 epochs: the run ends at 10 epochs; leave this point out, or raise train.duration
-many.toml:31: rate.decay.step.at: 5 has no unit; write \"5 epochs\" or \"5 steps\"";
+many.toml:31: rate.decay.step.at: 5 has no unit; write \"5 epochs\" or \"5 steps\"
+many.toml:34: update.optimizer: it holds nag and adamw, and takes only one of nag, sgd, adamw; keep one of nag, adamw
+many.toml:34: update.optimizer.nag.momentum: 1.9 is out of range; momentum is at least 0 and less than 1
+many.toml:34: update.optimizer.adamw: missing key 'beta1'; add beta1 = 0.9
+many.toml:34: update.optimizer.adamw: missing key 'beta2'; add beta2 = 0.999
+many.toml:34: update.optimizer.adamw: missing key 'epsilon'; add epsilon = 1e-8
+many.toml:37: update.clip: expected a table, found 1.0; write clip = { norm = 2.0 }, or leave it out to switch it off";
     assert_eq!(errors.to_string(), expected);
+}
+
+/// What a recipe of version 1 looked like.
+const VERSION_1: &str = r#"# A run of last year.
+version = 1
+name = "old"
+
+[train]
+batch = 64
+accumulate = 4
+
+[update]
+momentum = 0.8
+decay = 1e-4
+clip = 2.5
+"#;
+
+#[test]
+fn a_recipe_of_version_1_is_told_how_it_becomes_one_of_version_2() {
+    let told = |text: &str| parse(text, "old.toml", &models()).unwrap_err().to_string();
+    let version = "old.toml:2: version: this program no longer reads recipes of version 1, nor resumes runs of them; \
+                   write version = 2 and mend the lines below";
+    let update = "\
+old.toml:10: update.momentum: the momentum belongs to the optimizer, which has a key of its own; write optimizer = { nag = { momentum = 0.8 } }
+old.toml:12: update.clip: 'clip' says what it bounds; write clip = { norm = 2.5 }";
+    let parts = "old.toml:7: train.accumulate: 'accumulate' has become 'parts'; write parts";
+    assert_eq!(told(VERSION_1), format!("{version}\n{parts} = 4\n{update}"));
+    let odd = VERSION_1.replace("accumulate = 4", "accumulate = 3");
+    let any = format!("{parts}, a power of two that divides the batch");
+    assert_eq!(told(&odd), format!("{version}\n{any}\n{update}"));
+    let plain = VERSION_1.replace("accumulate = 4", "");
+    let missing = "old.toml:5: train: the key 'parts' is new; add parts = 1";
+    assert_eq!(told(&plain), format!("{version}\n{missing}\n{update}"));
 }
 
 #[test]
@@ -150,25 +191,40 @@ fn set_edits_a_recipe() {
         (
             "baseline",
             &["rate.warmup={duration=\"5 epochs\"}"],
-            "rate.warmup.duration: off → \"5 epochs\"",
+            "rate.warmup.duration: off → \"5 epochs\"
+             rate.warmup.first: off → \"one-step\"",
         ),
         (
             "baseline",
             &["rate.warmup.duration=5 epochs"],
-            "rate.warmup.duration: off → \"5 epochs\"",
+            "rate.warmup.duration: off → \"5 epochs\"
+             rate.warmup.first: off → \"one-step\"",
         ),
         (
             "baseline",
             &["rate.decay.step.at=[]"],
             "rate.decay.step.at: [\"30 epochs\", \"60 epochs\", \"90 epochs\"] → []",
         ),
-        ("efficient", &["rate.warmup=off"], "rate.warmup.duration: \"5 epochs\" → off"),
+        (
+            "efficient",
+            &["rate.warmup=off"],
+            "rate.warmup.duration: \"5 epochs\" → off
+             rate.warmup.first: \"one-step\" → off",
+        ),
+        (
+            "baseline",
+            &["update.optimizer={ sgd = { momentum = 0.8 } }", "update.clip.norm=2"],
+            "update.optimizer.nag.momentum: 0.9 → off
+             update.optimizer.sgd.momentum: off → 0.8
+             update.clip.norm: off → 2.0",
+        ),
+        ("baseline", &["train.parts=1"], "train.parts: 8 → 1"),
         ("baseline", &["rate.warmup=off"], ""),
         ("baseline", &["preprocess.flip=off"], "preprocess.flip: 0.5 → off"),
         (
             "baseline",
             &["data.on_bad_sample=skip", "data.orientation=stored"],
-            "data.on_bad_sample: off → \"skip\"",
+            "data.on_bad_sample: \"stop\" → \"skip\"",
         ),
         (
             "baseline",

@@ -1,7 +1,6 @@
 //! Built-in recipes, and that writing a recipe and reading it again changes nothing.
 
 use proptest::prelude::*;
-use tricks::TRICKS;
 
 use super::{models, read, read_with};
 use crate::*;
@@ -25,48 +24,11 @@ fn every_builtin_reads_is_complete_and_short() {
 }
 
 #[test]
-fn the_table_of_tricks_tells_where_each_is_on() {
-    for trick in TRICKS {
-        let is_on = |recipe: &Recipe| match trick.name {
-            "linear scaling learning rate" => recipe.rate.linear_scaling.is_some(),
-            "learning rate warmup" => recipe.rate.warmup.is_some(),
-            "zero γ" => recipe.network.last_gamma == 0.0,
-            "no bias decay" => recipe.update.decay_on == DecayOn::Weights,
-            "low-precision training" => recipe.train.precision != Precision::F32,
-            // A net of basic blocks has no 1×1 in path A for B to move the stride from.
-            "ResNet-B" => {
-                recipe.network.model.starts_with("resnet50")
-                    && recipe.network.model != "resnet50_original"
-            }
-            "ResNet-C" => {
-                recipe.network.model.ends_with(['c', 'd']) && recipe.network.stem == Stem::Imagenet
-            }
-            "ResNet-D" => recipe.network.model.ends_with('d'),
-            "cosine learning rate decay" => matches!(recipe.rate.decay, Decay::Cosine { .. }),
-            "exponential decay" => matches!(recipe.rate.decay, Decay::Exponential { .. }),
-            "label smoothing" => recipe.target.smoothing.is_some(),
-            "knowledge distillation" => recipe.distillation.is_some(),
-            "mixup" => recipe.mixup.is_some(),
-            "CutMix" => recipe.cutmix.is_some(),
-            "RandAugment" => recipe.preprocess.randaugment.is_some(),
-            "random erasing" => recipe.preprocess.erasing.is_some(),
-            "gradient accumulation" => recipe.train.accumulate.is_some(),
-            "gradient clipping" => recipe.update.clip.is_some(),
-            "exponential moving average" => recipe.average.is_some(),
-            other => panic!("say here how a recipe has {other} on"),
-        };
-        // The authors' own commands follow their code, not this program.
-        let ours = builtin::names().into_iter().filter(|name| !name.starts_with("gluoncv-"));
-        let on: Vec<&str> = ours.filter(|name| is_on(&read(name))).collect();
-        assert_eq!(trick.default_in, on, "{}", trick.name);
-    }
-}
-
-#[test]
 fn the_baseline_is_the_papers() {
     let recipe = read("baseline");
     assert_eq!(recipe.train.duration, Span::Epochs(120.0));
-    assert_eq!(recipe.train.batch, 256);
+    assert_eq!((recipe.train.batch, recipe.train.parts, recipe.part_images()), (256, 8, 32));
+    assert_eq!(recipe.update.optimizer, Optimizer::Nag { momentum: 0.9 });
     assert_eq!(
         recipe.rate.decay,
         Decay::Step { factor: 0.1, at: [30.0, 60.0, 90.0].map(Span::Epochs).to_vec() }
@@ -88,8 +50,47 @@ fn what_the_efficient_recipe_changes() {
             "train.loss_scale: off → \"dynamic\"",
             "rate.linear_scaling.reference_batch: off → 256",
             "rate.warmup.duration: off → \"5 epochs\"",
+            "rate.warmup.first: off → \"one-step\"",
         ]
     );
+}
+
+#[test]
+fn a_saved_recipe_states_what_its_file_left_out() {
+    let text = to_toml(&read("efficient"));
+    for line in [
+        "on_bad_sample = \"stop\"",
+        "orientation = \"stored\"",
+        "precision = \"f16\"",
+        "loss_scale = \"dynamic\"",
+        "warmup = { duration = \"5 epochs\", first = \"one-step\" }",
+    ] {
+        assert!(text.lines().any(|each| each == line), "no {line} in {text}");
+        assert!(!builtin("efficient").unwrap().contains(line) || line.contains("f16"), "{line}");
+    }
+    let cosine = read_with("baseline", &["rate.decay={ cosine = {} }"]).unwrap();
+    assert!(to_toml(&cosine).contains("decay = { cosine = { last = \"one-step\" } }\n"));
+    assert!(to_toml(&cosine).contains("precision = \"f32\"\n"));
+}
+
+/// Batch norms of few images are noisy, and nobody should find out from the accuracy.
+#[test]
+fn small_parts_give_a_note() {
+    let notes = |edits: &[&str]| read_with("baseline", edits).expect("good edits").notes();
+    for fine in [&["train.parts=16"][..], &["train.batch=16", "train.parts=1"]] {
+        assert_eq!(notes(fine), [] as [String; 0], "{fine:?}");
+    }
+    let one = notes(&["train.parts=256"]);
+    assert!(
+        one.len() == 1 && one[0].contains("each of the 256 parts of a batch has 1 image:"),
+        "{one:?}"
+    );
+    assert!(one[0].ends_with("lower train.parts or raise train.batch"), "{one:?}");
+    let whole = notes(&["train.batch=15", "train.parts=1"]);
+    assert!(whole.len() == 1 && whole[0].contains("a batch of 15 images is small"), "{whole:?}");
+    for name in builtin::names() {
+        assert_eq!(read(name).notes(), [] as [String; 0], "{name}");
+    }
 }
 
 #[test]
@@ -98,6 +99,9 @@ fn json_has_the_same_words() {
     assert_eq!(json["train"]["duration"], "120 epochs");
     assert_eq!(json["checkpoint"]["every"], "10 minutes");
     assert_eq!(json["network"]["stem"], "imagenet");
+    assert_eq!(json["network"]["init"], "xavier");
+    assert_eq!(json["train"]["precision"], "f16");
+    assert_eq!(json["update"]["optimizer"]["nag"]["momentum"], 0.9);
     assert_eq!(json["rate"]["decay"]["step"]["at"][1], "60 epochs");
     assert!(json.get("target").is_none() && json.get("mixup").is_none());
 }
@@ -217,14 +221,13 @@ prop_compose! {
         blocks in [1..9usize, 1..9usize, 1..9usize, 1..9usize],
         channels in [1..999usize, 1..999usize, 1..999usize, 1..999usize],
         half in 1..99usize,
-    ) -> Shape {
-        Shape { blocks, channels, stem_channels: 2 * half }
+    ) -> NetworkShape {
+        NetworkShape { blocks, channels, stem_channels: 2 * half }
     }
 }
 
 /// What may stand between `[update]` and `[checkpoint]`.
-type Refinements =
-    (Target, Option<Mixup>, Option<Cutmix>, Option<Distillation>, Option<Average>, Option<f64>);
+type Refinements = (Target, Option<Mixup>, Option<Cutmix>, Option<Distillation>, Option<Averaging>);
 
 prop_compose! {
     fn refinements()(
@@ -233,7 +236,6 @@ prop_compose! {
         cutmix in proptest::option::of(positive()),
         distillation in proptest::option::of(("[a-z\"\\\\/ ]{0,9}x", positive(), any::<bool>())),
         average in proptest::option::of(1e-6..0.999_999f64),
-        clip in proptest::option::of(positive()),
     ) -> Refinements {
         let smoothing = smoothing.map(|(epsilon, all)| Smoothing {
             epsilon,
@@ -249,8 +251,29 @@ prop_compose! {
             weighting: if half { Weighting::Half } else { Weighting::Sum },
         });
         let cutmix = cutmix.map(|alpha| Cutmix { alpha });
-        let average = average.map(|decay| Average { decay });
-        (Target { smoothing }, mixup, cutmix, distillation, average, clip)
+        let average = average.map(|decay| Averaging { decay });
+        (Target { smoothing }, mixup, cutmix, distillation, average)
+    }
+}
+
+prop_compose! {
+    fn update()(
+        (first, second) in (0.0..0.999f64, 0.0..0.999_999f64),
+        (epsilon, decay) in (positive(), 0.0..1.0f64),
+        rule in 0..3usize,
+        bound in proptest::option::of((positive(), any::<bool>())),
+        decay_on in proptest::sample::select(vec![DecayOn::Everything, DecayOn::Weights]),
+    ) -> Update {
+        Update {
+            optimizer: match rule {
+                0 => Optimizer::Nag { momentum: first },
+                1 => Optimizer::Sgd { momentum: first },
+                _ => Optimizer::Adamw { beta1: first, beta2: second, epsilon },
+            },
+            decay,
+            decay_on,
+            clip: bound.map(|(bound, norm)| if norm { Clip::Norm(bound) } else { Clip::Value(bound) }),
+        }
     }
 }
 
@@ -260,7 +283,7 @@ prop_compose! {
         seed in any::<u64>(),
         last_gamma in -1e30..1e30f32,
         shape in proptest::option::of(shape()),
-        stem in proptest::sample::select(vec![Stem::Imagenet, Stem::Small]),
+        stem in proptest::sample::select(vec![StemChoice::Imagenet, StemChoice::Small]),
         init in proptest::sample::select(vec![Init::Xavier, Init::XavierChannels, Init::MsraPrelu]),
         from in proptest::option::of("[a-z\"\\\\/ ]{0,9}x"),
         source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
@@ -269,11 +292,10 @@ prop_compose! {
         preprocess in preprocess(),
         rate in rate(run),
         (crop, margin) in (1..999usize, 0..999usize),
-        (part, parts, keep) in (1..999usize, proptest::option::of(1..9usize), 1..99usize),
-        (target, mixup, cutmix, distillation, average, clip) in refinements(),
+        (part, power, keep) in (1..999usize, 0..=10u32, 1..99usize),
+        (target, mixup, cutmix, distillation, average) in refinements(),
         (evaluate_every, every) in (span(), interval()),
-        (momentum, decay) in (0.0..0.999f64, 0.0..1.0f64),
-        decay_on in proptest::sample::select(vec![DecayOn::Everything, DecayOn::Weights]),
+        update in update(),
         (precision, loss_scale) in proptest::sample::select(vec![
             (Precision::F32, None),
             (Precision::Bf16, None),
@@ -283,10 +305,10 @@ prop_compose! {
         run in Just(run),
     ) -> Recipe {
         Recipe {
-            version: 1,
+            version: 2,
             name: format!("n{name}"),
             seed,
-            network: Network { model: "resnet50d".into(), stem, init, last_gamma, shape },
+            network: NetworkChoice { model: "resnet50d".into(), stem, init, last_gamma, shape },
             init: from.map(|from| FineTuning { freeze: (keep > 50).then(|| from.clone()), from }),
             data: Data {
                 source,
@@ -299,20 +321,20 @@ prop_compose! {
             validation: Validation { resize: crop + margin, crop },
             train: Train {
                 duration: run,
-                batch: part * parts.unwrap_or(1),
-                accumulate: parts,
+                batch: part << power,
+                parts: 1 << power,
                 precision,
                 loss_scale,
                 evaluate_every,
             },
             rate,
-            update: Update { momentum, decay, decay_on, clip },
+            update,
             target,
             mixup,
             cutmix,
             distillation,
             average,
-            checkpoint: Checkpoint { every, keep },
+            checkpoint: Checkpointing { every, keep },
         }
     }
 }

@@ -50,7 +50,10 @@ fn rows_are_stacks_of_edits() {
         (
             "table4.warmup",
             "table4.linear-scaling",
-            vec!["rate.warmup.duration: off → \"5 epochs\""],
+            vec![
+                "rate.warmup.duration: off → \"5 epochs\"",
+                "rate.warmup.first: off → \"one-step\"",
+            ],
         ),
         ("table4.zero-gamma", "table4.warmup", vec!["network.last_gamma: 1.0 → 0.0"]),
         (
@@ -183,7 +186,7 @@ fn a_preset_shrinks_all_spans_alike() {
     }
     let efficient = recipe("efficient");
     assert_eq!(efficient.rate.warmup.unwrap().duration, Span::Epochs(0.625));
-    assert_eq!(efficient.train.batch, 128);
+    assert_eq!((efficient.train.batch, efficient.train.parts), (128, 1));
     assert_eq!(efficient.rate.linear_scaling.unwrap().reference_batch, 32);
     let points = [3.75, 7.5, 11.25].map(Span::Epochs).to_vec();
     assert_eq!(efficient.rate.decay, Decay::Step { factor: 0.1, at: points });
@@ -249,6 +252,7 @@ fn the_authors_commands_say_what_their_code_does() {
         let recipe = parse(builtin(name).unwrap(), name, &models()).unwrap();
         assert_eq!(recipe.train.duration, Span::Epochs(epochs), "{name}");
         assert_eq!((recipe.train.batch, recipe.rate.base), (batch, base), "{name}");
+        assert_eq!(recipe.train.parts, 8, "{name}");
         assert_eq!(recipe.network.init, Init::MsraPrelu);
         assert_eq!(recipe.rate.linear_scaling, None);
         let warmup = Warmup { duration: Span::Epochs(5.0), first: RampEnd::Zero };
