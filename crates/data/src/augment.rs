@@ -20,7 +20,7 @@ use rand_chacha::rand_core::RngCore;
 use recipe::{Normalize, Preprocess, Validation};
 
 use crate::image::RgbImage;
-use crate::resize::{Plan, Region, Resizer, View, to_shorter};
+use crate::resize::{Region, ResizePlan, Resizer, View, to_shorter};
 use crate::times::{Times, lap};
 use normalize::Affine;
 use operations::Operation;
@@ -37,7 +37,7 @@ pub(crate) struct Scratch {
 /// What steps 2 to 6 do to one image: known from its size alone, so before it is decoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    plan: Plan,
+    plan: ResizePlan,
     /// What happens to the 8-bit image after step 3, in this order.
     operations: Vec<Operation>,
     /// The mean pixel, which they bring in from outside.
@@ -67,7 +67,7 @@ impl Sample {
             p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
         let erased = p.erasing.as_ref().and_then(|by| erasing::draw(by, p.size, rng));
         let window = Region { left: 0, top: 0, width: p.size, height: p.size };
-        let plan = Plan { region, size: [p.size, p.size], window, mirrored };
+        let plan = ResizePlan { region, size: [p.size, p.size], window, mirrored };
         let fill = p.normalize.mean.map(|mean| mean.round() as u8);
         Sample { plan, operations, fill, affine: Affine::new(color, pca, &p.normalize), erased }
     }
@@ -76,7 +76,7 @@ impl Sample {
     pub(crate) fn validation(v: &Validation, n: &Normalize, width: usize, height: usize) -> Sample {
         let (size, window) = validation_geometry(v, width, height);
         let region = Region { left: 0, top: 0, width, height };
-        let plan = Plan { region, size, window, mirrored: false };
+        let plan = ResizePlan { region, size, window, mirrored: false };
         let (operations, fill, erased) = (Vec::new(), [0; 3], None);
         Sample { plan, operations, fill, affine: Affine::normalize(n), erased }
     }

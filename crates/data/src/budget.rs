@@ -48,21 +48,21 @@ impl Budget {
 
 /// What a thread has asked for, for one image.
 #[derive(Debug)]
-pub(crate) struct Room<'a> {
+pub(crate) struct MemoryGrant<'a> {
     budget: &'a Budget,
     needed: u64,
     large: Option<MutexGuard<'a, ()>>,
 }
 
-impl<'a> Room<'a> {
-    pub(crate) fn new(budget: &'a Budget) -> Room<'a> {
-        Room { budget, needed: 0, large: None }
+impl<'a> MemoryGrant<'a> {
+    pub(crate) fn new(budget: &'a Budget) -> MemoryGrant<'a> {
+        MemoryGrant { budget, needed: 0, large: None }
     }
 
     /// Asks for as many bytes more, and waits until they may be taken; or gives what the image needs, where that is too much.
     pub(crate) fn ask(&mut self, bytes: u64) -> Result<(), u64> {
         self.needed = self.needed.saturating_add(bytes.saturating_mul(GROWTH));
-        let Room { budget, needed, large } = self;
+        let MemoryGrant { budget, needed, large } = self;
         if *needed > budget.most {
             return Err(*needed);
         }
@@ -108,7 +108,7 @@ mod tests {
     fn small_images_ask_nobody_and_large_ones_wait_for_each_other() {
         let budget = Budget::new(Resources { threads: 4, memory: 1000 }, 200).unwrap();
         let (mut small, mut large, mut huge) =
-            (Room::new(&budget), Room::new(&budget), Room::new(&budget));
+            (MemoryGrant::new(&budget), MemoryGrant::new(&budget), MemoryGrant::new(&budget));
         small.ask(50).unwrap();
         assert!(!small.is_large());
         large.ask(50).unwrap();

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::{Dataset, Part};
+use crate::dataset::{Dataset, ImageSet};
 use crate::exif;
 use crate::formats::source::Stored;
 use crate::image::{Cut, decode_into};
@@ -159,8 +159,8 @@ pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<Report, DataEr
         Err(error) => return Err(error),
     };
     report.classes = classes.len();
-    report.train_images = parts.first().map_or(0, Part::len);
-    report.validation_images = parts.get(1).map_or(0, Part::len);
+    report.train_images = parts.first().map_or(0, ImageSet::len);
+    report.validation_images = parts.get(1).map_or(0, ImageSet::len);
     imbalance(&mut report, &classes, &parts);
     images(&mut report, &parts, threads, watch);
     report.findings.sort_by_key(|finding| finding.kind);
@@ -168,7 +168,7 @@ pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<Report, DataEr
 }
 
 /// The parts of a folder whose classes differ, each by itself; none of an archive.
-fn apart(validation: &Path) -> (Vec<String>, Vec<Part>) {
+fn apart(validation: &Path) -> (Vec<String>, Vec<ImageSet>) {
     let train = validation.with_file_name("train");
     match (Dataset::undivided(&train), Dataset::undivided(validation)) {
         (Ok(train), Ok(validation)) => (train.classes, vec![train.train, validation.train]),
@@ -176,7 +176,7 @@ fn apart(validation: &Path) -> (Vec<String>, Vec<Part>) {
     }
 }
 
-fn imbalance(report: &mut Report, classes: &[String], parts: &[Part]) {
+fn imbalance(report: &mut Report, classes: &[String], parts: &[ImageSet]) {
     for part in parts.iter().filter(|part| !part.is_empty()) {
         let mut counts = vec![0usize; classes.len()];
         for index in 0..part.len() {
@@ -200,7 +200,7 @@ fn imbalance(report: &mut Report, classes: &[String], parts: &[Part]) {
     }
 }
 
-fn images(report: &mut Report, parts: &[Part], threads: usize, watch: Watch) {
+fn images(report: &mut Report, parts: &[ImageSet], threads: usize, watch: Watch) {
     let places: Vec<(usize, usize)> = parts
         .iter()
         .enumerate()
@@ -256,7 +256,7 @@ struct Look {
 }
 
 impl Memory {
-    fn look(&mut self, part: &Part, index: usize) -> Look {
+    fn look(&mut self, part: &ImageSet, index: usize) -> Look {
         let Memory { bytes, jpeg, cut } = self;
         let file = match part.stored(index, bytes) {
             Ok(Stored::File(file)) => file,

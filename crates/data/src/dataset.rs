@@ -27,14 +27,14 @@ pub struct Dataset {
     pub name: String,
     /// In the order of the labels.
     pub classes: Vec<String>,
-    pub train: Part,
+    pub train: ImageSet,
     /// Empty when nothing could be held out, that is when no class has two images.
-    pub validation: Part,
+    pub validation: ImageSet,
 }
 
 /// Labelled images, numbered from 0.
 #[derive(Debug)]
-pub struct Part {
+pub struct ImageSet {
     source: Arc<dyn Source>,
     items: Vec<Item>,
     orientation: Orientation,
@@ -83,7 +83,7 @@ impl Dataset {
         source: Arc<dyn Source>,
         parts: [Vec<Item>; 2],
     ) -> Dataset {
-        let [train, validation] = parts.map(|items| Part {
+        let [train, validation] = parts.map(|items| ImageSet {
             source: source.clone(),
             items,
             orientation: Orientation::Stored,
@@ -117,7 +117,7 @@ impl Dataset {
     pub fn fashion_mnist() -> Dataset {
         let fashion_mnist::FashionMnist { side, train, validation } = fashion_mnist::unpack();
         let shape = Shape { width: side, height: side, order: Order::Grey };
-        let part = |images: fashion_mnist::Images, name: &str| Part {
+        let part = |images: fashion_mnist::Images, name: &str| ImageSet {
             items: grey_items(&images.labels, shape, name),
             source: Arc::new(Pixels {
                 files: vec![(Blob::memory("fashion-mnist".to_owned(), images.pixels), 0)],
@@ -158,7 +158,7 @@ pub(crate) struct ReadScratch {
     pub(crate) times: Times,
 }
 
-impl Part {
+impl ImageSet {
     pub fn len(&self) -> usize {
         self.items.len()
     }
@@ -209,7 +209,7 @@ impl Part {
         Ok(RgbImage { width: region.width, height: region.height, pixels })
     }
 
-    /// [`Part::image`] into memory that is used again, and of the image at least the region that `wanted` chooses from
+    /// [`ImageSet::image`] into memory that is used again, and of the image at least the region that `wanted` chooses from
     /// its width and height. `room` is asked for bytes before they are taken.
     pub(crate) fn read(
         &self,

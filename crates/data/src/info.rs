@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::check::Watch;
-use crate::dataset::{Dataset, Part};
+use crate::dataset::{Dataset, ImageSet};
 use crate::image::RgbImage;
 use crate::parallel::in_order;
 use crate::resize::resize;
@@ -136,7 +136,7 @@ pub fn contact_sheet(dataset: &Dataset, rows: usize, columns: usize, side: usize
     png(&sheet)
 }
 
-fn of_class(part: &Part, label: u32) -> Vec<usize> {
+fn of_class(part: &ImageSet, label: u32) -> Vec<usize> {
     (0..part.len()).filter(|&index| part.label(index) == label).collect()
 }
 

@@ -28,11 +28,11 @@ mod workers;
 
 pub use augment::{train_sample, validation_sample};
 pub use budget::Resources;
-pub use dataset::{Dataset, Part};
+pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError};
 pub use formats::images_in;
 pub use image::{RgbImage, decode};
-pub use loader::{Batch, Skipped, TrainLoader, ValidationLoader};
+pub use loader::{Batch, BatchParts, Skipped, TrainLoader, ValidationLoader, ValidationShare};
 pub use random::{Stream, at};
 pub use resize::resize;
 pub use sampler::order;

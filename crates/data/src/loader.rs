@@ -1,8 +1,13 @@
 //! Batches for Algorithm 1: "images ← uniformly random sample b images; X, y ← preprocess(images)".
 //!
-//! Step s of a run is batch s mod ⌊N/b⌋ of epoch ⌊s / ⌊N/b⌋⌋; the images that do not fill a batch are left out of that
-//! epoch. A batch is a function of its step alone, so a run resumes by its step number.
+//! Step s of a run is batch s mod ⌊N/b⌋ of epoch ⌊s / ⌊N/b⌋⌋. A batch is a function of its step alone, so a run resumes by
+//! its step number. It is handed out in P equal parts: part i holds the images i·b/P .. (i+1)·b/P of the batch, and a
+//! process that needs only some of the parts decodes only their images.
+//!
+//! Deviation: the N mod b images at the end of an epoch's order do not fill a batch and are left out of that epoch, another
+//! choice of images each time; the paper does not say what becomes of them.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +15,70 @@ use recipe::{Normalize, OnBadSample, Preprocess, Validation};
 
 use crate::augment::Sample;
 use crate::random::{self, Stream};
-use crate::workers::{Position, Task, Workers};
-use crate::{DataError, Dataset, Part, Resources, Times, sampler};
+use crate::workers::{LoaderWork, NextBatch, Supply, Workers};
+use crate::{DataError, Dataset, Resources, Times, sampler};
 
-/// Images ready for the network.
+/// Images ready for the network: one part of a training step's batch, or one validation batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
+    /// The training step, or the number of the validation batch, both counted from 0.
+    pub step: u64,
+    /// Which part of the step's batch this is; always 0 in validation.
+    pub part: usize,
     /// [b, size, size, 3].
     pub images: Vec<f32>,
     pub labels: Vec<u32>,
-    /// The image's number in its part.
+    /// Each image's number in its set.
     pub indices: Vec<u32>,
     /// The images that could not be decoded, in the order of their places. Always empty in validation.
     pub skipped: Vec<Skipped>,
+}
+
+/// How a step's batch is cut into equal parts, and which of them this process prepares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchParts {
+    /// Images of a step, over all its parts.
+    pub batch: usize,
+    /// Number of parts: a power of two that divides `batch`.
+    pub parts: usize,
+    /// The neighbouring parts that this process prepares, at least one.
+    pub mine: Range<usize>,
+}
+
+impl BatchParts {
+    /// A batch of one part.
+    pub fn whole(batch: usize) -> BatchParts {
+        BatchParts { batch, parts: 1, mine: 0..1 }
+    }
+
+    /// Images of one part.
+    pub fn images(&self) -> usize {
+        self.batch / self.parts
+    }
+
+    /// Panics unless every promise of the fields holds.
+    fn check(&self) {
+        let BatchParts { batch, parts, mine } = self;
+        assert!(*batch > 0, "a batch holds at least one image");
+        assert!(
+            parts.is_power_of_two() && batch.is_multiple_of(*parts),
+            "a batch of {batch} images in {parts} parts"
+        );
+        assert!(!mine.is_empty() && mine.end <= *parts, "parts {mine:?} of {parts}");
+    }
+}
+
+/// Which of the validation batches this process prepares: those whose number leaves the remainder `rank` when divided by
+/// `size`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidationShare {
+    pub rank: usize,
+    pub size: usize,
+}
+
+impl ValidationShare {
+    /// Every batch.
+    pub const WHOLE: ValidationShare = ValidationShare { rank: 0, size: 1 };
 }
 
 /// An image that could not be decoded, and the one in its place.
@@ -37,34 +93,52 @@ pub struct Skipped {
 /// How many images in a row may fail to stand in for a bad one before the data is taken to be bad as a whole.
 const STAND_INS: u32 = 32;
 
-/// Training batches, without end.
+/// Training batches, part by part, without end.
 #[derive(Debug)]
 pub struct TrainLoader {
     workers: Workers,
 }
 
 impl TrainLoader {
-    /// Starts the threads of `resources`, such as a number of them, on the batch of step `first_step`.
+    /// Starts the threads of `resources` (a number of threads will do) on the first of this process's parts of step
+    /// `first_step`.
     ///
     /// Under [`OnBadSample::Skip`] the place of an image that does not decode is taken by one drawn from all training
     /// images, a function of the seed, the epoch and the bad image alone: batches keep their size, and are the same for any
-    /// number of threads and after a resume. What cannot be read at all stops the loader still: it may be readable at
-    /// another time, and the batch would be another one then.
+    /// number of threads, for any cut into parts and after a resume. A file that cannot be read at all still stops the
+    /// loader: it may be readable at another time, and the batch would be another one then.
     pub fn new(
         dataset: Arc<Dataset>,
         preprocess: Preprocess,
         on_bad_sample: OnBadSample,
         seed: u64,
-        batch: usize,
+        parts: BatchParts,
         first_step: u64,
         resources: impl Into<Resources>,
     ) -> Result<TrainLoader, DataError> {
-        let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, batch)?;
+        parts.check();
+        let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, parts.batch)?;
         let epoch = first_step / steps_per_epoch;
-        let order = sampler::order(seed, epoch, dataset.train.len());
-        let position = Position { step: first_step, epoch, order };
-        let task = Training { dataset, preprocess, on_bad_sample, seed, batch, steps_per_epoch };
-        Ok(TrainLoader { workers: Workers::start(task, position, resources.into())? })
+        let supply = Supply {
+            batch: parts.images(),
+            values: preprocess.size * preprocess.size * 3,
+            set: |dataset| &dataset.train,
+            dataset,
+        };
+        let images = supply.set().len();
+        let work = Training {
+            preprocess,
+            on_bad_sample,
+            seed,
+            steps_per_epoch,
+            images,
+            step: first_step,
+            part: parts.mine.start,
+            order: sampler::order(seed, epoch, images),
+            epoch,
+            parts,
+        };
+        Ok(TrainLoader { workers: Workers::start(work, supply, resources.into())? })
     }
 
     /// Whole batches in an epoch; an error when there is none.
@@ -77,7 +151,7 @@ impl TrainLoader {
         Ok((images / batch) as u64)
     }
 
-    /// The batch of the next step.
+    /// The next part: each of this process's parts of a step in order, then those of the next step.
     #[allow(clippy::should_implement_trait)] // Never ends, and can fail.
     pub fn next(&mut self) -> Result<Batch, DataError> {
         self.workers.next()?.ok_or(DataError::Stopped)
@@ -92,44 +166,42 @@ impl TrainLoader {
     pub fn times(&self) -> Times {
         self.workers.times()
     }
-
-    /// Gives a used batch's memory back for another one.
-    pub fn recycle(&self, batch: Batch) {
-        self.workers.recycle(batch);
-    }
 }
 
+/// Training's images, and how far it has come.
 struct Training {
-    dataset: Arc<Dataset>,
     preprocess: Preprocess,
     on_bad_sample: OnBadSample,
     seed: u64,
-    batch: usize,
+    parts: BatchParts,
     steps_per_epoch: u64,
+    /// Number of training images.
+    images: usize,
+    /// Step and part of the next batch.
+    step: u64,
+    part: usize,
+    /// An epoch and its order.
+    epoch: u64,
+    order: Vec<u32>,
 }
 
-impl Task for Training {
-    fn part(&self) -> &Part {
-        &self.dataset.train
-    }
-
-    fn batch(&self) -> usize {
-        self.batch
-    }
-
-    fn values(&self) -> usize {
-        self.preprocess.size * self.preprocess.size * 3
-    }
-
-    fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>> {
-        let epoch = position.step / self.steps_per_epoch;
-        if epoch != position.epoch {
-            position.epoch = epoch;
-            position.order = sampler::order(self.seed, epoch, self.dataset.train.len());
+impl LoaderWork for Training {
+    fn next_batch(&mut self) -> Option<NextBatch> {
+        let epoch = self.step / self.steps_per_epoch;
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.order = sampler::order(self.seed, epoch, self.images);
         }
-        let first = (position.step % self.steps_per_epoch) as usize * self.batch;
-        position.step += 1;
-        Some(position.order[first..first + self.batch].to_vec())
+        let (step, part) = (self.step, self.part);
+        let batch = (step % self.steps_per_epoch) as usize * self.parts.batch;
+        let count = self.parts.images();
+        let indices = self.order[batch + part * count..][..count].to_vec();
+        self.part += 1;
+        if self.part == self.parts.mine.end {
+            self.part = self.parts.mine.start;
+            self.step += 1;
+        }
+        Some(NextBatch { step, part, epoch, indices })
     }
 
     fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample {
@@ -142,35 +214,44 @@ impl Task for Training {
             OnBadSample::Stop => Vec::new(),
             OnBadSample::Skip => {
                 let mut rng = random::at(self.seed, Stream::StandIn, epoch, u64::from(index));
-                let images = self.part().len() as u64;
+                let images = self.images as u64;
                 (0..STAND_INS).map(|_| random::below(&mut rng, images) as u32).collect()
             }
         }
     }
 }
 
-/// Every validation image once, in order; the last batch may be short.
+/// The validation images in order, each once over all shares; the last batch may be short.
 #[derive(Debug)]
 pub struct ValidationLoader {
     workers: Workers,
 }
 
 impl ValidationLoader {
+    /// Starts the threads of `resources` on the first batch of `share`.
     pub fn new(
         dataset: Arc<Dataset>,
         validation: Validation,
         normalize: Normalize,
         batch: usize,
+        share: ValidationShare,
         resources: impl Into<Resources>,
     ) -> Result<ValidationLoader, DataError> {
         assert!(batch > 0, "a batch holds at least one image");
-        let task = Validating { dataset, validation, normalize, batch };
-        Ok(ValidationLoader {
-            workers: Workers::start(task, Position::default(), resources.into())?,
-        })
+        let ValidationShare { rank, size } = share;
+        assert!(rank < size, "share {rank} of {size}");
+        let supply = Supply {
+            batch,
+            values: validation.crop * validation.crop * 3,
+            set: |dataset| &dataset.validation,
+            dataset,
+        };
+        let images = supply.set().len();
+        let work = Validating { validation, normalize, images, batch, number: rank, stride: size };
+        Ok(ValidationLoader { workers: Workers::start(work, supply, resources.into())? })
     }
 
-    /// The next batch; nothing when every image was given.
+    /// The next batch; nothing when every image of the share was given.
     #[allow(clippy::should_implement_trait)] // The order of Result and Option is for `?`.
     pub fn next(&mut self) -> Result<Option<Batch>, DataError> {
         self.workers.next()
@@ -185,38 +266,28 @@ impl ValidationLoader {
     pub fn times(&self) -> Times {
         self.workers.times()
     }
-
-    /// Gives a used batch's memory back for another one.
-    pub fn recycle(&self, batch: Batch) {
-        self.workers.recycle(batch);
-    }
 }
 
+/// Validation's images, and how far it has come.
 struct Validating {
-    dataset: Arc<Dataset>,
     validation: Validation,
     normalize: Normalize,
+    /// Number of validation images.
+    images: usize,
     batch: usize,
+    /// The next batch, and the distance to the one after it.
+    number: usize,
+    stride: usize,
 }
 
-impl Task for Validating {
-    fn part(&self) -> &Part {
-        &self.dataset.validation
-    }
-
-    fn batch(&self) -> usize {
-        self.batch
-    }
-
-    fn values(&self) -> usize {
-        self.validation.crop * self.validation.crop * 3
-    }
-
-    fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>> {
-        let first = position.step as usize * self.batch;
-        let last = (first + self.batch).min(self.part().len());
-        position.step += 1;
-        (first < last).then(|| (first as u32..last as u32).collect())
+impl LoaderWork for Validating {
+    fn next_batch(&mut self) -> Option<NextBatch> {
+        let first = self.number * self.batch;
+        let last = (first + self.batch).min(self.images);
+        let step = self.number as u64;
+        self.number += self.stride;
+        let indices = || (first as u32..last as u32).collect();
+        (first < last).then(|| NextBatch { step, part: 0, epoch: 0, indices: indices() })
     }
 
     fn sample(&self, _: u64, _: u32, width: usize, height: usize) -> Sample {

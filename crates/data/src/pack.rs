@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::check::Watch;
-use crate::dataset::{Dataset, Part};
+use crate::dataset::{Dataset, ImageSet};
 use crate::exif;
 use crate::formats::blob::Blob;
 use crate::formats::layout::{Entry, Item};
@@ -227,7 +227,7 @@ impl Writer<'_> {
         })
     }
 
-    fn place(&self, number: usize) -> (&Part, usize) {
+    fn place(&self, number: usize) -> (&ImageSet, usize) {
         let Dataset { train, validation, .. } = self.dataset;
         match number.checked_sub(train.len()) {
             None => (train, number),
@@ -263,7 +263,7 @@ impl Memory {
     /// An image as it is to be stored. Every image is decoded, so that what does not decode is not packed.
     fn prepare(
         &mut self,
-        part: &Part,
+        part: &ImageSet,
         index: usize,
         packing: &Packing,
     ) -> Result<Vec<u8>, DataError> {
@@ -311,7 +311,7 @@ impl Memory {
 fn jpeg_file(
     image: &RgbImage,
     quality: u8,
-    part: &Part,
+    part: &ImageSet,
     index: usize,
 ) -> Result<Vec<u8>, DataError> {
     let refused = |reason: String| DataError::Image { name: part.name(index), reason };

@@ -17,21 +17,21 @@ pub(crate) fn in_order<M: Send, T: Send>(
     mut take: impl FnMut(usize, T) -> ControlFlow<()>,
 ) {
     let window = memories.len() * AHEAD;
-    let desk = Desk { state: Mutex::default(), changed: Condvar::new(), count, window };
+    let queue = OrderedQueue { state: Mutex::default(), changed: Condvar::new(), count, window };
     thread::scope(|scope| {
         for memory in memories.iter_mut() {
-            let (desk, work) = (&desk, &work);
+            let (queue, work) = (&queue, &work);
             scope.spawn(move || {
                 // A panic of the work ends the others too, and then comes out of the scope.
-                let _end = EndOnDrop(desk);
-                while let Some(number) = desk.begin() {
-                    desk.put(number, work(number, memory));
+                let _end = EndOnDrop(queue);
+                while let Some(number) = queue.begin() {
+                    queue.put(number, work(number, memory));
                 }
             });
         }
-        let _end = EndOnDrop(&desk);
+        let _end = EndOnDrop(&queue);
         for number in 0..count {
-            let Some(result) = desk.take(number) else { return };
+            let Some(result) = queue.take(number) else { return };
             if take(number, result).is_break() {
                 return;
             }
@@ -39,7 +39,7 @@ pub(crate) fn in_order<M: Send, T: Send>(
     });
 }
 
-struct Desk<T> {
+struct OrderedQueue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     count: usize,
@@ -59,7 +59,7 @@ impl<T> Default for State<T> {
     }
 }
 
-impl<T> Desk<T> {
+impl<T> OrderedQueue<T> {
     /// No data behind this lock is left half-written by a panic.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,7 +108,7 @@ impl<T> Desk<T> {
 }
 
 /// A thread that leaves before all is begun takes the others with it.
-struct EndOnDrop<'a, T>(&'a Desk<T>);
+struct EndOnDrop<'a, T>(&'a OrderedQueue<T>);
 
 impl<T> Drop for EndOnDrop<'_, T> {
     fn drop(&mut self) {

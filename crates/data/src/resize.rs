@@ -43,7 +43,7 @@ pub(crate) fn to_shorter(width: usize, height: usize, side: usize) -> [usize; 2]
 /// Cuts a region out of an image and resizes it: no pixel outside the region bleeds in.
 pub fn resize_region(image: &RgbImage, region: Region, width: usize, height: usize) -> RgbImage {
     let window = Region { left: 0, top: 0, width, height };
-    let plan = Plan { region, size: [width, height], window, mirrored: false };
+    let plan = ResizePlan { region, size: [width, height], window, mirrored: false };
     let mut pixels = Vec::new();
     Resizer::default().run(image.into(), &plan, &mut pixels);
     RgbImage { width, height, pixels }
@@ -51,7 +51,7 @@ pub fn resize_region(image: &RgbImage, region: Region, width: usize, height: usi
 
 /// What is resized to what.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct ResizePlan {
     /// What is cut from the image.
     pub(crate) region: Region,
     /// Width and height the region becomes.
@@ -62,10 +62,10 @@ pub(crate) struct Plan {
     pub(crate) mirrored: bool,
 }
 
-impl Plan {
+impl ResizePlan {
     /// What of the image the window depends on.
     pub(crate) fn needed(&self) -> Region {
-        let Plan { region, size, window, .. } = self;
+        let ResizePlan { region, size, window, .. } = self;
         let reach = |input: usize, output: usize, first: usize, count: usize| {
             let (from, _) = Triangle::new(input, output).span(first);
             (from, Triangle::new(input, output).span(first + count - 1).1 - from)
@@ -106,8 +106,8 @@ pub(crate) struct Resizer {
 
 impl Resizer {
     /// Writes the plan's window to `out`.
-    pub(crate) fn run(&mut self, image: View, plan: &Plan, out: &mut Vec<u8>) {
-        let Plan { region, size, window, mirrored } = *plan;
+    pub(crate) fn run(&mut self, image: View, plan: &ResizePlan, out: &mut Vec<u8>) {
+        let ResizePlan { region, size, window, mirrored } = *plan;
         let (held, needed) = (image.region, plan.needed());
         assert!(
             needed.left >= held.left

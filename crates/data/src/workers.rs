@@ -1,35 +1,30 @@
 //! The threads behind a loader.
 //!
-//! One thread makes batches in order and hands them over through a short queue; for the images of a batch it is
-//! joined by helpers, each taking the next image that nobody has begun. An image's place in the batch and its random
+//! One thread makes batches in order and hands them over through a short queue. Helper threads work on the images of a
+//! batch with it, each taking the next image that nobody has begun. An image's place in the batch and its random
 //! numbers are fixed before any thread sees it, so batches do not depend on how many threads there are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::augment::{Sample, Scratch};
-use crate::budget::{Budget, Resources, Room, augmenting};
+use crate::budget::{Budget, MemoryGrant, Resources, augmenting};
 use crate::dataset::ReadScratch;
-use crate::{Batch, DataError, Part, Skipped, Times};
+use crate::{Batch, DataError, Dataset, ImageSet, Skipped, Times};
 
-/// Batches that wait, finished, to be taken.
+/// Finished batches that wait to be taken.
 const QUEUE: usize = 1;
-/// Images for each worker between two meetings of the workers: a meeting costs the time of about one image.
-const IMAGES_BETWEEN_MEETINGS: usize = 8;
+/// Images that each worker makes before the workers are joined: joining them costs about as much time as one image.
+const IMAGES_BETWEEN_JOINS: usize = 8;
 
-/// What a loader makes of the images of a part.
-pub(crate) trait Task: Send + Sync + 'static {
-    fn part(&self) -> &Part;
-    /// Images of a batch.
-    fn batch(&self) -> usize;
-    /// Values of one image.
-    fn values(&self) -> usize;
+/// What a loader makes of its images, in which order.
+pub(crate) trait LoaderWork: Send + Sync + 'static {
     /// The images of the next batch; nothing at the end.
-    fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>>;
+    fn next_batch(&mut self) -> Option<NextBatch>;
     /// What is made of an image of width × height.
     fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample;
     /// The images to try in the place of one that does not decode, in this order; without any, it is an error.
@@ -38,13 +33,30 @@ pub(crate) trait Task: Send + Sync + 'static {
     }
 }
 
-/// Where a loader is.
-#[derive(Debug, Default)]
-pub(crate) struct Position {
+/// The images of a batch that nobody has begun yet.
+pub(crate) struct NextBatch {
     pub(crate) step: u64,
+    pub(crate) part: usize,
+    /// The epoch that the random numbers of the images belong to.
     pub(crate) epoch: u64,
-    /// The order of the epoch.
-    pub(crate) order: Vec<u32>,
+    pub(crate) indices: Vec<u32>,
+}
+
+/// Where a loader's images come from, and the sizes of what is made of them.
+pub(crate) struct Supply {
+    pub(crate) dataset: Arc<Dataset>,
+    /// Which set of the dataset's images it is.
+    pub(crate) set: fn(&Dataset) -> &ImageSet,
+    /// Images of a batch.
+    pub(crate) batch: usize,
+    /// Values of one image.
+    pub(crate) values: usize,
+}
+
+impl Supply {
+    pub(crate) fn set(&self) -> &ImageSet {
+        (self.set)(&self.dataset)
+    }
 }
 
 /// What a worker uses again for every image.
@@ -64,26 +76,25 @@ impl Memory {
     }
 }
 
-/// Images of a round: enough to keep so many workers busy between two meetings.
+/// Images of a round, enough to keep this many workers busy until they are joined.
 fn enough(workers: usize) -> usize {
-    if workers == 1 { 1 } else { workers * IMAGES_BETWEEN_MEETINGS }
+    if workers == 1 { 1 } else { workers * IMAGES_BETWEEN_JOINS }
 }
 
 /// Bytes of the batches that exist at once: those of a round, those that wait, and the one that is being used.
-fn batch_bytes(task: &impl Task, workers: usize) -> u64 {
-    let batch = task.batch();
-    let batches = enough(workers).div_ceil(batch) + QUEUE + 1;
-    (batches * batch * task.values() * size_of::<f32>()) as u64
+fn batch_bytes(supply: &Supply, workers: usize) -> u64 {
+    let Supply { batch, values, .. } = supply;
+    let batches = enough(workers).div_ceil(*batch) + QUEUE + 1;
+    (batches * batch * values * size_of::<f32>()) as u64
 }
 
-/// What the maker hands over: a batch, the end, or why there are no more.
-type Handed = Result<Option<Batch>, DataError>;
+/// What the maker sends: a batch, the end, or why there are no more batches.
+type Message = Result<Option<Batch>, DataError>;
 
 /// A running loader. Dropping it ends and joins its threads.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    batches: Option<Receiver<Handed>>,
-    used: Sender<Vec<f32>>,
+    batches: Option<Receiver<Message>>,
     stop: Arc<AtomicBool>,
     maker: Option<JoinHandle<()>>,
     waited: Duration,
@@ -92,39 +103,31 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) fn start(
-        task: impl Task,
-        position: Position,
+        work: impl LoaderWork,
+        supply: Supply,
         resources: Resources,
     ) -> Result<Workers, DataError> {
         let count = resources.threads.max(1);
-        let batches = batch_bytes(&task, count);
+        let batches = batch_bytes(&supply, count);
         let Some(budget) = Budget::new(resources, batches) else {
             return Err(DataError::BatchMemory { batches, budget: resources.memory });
         };
         let (sender, batches) = sync_channel(QUEUE);
-        let (used, free) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let memories = (0..count).map(|_| Memory::default()).collect();
         let times = Arc::new(Mutex::new(Times::default()));
-        let mut maker = Maker {
-            task,
-            position,
-            memories,
-            budget,
-            free,
-            stop: stop.clone(),
-            times: times.clone(),
-        };
+        let mut maker =
+            Maker { work, supply, memories, budget, stop: stop.clone(), times: times.clone() };
         let thread = thread::Builder::new()
             .name("loader".to_owned())
             .spawn(move || maker.run(&sender))
             .map_err(|source| DataError::Read { name: "a loader's thread".to_owned(), source })?;
         let waited = Duration::ZERO;
-        Ok(Workers { batches: Some(batches), used, stop, maker: Some(thread), waited, times })
+        Ok(Workers { batches: Some(batches), stop, maker: Some(thread), waited, times })
     }
 
     /// The next batch; nothing when all were taken. After an error or the end there is nothing to come.
-    pub(crate) fn next(&mut self) -> Handed {
+    pub(crate) fn next(&mut self) -> Message {
         let start = Instant::now();
         let handed = match &self.batches {
             Some(batches) => batches.recv().unwrap_or(Err(DataError::Stopped)),
@@ -145,12 +148,6 @@ impl Workers {
     pub(crate) fn times(&self) -> Times {
         *lock(&self.times)
     }
-
-    /// Gives a batch's memory back for another one.
-    pub(crate) fn recycle(&self, batch: Batch) {
-        // A maker that has ended has no use for it.
-        let _ = self.used.send(batch.images);
-    }
 }
 
 impl Drop for Workers {
@@ -159,7 +156,7 @@ impl Drop for Workers {
         // Without a receiver the maker's hand-over fails at once, so it cannot stay blocked there.
         self.batches = None;
         if let Some(maker) = self.maker.take() {
-            // A panic of the maker was already told as an error of an image.
+            // A panic of the maker was already reported as an error of an image.
             let _ = maker.join();
         }
     }
@@ -167,12 +164,11 @@ impl Drop for Workers {
 
 /// The thread that makes batches.
 struct Maker<T> {
-    task: T,
-    position: Position,
+    work: T,
+    supply: Supply,
     /// One for each worker.
     memories: Vec<Memory>,
     budget: Budget,
-    free: Receiver<Vec<f32>>,
     stop: Arc<AtomicBool>,
     times: Arc<Mutex<Times>>,
 }
@@ -185,8 +181,8 @@ struct Job<'a> {
     out: &'a mut [f32],
 }
 
-impl<T: Task> Maker<T> {
-    fn run(&mut self, sender: &SyncSender<Handed>) {
+impl<T: LoaderWork> Maker<T> {
+    fn run(&mut self, sender: &SyncSender<Message>) {
         loop {
             let mut batches = self.plan();
             if batches.is_empty() {
@@ -216,32 +212,32 @@ impl<T: Task> Maker<T> {
         }
     }
 
-    /// The batches of a round, empty, with their epochs: enough images to keep all workers busy.
+    /// The empty batches of a round, with their epochs: enough images to keep all workers busy.
     fn plan(&mut self) -> Vec<(u64, Batch)> {
         let enough = enough(self.memories.len());
         let mut batches = Vec::new();
         let mut images = 0;
         while images < enough {
-            let Some(indices) = self.task.next_batch(&mut self.position) else { break };
+            let Some(NextBatch { step, part, epoch, indices }) = self.work.next_batch() else {
+                break;
+            };
             images += indices.len();
-            let labels =
-                indices.iter().map(|&index| self.task.part().label(index as usize)).collect();
-            let mut values = self.free.try_recv().unwrap_or_default();
-            values.resize(indices.len() * self.task.values(), 0.0);
-            let batch = Batch { images: values, labels, indices, skipped: Vec::new() };
-            batches.push((self.position.epoch, batch));
+            let set = self.supply.set();
+            let labels = indices.iter().map(|&index| set.label(index as usize)).collect();
+            let values = vec![0.0; indices.len() * self.supply.values];
+            let skipped = Vec::new();
+            batches.push((epoch, Batch { step, part, images: values, labels, indices, skipped }));
         }
         batches
     }
 
     /// Makes the images of a round. Of several failures the one of the first image counts.
     fn fill(&mut self, batches: &mut [(u64, Batch)]) -> Option<(usize, DataError)> {
-        let Maker { task, memories, budget, stop, times, .. } = self;
-        let values = task.values();
+        let Maker { work: steps, supply, memories, budget, stop, times, .. } = self;
         let jobs: Vec<Job> = batches
             .iter_mut()
             .flat_map(|(epoch, batch)| {
-                let outs = batch.images.chunks_exact_mut(values);
+                let outs = batch.images.chunks_exact_mut(supply.values);
                 batch.indices.iter().zip(outs).map(|(&index, out)| (*epoch, index, out))
             })
             .enumerate()
@@ -253,7 +249,7 @@ impl<T: Task> Maker<T> {
         let work = |memory: &mut Memory| {
             while !stop.load(Ordering::Relaxed) {
                 let Some(mut job) = lock(&queue).next() else { return };
-                match make_or_stand_in(task, &mut job, budget, memory) {
+                match make_or_stand_in(steps, supply, &mut job, budget, memory) {
                     Ok(None) => {}
                     Ok(Some(found)) => lock(&skipped).push((job.place, found)),
                     Err(error) => {
@@ -282,13 +278,13 @@ impl<T: Task> Maker<T> {
             times.add(std::mem::take(&mut augment.times));
         }
         let skipped = skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
-        note_skipped(task.part(), batches, skipped);
+        note_skipped(supply.set(), batches, skipped);
         failure.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Writes into the batches of a round which of their images others stand in for.
-fn note_skipped(part: &Part, batches: &mut [(u64, Batch)], mut skipped: Vec<(usize, Skipped)>) {
+fn note_skipped(set: &ImageSet, batches: &mut [(u64, Batch)], mut skipped: Vec<(usize, Skipped)>) {
     skipped.sort_by_key(|&(place, _)| place);
     let mut skipped = skipped.into_iter().peekable();
     let mut first = 0;
@@ -296,7 +292,7 @@ fn note_skipped(part: &Part, batches: &mut [(u64, Batch)], mut skipped: Vec<(usi
         let next = first + batch.indices.len();
         while let Some((place, found)) = skipped.next_if(|&(place, _)| place < next) {
             batch.indices[place - first] = found.stand_in;
-            batch.labels[place - first] = part.label(found.stand_in as usize);
+            batch.labels[place - first] = set.label(found.stand_in as usize);
             batch.skipped.push(found);
         }
         first = next;
@@ -305,15 +301,16 @@ fn note_skipped(part: &Part, batches: &mut [(u64, Batch)], mut skipped: Vec<(usi
 
 /// Makes the image of a job, or where it does not decode, the first of its stand-ins that does.
 fn make_or_stand_in(
-    task: &impl Task,
+    work: &impl LoaderWork,
+    supply: &Supply,
     job: &mut Job,
     budget: &Budget,
     memory: &mut Memory,
 ) -> Result<Option<Skipped>, DataError> {
-    let Err(error) = make(task, job, job.index, budget, memory) else { return Ok(None) };
+    let Err(error) = make(work, supply, job, job.index, budget, memory) else { return Ok(None) };
     let Some(reason) = error.bad_image() else { return Err(error) };
-    for stand_in in task.stand_ins(job.epoch, job.index) {
-        match make(task, job, stand_in, budget, memory) {
+    for stand_in in work.stand_ins(job.epoch, job.index) {
+        match make(work, supply, job, stand_in, budget, memory) {
             Ok(()) => return Ok(Some(Skipped { index: job.index, stand_in, reason })),
             Err(other) if other.bad_image().is_some() => {}
             Err(other) => return Err(other),
@@ -325,29 +322,30 @@ fn make_or_stand_in(
 /// Reads, decodes and prepares one image in the place of a job's, with the job's random numbers. A panic on the way is an
 /// error that names the image.
 fn make(
-    task: &impl Task,
+    work: &impl LoaderWork,
+    supply: &Supply,
     job: &mut Job,
     index: u32,
     budget: &Budget,
     memory: &mut Memory,
 ) -> Result<(), DataError> {
     let index = index as usize;
-    let mut room = Room::new(budget);
+    let mut room = MemoryGrant::new(budget);
     let made = catch_unwind(AssertUnwindSafe(|| {
         let mut sample = None;
         let mut wanted = |width, height| {
-            sample.insert(task.sample(job.epoch, job.index, width, height)).needed()
+            sample.insert(work.sample(job.epoch, job.index, width, height)).needed()
         };
         let Memory { read, augment } = &mut *memory;
         let mut ask = |bytes| {
             room.ask(bytes).map_err(|needed| DataError::TooMuchMemory {
-                name: task.part().name(index),
+                name: supply.set().name(index),
                 needed,
                 budget: budget.total,
             })
         };
-        task.part().read(index, &mut wanted, &mut ask, read)?;
-        ask(augmenting(read.cut.size(), task.values()))?;
+        supply.set().read(index, &mut wanted, &mut ask, read)?;
+        ask(augmenting(read.cut.size(), supply.values))?;
         sample.expect("a picture that was read has a size").write(
             augment,
             (&read.cut).into(),
@@ -364,7 +362,7 @@ fn make(
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
-        Err(DataError::Panic { name: task.part().name(index), reason: reason.to_owned() })
+        Err(DataError::Panic { name: supply.set().name(index), reason: reason.to_owned() })
     })
 }
 
@@ -379,25 +377,15 @@ mod tests {
     use crate::Dataset;
     use recipe::{Normalize, Validation};
 
-    struct Failing(Dataset);
+    struct Failing {
+        next: u64,
+    }
 
-    impl Task for Failing {
-        fn part(&self) -> &Part {
-            &self.0.train
-        }
-
-        fn batch(&self) -> usize {
-            4
-        }
-
-        fn values(&self) -> usize {
-            3
-        }
-
-        fn next_batch(&self, position: &mut Position) -> Option<Vec<u32>> {
-            position.step += 1;
-            let first = (position.step as u32 - 1) * 4;
-            Some((first..first + 4).collect())
+    impl LoaderWork for Failing {
+        fn next_batch(&mut self) -> Option<NextBatch> {
+            let (step, first) = (self.next, self.next as u32 * 4);
+            self.next += 1;
+            Some(NextBatch { step, part: 0, epoch: 0, indices: (first..first + 4).collect() })
         }
 
         fn sample(&self, _: u64, index: u32, width: usize, height: usize) -> Sample {
@@ -411,14 +399,14 @@ mod tests {
     #[test]
     fn a_panic_comes_out_as_an_error_at_its_batch() {
         for count in [1usize, 3] {
-            let dataset = Dataset::fashion_mnist();
+            let dataset = Arc::new(Dataset::fashion_mnist());
+            let supply = Supply { dataset, set: |set| &set.train, batch: 4, values: 3 };
             let mut workers =
-                Workers::start(Failing(dataset), Position::default(), Resources::from(count))
-                    .unwrap();
+                Workers::start(Failing { next: 0 }, supply, Resources::from(count)).unwrap();
             for step in 0..2 {
                 let batch = workers.next().unwrap().unwrap();
                 assert_eq!(batch.images[0].round(), step as f32 * 4.0);
-                workers.recycle(batch);
+                assert_eq!(batch.step, step);
             }
             let error = workers.next().unwrap_err().to_string();
             assert!(error.starts_with("fashion-mnist:train/9: "), "{error}");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use data::{Dataset, Resources, TrainLoader};
+use data::{BatchParts, Dataset, Resources, TrainLoader};
 use dhat::HeapStats;
 use jpeg_encoder::{ColorType, Encoder};
 use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess};
@@ -58,7 +58,8 @@ fn loader(set: &Arc<Dataset>, batch: usize, resources: Resources) -> TrainLoader
         normalize: Normalize { mean: [120.0; 3], std: [60.0; 3] },
         erasing: None,
     };
-    TrainLoader::new(set.clone(), preprocess, OnBadSample::Stop, 3, batch, 0, resources).unwrap()
+    let parts = BatchParts::whole(batch);
+    TrainLoader::new(set.clone(), preprocess, OnBadSample::Stop, 3, parts, 0, resources).unwrap()
 }
 
 /// Allocations of so many batches after a while.
@@ -66,8 +67,7 @@ fn allocations(set: &Arc<Dataset>, batch: usize, batches: usize) -> u64 {
     let mut loader = loader(set, batch, Resources::from(1usize));
     let mut run = |images: usize| {
         for _ in 0..images / batch {
-            let made = loader.next().unwrap();
-            loader.recycle(made);
+            loader.next().unwrap();
         }
     };
     run(400);
@@ -112,7 +112,7 @@ fn the_budget_is_never_exceeded_and_a_smaller_one_names_the_image() {
     let run = |memory: u64, threads: usize| {
         let _profiler = dhat::Profiler::builder().testing().build();
         let mut loader = loader(&set, 5, Resources { threads, memory });
-        let outcome = (0..8).try_for_each(|_| loader.next().map(|batch| loader.recycle(batch)));
+        let outcome = (0..8).try_for_each(|_| loader.next().map(drop));
         (HeapStats::get().max_bytes as u64, outcome)
     };
     let (unlimited, outcome) = run(u64::MAX, 16);

@@ -5,11 +5,13 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Batch, DataError, Dataset, Part, TrainLoader, ValidationLoader};
+use data::{
+    Batch, BatchParts, DataError, Dataset, ImageSet, TrainLoader, ValidationLoader, ValidationShare,
+};
 use recipe::{OnBadSample, Validation};
 
 mod common;
-use common::{NORMALIZE, open, preprocess, train_batches, validation_batches};
+use common::{NORMALIZE, open, preprocess, train_batches, validation_batches, validation_share};
 
 /// A PNG that differs from all others.
 fn picture(number: u32) -> Vec<u8> {
@@ -108,8 +110,10 @@ fn starting_at_a_step_equals_running_to_it() {
 fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
     let set = Arc::new(Dataset::fashion_mnist());
     assert_eq!(TrainLoader::steps_per_epoch(&set, 999).unwrap(), 5);
+    let parts = BatchParts::whole(999);
     let mut loader =
-        TrainLoader::new(set.clone(), preprocess(8), OnBadSample::Stop, 0, 999, 0, 2usize).unwrap();
+        TrainLoader::new(set.clone(), preprocess(8), OnBadSample::Stop, 0, parts, 0, 2usize)
+            .unwrap();
     let mut seen: Vec<u32> = (0..5).flat_map(|_| loader.next().unwrap().indices).collect();
     seen.sort_unstable();
     seen.dedup();
@@ -117,8 +121,9 @@ fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
     assert!(loader.waited() > std::time::Duration::ZERO);
 
     let validation = Validation { resize: 8, crop: 8 };
+    let share = ValidationShare::WHOLE;
     let mut loader =
-        ValidationLoader::new(set.clone(), validation, NORMALIZE, 300, 2usize).unwrap();
+        ValidationLoader::new(set.clone(), validation, NORMALIZE, 300, share, 2usize).unwrap();
     let mut indices = Vec::new();
     let mut sizes = Vec::new();
     while let Some(batch) = loader.next().unwrap() {
@@ -138,7 +143,7 @@ fn fashion_mnist_is_balanced_and_named() {
     let set = Dataset::fashion_mnist();
     assert_eq!(set.classes.len(), 10);
     assert_eq!(set.classes[9], "Ankle boot");
-    let counts = |part: &Part| {
+    let counts = |part: &ImageSet| {
         let mut counts = [0; 10];
         (0..part.len()).for_each(|index| counts[part.label(index) as usize] += 1);
         counts
@@ -169,13 +174,107 @@ fn a_broken_image_is_an_error_that_names_its_path_and_ends_the_loader() {
         let set = open(&path);
         assert!(set.train.image(3).unwrap_err().to_string().starts_with(&expected));
         for workers in [1usize, 3] {
+            let (set, parts) = (set.clone(), BatchParts::whole(7));
             let mut loader =
-                TrainLoader::new(set.clone(), preprocess(8), OnBadSample::Stop, 0, 7, 0, workers)
+                TrainLoader::new(set, preprocess(8), OnBadSample::Stop, 0, parts, 0, workers)
                     .unwrap();
             let error = (0..3).find_map(|_| loader.next().err()).expect("an error in epoch 0");
             assert!(error.to_string().starts_with(&expected), "{error}");
             assert!(matches!(loader.next(), Err(DataError::Stopped)));
         }
+    }
+}
+
+/// Batches of a loader that lets other images stand in for bad ones.
+fn skipping(
+    set: &Arc<Dataset>,
+    parts: BatchParts,
+    first: u64,
+    count: u64,
+    workers: usize,
+) -> Vec<Batch> {
+    let (set, skip) = (set.clone(), OnBadSample::Skip);
+    let mut loader = TrainLoader::new(set, preprocess(12), skip, 3, parts, first, workers).unwrap();
+    (0..count).map(|_| loader.next().unwrap()).collect()
+}
+
+/// One batch from the parts of a step, given in order.
+fn joined(parts: &[Batch]) -> Batch {
+    let mut whole = Batch { part: 0, ..parts[0].clone() };
+    for part in &parts[1..] {
+        assert_eq!(part.step, whole.step);
+        whole.images.extend(&part.images);
+        whole.labels.extend(&part.labels);
+        whole.indices.extend(&part.indices);
+        whole.skipped.extend(part.skipped.clone());
+    }
+    whole
+}
+
+/// Two training images are spoiled, so that stand-ins are among the images.
+#[test]
+fn the_parts_of_all_processes_are_the_whole_batch_to_the_bit() {
+    let place = tempfile::tempdir().unwrap();
+    let mut files = files();
+    files[3].1.truncate(60);
+    files[15].1.clear();
+    folder(place.path(), &files);
+    let set = open(place.path());
+    let (first, steps) = (1, 12);
+    let whole = skipping(&set, BatchParts::whole(8), first, steps, 2);
+    assert!(whole.iter().any(|batch| !batch.skipped.is_empty()));
+    assert!(whole.iter().map(|batch| batch.step).eq(first..first + steps));
+    for (parts, processes) in [(1, 1), (2, 1), (2, 2), (4, 2), (8, 1), (8, 4)] {
+        let each = parts / processes;
+        let mut by_step = vec![Vec::new(); steps as usize];
+        for process in 0..processes {
+            let mine = process * each..(process + 1) * each;
+            let parts = BatchParts { batch: 8, parts, mine: mine.clone() };
+            let made = skipping(&set, parts, first, steps * each as u64, 1 + process);
+            for (at, batch) in made.into_iter().enumerate() {
+                assert_eq!(batch.step, first + (at / each) as u64);
+                assert_eq!(batch.part, mine.start + at % each);
+                by_step[at / each].push(batch);
+            }
+        }
+        let joined: Vec<Batch> = by_step.iter().map(|parts| joined(parts)).collect();
+        assert!(joined == whole, "{parts} parts, {processes} processes");
+    }
+}
+
+#[test]
+fn a_process_reads_only_the_images_of_its_own_parts() {
+    let place = tempfile::tempdir().unwrap();
+    folder(place.path(), &files());
+    let set = open(place.path());
+    // The images of part 1 of the first step do not exist any more.
+    let order = data::order(3, 0, set.train.len());
+    (4..8).for_each(|at| fs::remove_file(set.train.name(order[at] as usize)).unwrap());
+    for (mine, works) in [(0..1, true), (1..2, false), (0..2, false)] {
+        let parts = BatchParts { batch: 8, parts: 2, mine: mine.clone() };
+        let mut loader =
+            TrainLoader::new(set.clone(), preprocess(8), OnBadSample::Stop, 3, parts, 0, 2usize)
+                .unwrap();
+        let outcome = mine.clone().try_for_each(|_| loader.next().map(drop));
+        assert_eq!(outcome.is_ok(), works, "parts {mine:?}");
+    }
+}
+
+#[test]
+fn validation_shares_hold_every_image_once_and_know_their_numbers() {
+    let set = Arc::new(Dataset::fashion_mnist());
+    let whole = validation_batches(&set, 2);
+    assert_eq!(whole.len(), 250);
+    for size in [2, 3, 8, 300] {
+        let mut batches = Vec::new();
+        for rank in 0..size {
+            let share = validation_share(&set, ValidationShare { rank, size }, 1 + rank % 2);
+            assert!(share.iter().all(|batch| batch.step as usize % size == rank));
+            assert!(share.is_sorted_by_key(|batch| batch.step));
+            batches.extend(share);
+        }
+        batches.sort_by_key(|batch| batch.step);
+        assert!(batches == whole, "{size} shares");
     }
 }
 
@@ -191,10 +290,7 @@ fn bad_images_are_skipped_and_listed_alike_for_any_number_of_threads() {
     folder(&place.path().join("set"), &files);
     let set = open(&place.path().join("set"));
     let batches = |first: u64, count: u64, workers: usize| -> Vec<Batch> {
-        let skip = OnBadSample::Skip;
-        let mut loader =
-            TrainLoader::new(set.clone(), preprocess(12), skip, 3, 4, first, workers).unwrap();
-        (0..count).map(|_| loader.next().unwrap()).collect()
+        skipping(&set, BatchParts::whole(4), first, count, workers)
     };
     let all = batches(0, 15, 1);
     assert_eq!(all, batches(0, 15, 3));
@@ -233,7 +329,8 @@ fn data_of_bad_images_only_stops_under_skip_too() {
     folder(&place.path().join("set"), &files);
     let set = open(&place.path().join("set"));
     let mut loader =
-        TrainLoader::new(set, preprocess(8), OnBadSample::Skip, 3, 4, 0, 2usize).unwrap();
+        TrainLoader::new(set, preprocess(8), OnBadSample::Skip, 3, BatchParts::whole(4), 0, 2usize)
+            .unwrap();
     assert!(loader.next().unwrap_err().bad_image().is_some());
 }
 
@@ -256,8 +353,9 @@ fn a_file_that_vanishes_or_shrinks_is_an_error_not_a_crash() {
 fn dropping_a_loader_ends_its_threads() {
     let set = Arc::new(Dataset::fashion_mnist());
     for (workers, taken) in [(1usize, 0), (3, 0), (3, 2)] {
+        let parts = BatchParts::whole(16);
         let mut loader =
-            TrainLoader::new(set.clone(), preprocess(32), OnBadSample::Stop, 0, 16, 0, workers)
+            TrainLoader::new(set.clone(), preprocess(32), OnBadSample::Stop, 0, parts, 0, workers)
                 .unwrap();
         (0..taken).for_each(|_| drop(loader.next().unwrap()));
         assert_eq!(Arc::strong_count(&set), 2);
@@ -296,7 +394,8 @@ fn mistakes_say_what_is_wrong_and_how_to_mend_it() {
         assert!(message.starts_with(&expected), "{message}\nis not\n{expected}");
     }
     let set = open(&root.join("flat"));
-    let error = TrainLoader::new(set, preprocess(8), OnBadSample::Stop, 0, 64, 0, 1usize)
+    let parts = BatchParts::whole(64);
+    let error = TrainLoader::new(set, preprocess(8), OnBadSample::Stop, 0, parts, 0, 1usize)
         .unwrap_err()
         .to_string();
     assert!(

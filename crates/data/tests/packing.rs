@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use data::info::unwatched;
 use data::pack::{Encoding, Packing, pack};
-use data::{Batch, Dataset, TrainLoader, resize};
+use data::{Batch, BatchParts, Dataset, TrainLoader, resize};
 use recipe::{Crop, Normalize, OnBadSample, Preprocess};
 
 const KEPT: Packing = Packing { short_side: None, encoding: Encoding::Kept, upright: false };
@@ -56,7 +56,9 @@ fn batches(path: &Path) -> Vec<Batch> {
         normalize: Normalize { mean: [120.0; 3], std: [60.0; 3] },
         erasing: None,
     };
-    let mut loader = TrainLoader::new(set, preprocess, OnBadSample::Stop, 3, 4, 0, 2usize).unwrap();
+    let parts = BatchParts::whole(4);
+    let mut loader =
+        TrainLoader::new(set, preprocess, OnBadSample::Stop, 3, parts, 0, 2usize).unwrap();
     (0..6).map(|_| loader.next().unwrap()).collect()
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use data::{Batch, Dataset, Resources, Skipped, TrainLoader, ValidationLoader};
+use data::{
+    Batch, BatchParts, Dataset, Resources, Skipped, TrainLoader, ValidationLoader, ValidationShare,
+};
 use nn::{Leaves, Mode, Pass, Tensor, TensorData, cross_entropy, stored};
 use recipe::{Normalize, Recipe, Validation};
 use zoo::Model;
@@ -47,7 +49,7 @@ impl Classify {
             plan.recipe.preprocess.clone(),
             plan.recipe.data.on_bad_sample,
             plan.recipe.seed,
-            plan.recipe.train.batch,
+            BatchParts::whole(plan.recipe.train.batch),
             step,
             resources,
         )?;
@@ -142,8 +144,9 @@ pub fn evaluate(
     resources: Resources,
 ) -> Result<Evaluation, TrainError> {
     let batch = VALIDATION_BATCH;
+    let share = ValidationShare::WHOLE;
     let mut loader =
-        ValidationLoader::new(dataset.clone(), validation, normalize, batch, resources)?;
+        ValidationLoader::new(dataset.clone(), validation, normalize, batch, share, resources)?;
     let (mut loss, mut first, mut five, mut count) = (0.0, 0u64, 0u64, 0u64);
     let mut predictions = Vec::with_capacity(dataset.validation.len());
     while let Some(batch) = loader.next()? {

@@ -179,6 +179,8 @@ mod tests {
     /// Image i is i + 1 everywhere, of class i mod 5.
     fn batch(count: usize) -> Batch {
         Batch {
+            step: 0,
+            part: 0,
             images: (0..count * VALUES).map(|value| (value / VALUES + 1) as f32).collect(),
             labels: (0..count).map(|image| (image % CLASSES) as u32).collect(),
             indices: (0..count as u32).collect(),

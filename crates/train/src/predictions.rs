@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-use data::{Part, thumbnail};
+use data::{ImageSet, thumbnail};
 use serde::Serialize;
 
 use crate::classify::softmax;
@@ -65,7 +65,7 @@ struct Row<'a> {
 pub fn write(
     folder: &Path,
     step: u64,
-    images: &Part,
+    images: &ImageSet,
     predictions: &[Prediction],
 ) -> Result<(), TrainError> {
     durable::write_with(&folder.join("predictions.jsonl"), |out| {

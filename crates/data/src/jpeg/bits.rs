@@ -29,7 +29,7 @@ impl<'a> Segment<'a> {
         segment
     }
 
-    pub(super) fn bits(&self, position: Position) -> Bits<'_> {
+    pub(super) fn bits(&self, position: BitPosition) -> Bits<'_> {
         Bits { data: self.data, position }
     }
 
@@ -98,7 +98,7 @@ fn has_0xff(word: u64) -> bool {
 
 /// Where in a segment reading is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Position {
+pub(super) struct BitPosition {
     /// The byte that is taken into the buffer next.
     at: usize,
     /// The next bits, from the highest down. Below the `count` first ones stand bits of bytes not yet taken, or zeros.
@@ -110,14 +110,14 @@ pub(super) struct Position {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
-    pub(super) position: Position,
+    pub(super) position: BitPosition,
 }
 
 impl Bits<'_> {
     /// Makes sure that 56 bits can be looked at and taken.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        let Position { at, buffer, count } = &mut self.position;
+        let BitPosition { at, buffer, count } = &mut self.position;
         let word = self.data.get(*at..).and_then(<[u8]>::first_chunk);
         *buffer |= word.map_or(0, |word| u64::from_be_bytes(*word)) >> *count;
         *at += (63 - *count as usize) >> 3;
@@ -165,7 +165,7 @@ mod tests {
         let mut memory = vec![7; 1000];
         let segment = Segment::first(&bytes, &mut memory);
         for width in 1..=16 {
-            let mut bits = segment.bits(Position::default());
+            let mut bits = segment.bits(BitPosition::default());
             let expected = |at: usize| {
                 (0..width as usize).fold(0, |value, bit| {
                     let place = at * width as usize + bit;
@@ -189,9 +189,9 @@ mod tests {
             let bytes = [0xAB, 0xFF, marker, 0xCD, 0xEF];
             let mut memory = Vec::new();
             let mut segment = Segment::first(&bytes, &mut memory);
-            assert_eq!(take(&mut segment.bits(Position::default()), 8), 0xAB);
+            assert_eq!(take(&mut segment.bits(BitPosition::default()), 8), 0xAB);
             assert_eq!(segment.restart(3), resumes);
-            let mut bits = segment.bits(Position::default());
+            let mut bits = segment.bits(BitPosition::default());
             assert_eq!(take(&mut bits, 8), if resumes { 0xCD } else { 0 }, "{marker:X}");
             assert_eq!(bits.ran_out(), !resumes);
         }
@@ -199,6 +199,6 @@ mod tests {
         let mut memory = Vec::new();
         let mut segment = Segment::first(&[0xAB, 0xFF, 0xD2, 0xCD, 0xFF, 0xD3, 0xEF], &mut memory);
         assert!(segment.restart(3));
-        assert_eq!(take(&mut segment.bits(Position::default()), 8), 0xEF);
+        assert_eq!(take(&mut segment.bits(BitPosition::default()), 8), 0xEF);
     }
 }

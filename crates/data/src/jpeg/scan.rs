@@ -2,7 +2,7 @@
 //!
 //! Blocks are kept in pairs of neighbours, row by row side by side, as the inverse transform takes them.
 
-use super::bits::{Bits, Position, Segment};
+use super::bits::{BitPosition, Bits, Segment};
 use super::header::{Component, Header, MOST};
 use super::huffman::{Kind, LOOKS, Table};
 
@@ -71,7 +71,7 @@ struct Walked<'a> {
 /// A scan, from row of MCUs to row of MCUs.
 pub(super) struct Scan<'a> {
     segment: Segment<'a>,
-    position: Position,
+    position: BitPosition,
     /// Whether the segment ended early: until the next restart all is grey, as with libjpeg.
     ran_out: bool,
     components: [Option<Walked<'a>>; MOST],
@@ -107,7 +107,7 @@ impl<'a> Scan<'a> {
         }
         Scan {
             segment: Segment::first(header.scan, memory),
-            position: Position::default(),
+            position: BitPosition::default(),
             ran_out: false,
             components,
             width: header.width.div_ceil(8 * header.sampling().0),
@@ -155,7 +155,7 @@ impl<'a> Scan<'a> {
             if self.segment.restart((self.restarts % 8) as u8) {
                 self.ran_out = false;
             }
-            self.position = Position::default();
+            self.position = BitPosition::default();
             self.restarts += 1;
             self.left = self.restart_interval;
             self.components.iter_mut().flatten().for_each(|walked| walked.predictor = 0);

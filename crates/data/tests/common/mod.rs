@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use data::{Batch, Dataset, TrainLoader, ValidationLoader};
+use data::{Batch, BatchParts, Dataset, TrainLoader, ValidationLoader, ValidationShare};
 use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess, Validation};
 
 pub(crate) const NORMALIZE: Normalize =
@@ -34,20 +34,28 @@ pub(crate) fn train_batches(
     count: u64,
     workers: usize,
 ) -> Vec<Batch> {
-    let dataset = dataset.clone();
+    let (dataset, parts) = (dataset.clone(), BatchParts::whole(4));
     let mut loader =
-        TrainLoader::new(dataset, preprocess(12), OnBadSample::Stop, 3, 4, first, workers).unwrap();
+        TrainLoader::new(dataset, preprocess(12), OnBadSample::Stop, 3, parts, first, workers)
+            .unwrap();
     (first..first + count).map(|_| loader.next().unwrap()).collect()
 }
 
 pub(crate) fn validation_batches(dataset: &Arc<Dataset>, workers: usize) -> Vec<Batch> {
+    validation_share(dataset, ValidationShare::WHOLE, workers)
+}
+
+pub(crate) fn validation_share(
+    dataset: &Arc<Dataset>,
+    share: ValidationShare,
+    workers: usize,
+) -> Vec<Batch> {
     let validation = Validation { resize: 14, crop: 12 };
     let mut loader =
-        ValidationLoader::new(dataset.clone(), validation, NORMALIZE, 4, workers).unwrap();
+        ValidationLoader::new(dataset.clone(), validation, NORMALIZE, 4, share, workers).unwrap();
     let mut batches = Vec::new();
     while let Some(batch) = loader.next().unwrap() {
-        batches.push(batch.clone());
-        loader.recycle(batch);
+        batches.push(batch);
     }
     assert!(loader.next().unwrap().is_none(), "the end stays the end");
     batches

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use data::{Dataset, Times, TrainLoader};
+use data::{BatchParts, Dataset, Times, TrainLoader};
 use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess};
 use serde_json::json;
 
@@ -21,17 +21,21 @@ pub(crate) fn run(args: &BenchLoader) -> Result<()> {
     let (images, bytes) = (dataset.train.len(), dataset.train.bytes()?);
     let threads = args.threads.count();
     let preprocess = preprocess(args.augment, usize::from(args.size));
-    let mut loader =
-        TrainLoader::new(dataset, preprocess, OnBadSample::Stop, 0, batch, 0, threads)?;
-    let first = loader.next()?;
-    loader.recycle(first);
+    let mut loader = TrainLoader::new(
+        dataset,
+        preprocess,
+        OnBadSample::Stop,
+        0,
+        BatchParts::whole(batch),
+        0,
+        threads,
+    )?;
+    loader.next()?;
     let mut rates = Vec::new();
     for _ in 0..args.rounds {
         let (start, mut made) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < args.seconds {
-            let batch = loader.next()?;
-            made += batch.labels.len();
-            loader.recycle(batch);
+            made += loader.next()?.labels.len();
         }
         rates.push(made as f64 / start.elapsed().as_secs_f64());
     }
