@@ -1,0 +1,19 @@
+//! The run folder as a protocol: the names of its files, the rows in them, and the columns of a task's measure.
+//!
+//! Training writes these types, reports and ablations read them, and each exists only here. This crate formats and
+//! parses text; it opens no file, reads no clock, and knows no task beyond the columns of classification. A number that
+//! is not finite is `null` in JSON, which has no word for it, and NaN when it is read back.
+
+mod measure;
+pub mod names;
+mod number;
+mod outcome;
+mod prediction;
+mod rows;
+mod skip;
+
+pub use measure::{Best, Better, MeasureColumn, MeasureColumns, Unit};
+pub use outcome::Outcome;
+pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};
+pub use rows::{EvaluationRow, MetricsRow, TrainRow, step_of};
+pub use skip::SkipRow;
