@@ -1,48 +1,38 @@
 //! §2.1 initialization: weights by Xavier, biases and β 0, γ 1 (or 0 where §3.1's *zero γ* acts).
 
 use rand::Rng;
+use tricks::Init;
 
 use crate::parameter::{Fans, ParameterSpec};
 
-/// How the weights of convolutions and linear layers are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Init {
-    /// Uniform in ±√(6/(d_in + d_out)).
-    ///
-    /// Deviation: the text takes d_in and d_out for channel counts, which makes a k×k weight k times too large;
-    /// here they count the kernel's area and the groups, as Xavier's own derivation does.
-    Xavier,
-    /// The text to the letter: d_in and d_out are channel counts.
-    XavierChannels,
-    /// The authors' code: normal, variance 2/(1 + 0.25²)/((d_in + d_out)/2).
-    MsraPrelu,
+/// The first value of a parameter. `last_gamma` is γ at the end of a residual block.
+pub(crate) fn values(
+    init: Init,
+    spec: &ParameterSpec,
+    last_gamma: f32,
+    rng: &mut impl Rng,
+) -> Vec<f32> {
+    if let Some(constant) = tricks::zero_gamma::initial(spec.role, last_gamma) {
+        return vec![constant; spec.len()];
+    }
+    let fans = spec.fans.expect("a weight knows its fans");
+    (0..spec.len()).map(|_| draw(init, fans, rng)).collect()
 }
 
-impl Init {
-    /// The first value of a parameter. `last_gamma` is γ at the end of a residual block.
-    pub fn values(self, spec: &ParameterSpec, last_gamma: f32, rng: &mut impl Rng) -> Vec<f32> {
-        if let Some(constant) = tricks::zero_gamma::initial(spec.role, last_gamma) {
-            return vec![constant; spec.len()];
-        }
-        let fans = spec.fans.expect("a weight knows its fans");
-        (0..spec.len()).map(|_| self.draw(fans, rng)).collect()
-    }
-
-    fn draw(self, fans: Fans, rng: &mut impl Rng) -> f32 {
-        let uniform = |total: usize, rng: &mut _| {
-            let bound = (6.0 / total as f64).sqrt();
-            (bound * (2.0 * unit(rng) - 1.0)) as f32
-        };
-        match self {
-            Init::Xavier => uniform(fans.fan_in + fans.fan_out, rng),
-            Init::XavierChannels => uniform(fans.channels_in + fans.channels_out, rng),
-            Init::MsraPrelu => {
-                let mean_fan = (fans.fan_in + fans.fan_out) as f64 / 2.0;
-                let deviation = (2.0 / (1.0 + 0.25 * 0.25) / mean_fan).sqrt();
-                // Box and Muller; 1 − u keeps the logarithm finite.
-                let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
-                (deviation * radius * (std::f64::consts::TAU * unit(rng)).cos()) as f32
-            }
+fn draw(init: Init, fans: Fans, rng: &mut impl Rng) -> f32 {
+    let uniform = |total: usize, rng: &mut _| {
+        let bound = (6.0 / total as f64).sqrt();
+        (bound * (2.0 * unit(rng) - 1.0)) as f32
+    };
+    match init {
+        Init::Xavier => uniform(fans.fan_in + fans.fan_out, rng),
+        Init::XavierChannels => uniform(fans.channels_in + fans.channels_out, rng),
+        Init::MsraPrelu => {
+            let mean_fan = (fans.fan_in + fans.fan_out) as f64 / 2.0;
+            let deviation = (2.0 / (1.0 + 0.25 * 0.25) / mean_fan).sqrt();
+            // Box and Muller; 1 − u keeps the logarithm finite.
+            let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
+            (deviation * radius * (std::f64::consts::TAU * unit(rng)).cos()) as f32
         }
     }
 }
@@ -69,7 +59,7 @@ mod tests {
 
     fn draw(init: Init) -> Vec<f64> {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
-        let values = init.values(&spec(Role::Weight), 0.0, &mut rng);
+        let values = super::values(init, &spec(Role::Weight), 0.0, &mut rng);
         values.into_iter().map(f64::from).collect()
     }
 
@@ -102,7 +92,7 @@ mod tests {
             (Role::Gamma { last_in_block: false }, 1.0),
             (Role::Gamma { last_in_block: true }, 0.25),
         ] {
-            let values = Init::Xavier.values(&spec(role), 0.25, &mut rng);
+            let values = super::values(Init::Xavier, &spec(role), 0.25, &mut rng);
             assert!(values.iter().all(|&value| value == expected), "{role:?}");
         }
     }

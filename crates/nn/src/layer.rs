@@ -8,7 +8,7 @@ mod squeeze_excitation;
 
 use burn::tensor::{Tensor, module::adaptive_avg_pool2d};
 use kernels::{Activation, Conv2d};
-use tricks::Role;
+use tricks::{Precision, Role};
 
 pub use conv::Conv;
 pub use norm::Norm;
@@ -16,9 +16,8 @@ pub use part::Part;
 pub use squeeze_excitation::SqueezeExcitation;
 
 use crate::ops::{
-    Affine, ConvOptions, PoolOptions, Precision, at_most, avg_pool, batch_norm_eval,
-    batch_norm_train, concat, conv2d, dropout, fork, linear, max_pool, norm_depthwise_train,
-    stored,
+    Affine, ConvOptions, PoolOptions, at_most, avg_pool, batch_norm_eval, batch_norm_train, concat,
+    conv2d, dropout, fork, linear, max_pool, norm_depthwise_train, precision_of, stored,
 };
 use crate::parameter::{Fans, Group, Leaves, ParameterSpec};
 use crate::pass::{Observations, Pass};
@@ -209,7 +208,7 @@ pub(crate) fn stretch(x: Tensor<4>, side: usize) -> Tensor<4> {
     if height >= side && width >= side {
         return x;
     }
-    let (precision, x) = (Precision::of(&x), stored(x, Precision::F32).permute([0, 3, 1, 2]));
+    let (precision, x) = (precision_of(&x), stored(x, Precision::F32).permute([0, 3, 1, 2]));
     let x = adaptive_avg_pool2d(x, [height.max(side), width.max(side)]);
     stored(x.permute([0, 2, 3, 1]), precision)
 }
@@ -241,7 +240,7 @@ pub fn chain<'a>(
         };
         let mut layer = layer;
         x = layer.convolved(pass, x);
-        let is_f32 = Precision::of(&x) == Precision::F32;
+        let is_f32 = precision_of(&x) == Precision::F32;
         while let Some(observations) = pass.observations(layer.frozen_norm).filter(|_| is_f32) {
             let next = layers.next_if(|next| next.as_depthwise().is_some());
             let Some(next) = next.and_then(Layer::as_depthwise) else { break };

@@ -23,7 +23,6 @@ pub use files::{
 };
 pub use folded::Folded;
 pub use gradients::{Batch, Contribution, Loss, Readback, Tree};
-pub use init::Init;
 pub use kernels::{Activation, AdamW, Conv2d, Nag, Sgd};
 pub use layer::{
     Conv, ConvBn, Dropout, EPSILON, Layer, Linear, Norm, Padding, Part, Residual,
@@ -32,17 +31,22 @@ pub use layer::{
 pub use model::Model;
 pub use module::{Module, NormSpec};
 pub use ops::{
-    Affine, ConvOptions, FoldedConv, PoolOptions, Precision, Rule, at_most, avg_pool,
-    batch_norm_eval, batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference,
-    cross_entropy, dropout, excite, fork, global_avg_pool, linear, max_pool, stored,
+    Affine, ConvOptions, FoldedConv, PoolOptions, Rule, at_most, avg_pool, batch_norm_eval,
+    batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference, cross_entropy, dropout,
+    excite, fork, global_avg_pool, linear, max_pool, soften, stored,
 };
 pub use optimizer::Slots;
 pub use parameter::{Fans, Group, Leaves, Parameter, ParameterSpec, Parameters};
 pub use pass::{Draw, Observations, Pass};
 pub use statistics::Statistics;
-pub use tricks::Role;
+pub use tricks::{Init, Precision, Role};
 
 /// The CPU with our own kernels.
 pub fn cpu() -> Device {
     Device::flex()
+}
+
+/// The name of what computes on a device: results hold to the bit where it is the same.
+pub fn arithmetic(_device: &Device) -> &'static str {
+    kernels::instruction_set()
 }

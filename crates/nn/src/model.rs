@@ -1,9 +1,10 @@
 //! A module with its numbers.
 
 use burn::tensor::Device;
+use tricks::Init;
 
 use crate::files::{FileTensor, FileTensors, Mismatch, from_file_layout, to_file_tensor, values};
-use crate::init::Init;
+use crate::init;
 use crate::module::Module;
 use crate::parameter::Parameters;
 use crate::statistics::Statistics;
@@ -30,7 +31,7 @@ impl<M: Module> Model<M> {
         let values = specs
             .iter()
             .enumerate()
-            .map(|(index, spec)| init.values(spec, last_gamma, &mut rng(index)))
+            .map(|(index, spec)| init::values(init, spec, last_gamma, &mut rng(index)))
             .collect();
         let parameters = Parameters::new(specs, values, device);
         let statistics = Statistics::new(&module.norms(), device);

@@ -1,51 +1,44 @@
 //! Algorithm 1: train a neural network with mini-batch stochastic gradient descent.
 
-use nn::Gradients;
+use world::World;
 
 use crate::error::TrainError;
-use crate::run::Run;
-use crate::signal;
+use crate::evaluate::evaluate;
+use crate::journal::Journal;
 use crate::state::State;
-use crate::task::Task;
+use crate::step::step;
+use crate::task::{Feed, Task, Validation};
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Finished,
-    /// Ctrl-C or SIGTERM; a checkpoint holds everything up to here.
+    /// Somebody asked the run to stop; a checkpoint holds everything up to here.
     Stopped,
 }
 
-/// Takes `state` from its step to the end of the schedule. One loop for every task, and no other.
-pub fn train<T: Task>(
-    task: &mut T,
-    state: &mut State,
-    run: &mut Run,
+/// Takes `state` from its step to the end of the schedule. This is the only loop, whatever the task.
+pub fn train<T: Task, F: Feed<T::Part> + Validation<T::Question>>(
+    task: &T,
+    feed: &mut F,
+    state: &mut State<T::Module>,
+    world: &mut World,
+    journal: &mut Journal,
 ) -> Result<Ending, TrainError> {
-    while state.step < run.schedule().total_steps() {
-        let batch = task.batch()?; // X, y ← preprocess(b random images), in equal parts
-        let mut gradients = Gradients::of_loss_times(state.loss_scale());
-        for part in batch {
-            let leaves = state.model.parameters.tracked();
-            let loss = task.loss(&mut state.model, &leaves, part); // z ← forward(net, X); ℓ ← loss(z, y)
-            gradients.add(leaves, loss); // grad ← backward(ℓ)
+    while state.step < journal.schedule().total_steps() {
+        let hyper = journal.hyper(state.step); // the rate and the numbers of the update
+        let report = step(task, feed, state, world, &hyper, || journal.asks())
+            .map_err(|error| journal.with_what_is_saved(error))?;
+        let agreed = report.agreed;
+        journal.record_step(report)?;
+        if journal.schedule().evaluate_at(state.step - 1) {
+            let measure = evaluate(task, feed, state.evaluated(), world)?;
+            journal.record_evaluation(state, &measure)?;
         }
-        let loss = run.finite(gradients.loss(), state.step)?;
-        let rate = run.schedule().rate(state.step);
-        state.update(run.clipped(gradients), |spec| run.nag(spec, rate)); // update(net, grad)
-        let evaluate = run.schedule().evaluate_at(state.step - 1);
-
-        run.record_step(state, loss, rate, task.waited())?;
-        run.record_skipped(state, task.skipped())?;
-        if evaluate {
-            let evaluation = task.evaluate(state.evaluated())?;
-            run.record_evaluation(state, evaluation)?;
+        if agreed.stop || agreed.checkpoint || journal.checkpoint_is_due(state) {
+            journal.save(state)?;
         }
-        let stop = signal::stop_requested();
-        if stop || run.checkpoint_is_due(state) {
-            run.save(state)?;
-        }
-        if stop && state.step < run.schedule().total_steps() {
+        if agreed.stop && state.step < journal.schedule().total_steps() {
             return Ok(Ending::Stopped);
         }
     }

@@ -19,7 +19,7 @@ pub struct WriteError {
 }
 
 impl WriteError {
-    pub(crate) fn new(path: &Path, cause: io::Error) -> WriteError {
+    pub fn new(path: &Path, cause: io::Error) -> WriteError {
         WriteError { path: path.to_owned(), cause }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
 }
 
 /// Makes `folder` and the folders above it, durably.
-pub(crate) fn create_folder(folder: &Path) -> Result<(), WriteError> {
+pub fn create_folder(folder: &Path) -> Result<(), WriteError> {
     if folder.is_dir() {
         return Ok(());
     }

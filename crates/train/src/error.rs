@@ -1,9 +1,11 @@
 //! What can go wrong in a run. Every message names the path or the key, says what is wrong, and how to mend it.
 
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
-use data::DataError;
 use recipe::RecipeErrors;
+use world::WorldError;
 
 use crate::checkpoint::CheckpointError;
 use crate::durable::WriteError;
@@ -16,9 +18,6 @@ pub enum TrainError {
     Recipe(#[from] RecipeErrors),
 
     #[error(transparent)]
-    Data(#[from] DataError),
-
-    #[error(transparent)]
     Write(#[from] WriteError),
 
     #[error(transparent)]
@@ -28,28 +27,14 @@ pub enum TrainError {
     Log(#[from] LogError),
 
     #[error(transparent)]
-    Network(#[from] zoo::NetworkError),
+    World(#[from] WorldError),
 
-    #[error(
-        "recipe {recipe} trains on a dataset of yours: give its path with --data (a folder of class folders, or a \
-         tar of one)"
-    )]
-    NoData { recipe: String },
+    /// What a task's own data, models and files do wrong.
+    #[error(transparent)]
+    Task(#[from] Box<dyn std::error::Error + Send + Sync>),
 
-    #[error("recipe {recipe} trains on the images inside the program: leave --data out")]
-    NeedlessData { recipe: String },
-
-    #[error(
-        "{dataset}: no image could be held out for validation; add a `val` folder beside `train`, or more images to \
-         the classes"
-    )]
-    NothingToValidate { dataset: String },
-
-    #[error(
-        "{layer}: with batch {batch} and images of {size} pixels this batch norm sees one value per channel, whose \
-         variance is always 0; raise train.batch or preprocess.size, or lower train.parts"
-    )]
-    OneValuePerChannel { layer: String, batch: usize, size: usize },
+    #[error("{}: cannot be read: {cause}; check that it is a file and may be read", path.display())]
+    Unreadable { path: PathBuf, cause: io::Error },
 
     #[error(
         "{}: a run is here already, and train never overwrites one; go on with it by --resume, or give another folder \
@@ -60,6 +45,13 @@ pub enum TrainError {
 
     #[error("{}: no run to resume (there is no recipe.toml); start one without --resume", folder.display())]
     NoRun { folder: PathBuf },
+
+    #[error(
+        "{}: checkpoints of another run are here, though there is no recipe.toml; move them away, or give another folder \
+         with --out",
+        folder.display()
+    )]
+    StrayCheckpoints { folder: PathBuf },
 
     #[error(
         "{}: this run was started by another recipe, and resumes under its own only:\n  {}\nLeave RECIPE and --set \
@@ -77,49 +69,88 @@ pub enum TrainError {
     OtherData { folder: PathBuf, dataset: String, difference: String },
 
     #[error(
-        "{}: another ablation is here:\n  {}\nRepeat its own command to go on with it, or give another folder with --out",
-        folder.display(),
-        differences.join("\n  ")
-    )]
-    OtherAblation { folder: PathBuf, differences: Vec<String> },
-
-    #[error("{}: {problem}", path.display())]
-    Ablation { path: PathBuf, problem: String },
-
-    #[error(
         "the checkpoint of step {step} does not fit its recipe: {source}; was it copied from another run? Delete it to \
          resume from an earlier one"
     )]
-    CheckpointOfAnother { step: u64, source: zoo::Mismatch },
+    CheckpointOfAnother { step: u64, source: nn::Mismatch },
 
     #[error(
-        "the loss became {loss} at step {step} (epoch {epoch:.2}, rate {rate:.4}); {saved}. Train with a lower rate \
-         (--set rate.base=…) or a longer warm-up (--set 'rate.warmup={{duration=\"5 epochs\"}}')"
+        "{what} at step {step} ({}rate {rate:.4}){}. Train with a lower rate (--set rate.base=…) or a longer warm-up \
+         (--set 'rate.warmup={{duration=\"5 epochs\"}}')",
+        place.as_ref().map_or(String::new(), |place| format!("epoch {:.2}, ", place.epoch)),
+        place.as_ref().map_or(String::new(), |place| format!("; {}", place.saved))
     )]
-    NotFinite { loss: f32, step: u64, epoch: f64, rate: f64, saved: String },
+    NotFinite {
+        what: NotFinite,
+        step: u64,
+        rate: f64,
+        /// Where the run keeps a journal.
+        place: Option<Place>,
+    },
 
-    #[error("{}: {problem}", path.display())]
-    ModelFolder { path: PathBuf, problem: String },
+    #[error(
+        "the gradient overflowed in {} steps in a row, the last of them step {step}, though its scale fell each time: the \
+         numbers that are not finite come from the network itself; train with --set train.precision=bf16 or f32, or with a \
+         lower rate",
+        tricks::loss_scaling::MOST_OVERFLOWS
+    )]
+    OnlyOverflows { step: u64 },
 
-    #[error("{}: {problem}", path.display())]
-    Import { path: PathBuf, problem: String },
+    #[error("another rank of this run failed; its own message says why")]
+    Peer,
+
+    #[error(
+        "rank {rank} sent a message that cannot be read: start every rank with the same program and the same recipe"
+    )]
+    Message { rank: usize },
+}
+
+/// What stopped being a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NotFinite {
+    Loss(f64),
+    /// The gradient, though the loss is finite.
+    Gradient,
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotFinite::Loss(loss) => write!(formatter, "the loss became {loss}"),
+            NotFinite::Gradient => write!(formatter, "the gradient became infinite or NaN"),
+        }
+    }
+}
+
+/// Where a run diverged, and what is left of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub epoch: f64,
+    /// Which checkpoint stands, if any.
+    pub saved: String,
 }
 
 impl TrainError {
+    /// An error of a task.
+    pub fn task(error: impl std::error::Error + Send + Sync + 'static) -> TrainError {
+        TrainError::Task(Box::new(error))
+    }
+
+    /// Whether the run diverged, which is the recipe's doing and not the machine's.
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, TrainError::NotFinite { .. } | TrainError::OnlyOverflows { .. })
+    }
+
     /// Whether the command line or the recipe was wrong, rather than the world.
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
             TrainError::Recipe(_)
-                | TrainError::Network(_)
-                | TrainError::NoData { .. }
-                | TrainError::NeedlessData { .. }
-                | TrainError::OneValuePerChannel { .. }
                 | TrainError::RunExists { .. }
                 | TrainError::NoRun { .. }
+                | TrainError::StrayCheckpoints { .. }
                 | TrainError::OtherRecipe { .. }
                 | TrainError::OtherData { .. }
-                | TrainError::OtherAblation { .. }
         )
     }
 }

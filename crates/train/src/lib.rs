@@ -1,29 +1,30 @@
-//! Training: Algorithm 1, the tasks it serves, and what a run leaves behind.
+//! Training: Algorithm 1, the step, a run's state, its checkpoints and its journal. Nothing here knows what is trained.
 
-pub mod ablation;
-pub mod algorithm;
+mod algorithm;
 pub mod checkpoint;
-pub mod classify;
 mod clock;
+mod control;
 pub mod durable;
 mod error;
-mod examples;
-pub mod import;
+mod evaluate;
+mod gather;
+mod hyper;
+pub mod journal;
 pub mod log;
-pub mod model_folder;
-pub mod origin;
-pub mod plan;
-pub mod predictions;
 pub mod progress;
-pub mod run;
 pub mod signal;
-pub mod state;
+mod state;
+mod step;
 mod task;
-mod teacher;
+#[cfg(test)]
+mod tests;
 
 pub use algorithm::{Ending, train};
-pub use error::TrainError;
-pub use plan::Plan;
-pub use run::Run;
+pub use control::Control;
+pub use error::{NotFinite, Place, TrainError};
+pub use evaluate::evaluate;
+pub use hyper::Hyper;
+pub use journal::{Course, Journal, Start};
 pub use state::State;
-pub use task::{Evaluation, Task};
+pub use step::{Report, step};
+pub use task::{Fed, Feed, Measure, Skip, Task, Validation};

@@ -1,43 +1,85 @@
-//! What a task gives to Algorithm 1.
+//! What a task gives to Algorithm 1: a loss, an evaluation, a measure; and what feeds it.
 
+use std::path::Path;
 use std::time::Duration;
 
-use data::Skipped;
-use nn::{Leaves, Tensor};
-use zoo::Model;
+use nn::{Loss, Model, Module, Pass};
+use record::{MeasureColumns, SkipRow};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::predictions::Prediction;
 
-/// Classification, detection and segmentation differ in these and in nothing else.
+/// A task, such as classification: pure functions of a model and of images with their annotations. It holds neither a
+/// loader nor a step.
 pub trait Task {
-    /// What one pass through the network takes.
+    type Module: Module;
+    /// What one training pass takes: a part of a batch.
     type Part;
+    /// A batch of validation images.
+    type Question;
+    /// What a model says of one validation image, and all that the measure needs to know of it.
+    type Answer: Serialize + DeserializeOwned;
+    type Measure: Measure;
 
-    /// The batch of the next step, in equal parts: one, unless the recipe accumulates gradients.
-    fn batch(&mut self) -> Result<Vec<Self::Part>, TrainError>;
+    /// The mean loss of a part in a training pass.
+    fn loss(&self, model: &Model<Self::Module>, pass: &Pass, part: Self::Part) -> Loss;
 
-    /// The mean loss `[1]` of a part in train mode, which also moves the running statistics.
-    fn loss(&self, model: &mut Model, leaves: &Leaves, part: Self::Part) -> Tensor<1>;
+    /// The model's answers, one for each validation image of a batch, in their order.
+    fn answers(&self, model: &Model<Self::Module>, question: Self::Question) -> Vec<Self::Answer>;
 
-    /// The measure of a model over the validation images, each counted once.
-    fn evaluate(&mut self, model: &mut Model) -> Result<Evaluation, TrainError>;
-
-    /// Training images that the last batch was to have and that could not be decoded; asked once for each batch.
-    fn skipped(&mut self) -> Vec<Skipped>;
-
-    /// Total time spent waiting for data.
-    fn waited(&self) -> Duration;
+    /// How good all answers are, given in the order of the validation images.
+    fn measure(&self, answers: Vec<Self::Answer>) -> Self::Measure;
 }
 
-/// How well a model does on validation images.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    pub loss: f64,
-    /// Percent.
-    pub top1: f64,
-    pub top5: f64,
-    pub images: u64,
-    /// Of each image, in the order of the dataset.
-    pub predictions: Vec<Prediction>,
+/// How good a model is: a headline and other named numbers, and details for the report.
+pub trait Measure {
+    /// Names, units and direction of the numbers.
+    fn columns() -> MeasureColumns;
+
+    /// The numbers, in the columns' order.
+    fn values(&self) -> Vec<f64>;
+
+    /// Writes the details of the evaluation after `step` steps into the run folder, over those of an earlier one.
+    fn write_details(&self, folder: &Path, step: u64) -> Result<(), TrainError>;
+}
+
+/// The training data, part by part: a part is a function of the seed, the step and its index.
+pub trait Feed<P> {
+    /// Part `index` of the batch of `step`. A run asks for its own parts in their order, step by step.
+    fn part(&mut self, step: u64, index: usize) -> Result<Fed<P>, TrainError>;
+}
+
+/// A part, and what happened while it was made.
+#[derive(Debug)]
+pub struct Fed<P> {
+    pub part: P,
+    /// Images that could not be decoded, and those that stood in for them.
+    pub skipped: Vec<Skip>,
+    /// Time that the caller waited for the part.
+    pub waited: Duration,
+}
+
+/// A training image that could not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skip {
+    pub image: String,
+    /// The image that took its place.
+    pub stand_in: String,
+    pub reason: String,
+}
+
+impl Skip {
+    /// The row that lists it, for the batch after which `step` steps are done.
+    pub(crate) fn row(self, step: u64) -> SkipRow {
+        let Skip { image, stand_in, reason } = self;
+        SkipRow { step, image, reason, stand_in }
+    }
+}
+
+/// The validation data, batch by batch.
+pub trait Validation<Q> {
+    /// This rank's batches, each with its number; over all ranks every batch comes once.
+    fn batches(&mut self)
+    -> Result<impl Iterator<Item = Result<(u64, Q), TrainError>>, TrainError>;
 }

@@ -23,31 +23,36 @@ const START: f32 = 65_536.0;
 /// Good steps until it is doubled.
 const PERIOD: u32 = 2_000;
 
+/// After this many overflows in a row the scale is not at fault: a number that is not finite comes from somewhere else.
+pub const MOST_OVERFLOWS: u32 = 100;
+
 /// Where the scale stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossScaling {
     pub scale: f32,
     /// Steps since the scale last changed, or since the last overflow.
     pub good_steps: u32,
+    /// Overflows in a row, the last step included.
+    pub overflows: u32,
 }
 
 impl LossScaling {
     pub const fn start() -> LossScaling {
-        LossScaling { scale: START, good_steps: 0 }
+        LossScaling { scale: START, good_steps: 0, overflows: 0 }
     }
 
     /// Where it stands after a step more.
     pub fn after_step(self, overflow: bool) -> LossScaling {
-        let LossScaling { scale, good_steps } = self;
-        match good_steps + 1 {
-            _ if overflow => {
-                LossScaling { scale: (scale / 2.0).max(f32::MIN_POSITIVE), good_steps: 0 }
-            }
-            PERIOD if (scale * 2.0).is_finite() => {
-                LossScaling { scale: scale * 2.0, good_steps: 0 }
-            }
-            good_steps => LossScaling { scale, good_steps: good_steps.min(PERIOD - 1) },
+        let LossScaling { scale, good_steps, overflows } = self;
+        if overflow {
+            let scale = (scale / 2.0).max(f32::MIN_POSITIVE);
+            return LossScaling { scale, good_steps: 0, overflows: overflows.saturating_add(1) };
         }
+        let (scale, good_steps) = match good_steps + 1 {
+            PERIOD if (scale * 2.0).is_finite() => (scale * 2.0, 0),
+            good_steps => (scale, good_steps.min(PERIOD - 1)),
+        };
+        LossScaling { scale, good_steps, overflows: 0 }
     }
 }
 
@@ -58,10 +63,10 @@ mod tests {
     #[test]
     fn it_starts_at_65536_and_halves_where_it_overflows() {
         let mut scaling = LossScaling::start();
-        assert_eq!(scaling, LossScaling { scale: 65_536.0, good_steps: 0 });
+        assert_eq!(scaling, LossScaling { scale: 65_536.0, good_steps: 0, overflows: 0 });
         for expected in [32_768.0, 16_384.0, 8_192.0] {
             scaling = scaling.after_step(false).after_step(true);
-            assert_eq!(scaling, LossScaling { scale: expected, good_steps: 0 });
+            assert_eq!(scaling, LossScaling { scale: expected, good_steps: 0, overflows: 1 });
         }
     }
 
@@ -69,23 +74,24 @@ mod tests {
     fn it_doubles_after_2000_good_steps_in_a_row() {
         let run = |from: LossScaling, steps| (0..steps).fold(from, |s, _| s.after_step(false));
         let almost = run(LossScaling::start(), 1_999);
-        assert_eq!(almost, LossScaling { scale: 65_536.0, good_steps: 1_999 });
-        assert_eq!(run(almost, 1), LossScaling { scale: 131_072.0, good_steps: 0 });
+        assert_eq!(almost, LossScaling { scale: 65_536.0, good_steps: 1_999, overflows: 0 });
+        assert_eq!(run(almost, 1), LossScaling { scale: 131_072.0, good_steps: 0, overflows: 0 });
         assert_eq!(run(almost, 2_001).scale, 262_144.0);
         // An overflow starts the count anew.
         let again = run(almost.after_step(true), 1_999);
-        assert_eq!(again, LossScaling { scale: 32_768.0, good_steps: 1_999 });
+        assert_eq!(again, LossScaling { scale: 32_768.0, good_steps: 1_999, overflows: 0 });
         assert_eq!(run(again, 1).scale, 65_536.0);
     }
 
     #[test]
     fn it_never_leaves_the_numbers() {
-        let largest = LossScaling { scale: 2f32.powi(127), good_steps: PERIOD - 1 };
+        let largest = LossScaling { scale: 2f32.powi(127), good_steps: PERIOD - 1, overflows: 0 };
         assert_eq!(largest.after_step(false), largest);
         let mut scaling = LossScaling::start();
         for _ in 0..300 {
             scaling = scaling.after_step(true);
         }
-        assert_eq!(scaling.scale, f32::MIN_POSITIVE);
+        assert_eq!((scaling.scale, scaling.overflows), (f32::MIN_POSITIVE, 300));
+        assert_eq!(scaling.after_step(false).overflows, 0);
     }
 }

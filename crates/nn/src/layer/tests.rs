@@ -114,7 +114,10 @@ impl Net {
         layers.iter().for_each(|layer| layer.parts(&mut parts));
         let norms: Vec<NormSpec> = parts.iter().filter_map(Part::norm).collect();
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(21);
-        let values = specs.iter().map(|spec| Init::Xavier.values(spec, 1.0, &mut random)).collect();
+        let values = specs
+            .iter()
+            .map(|spec| crate::init::values(Init::Xavier, spec, 1.0, &mut random))
+            .collect();
         let parameters = Parameters::new(specs, values, &cpu());
         Net { layers, parameters, statistics: Statistics::new(&norms, &cpu()) }
     }

@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation::softmax};
 
 use super::flex::{contiguous, filled, floats, tensor};
 
@@ -19,6 +19,11 @@ pub fn cross_entropy(z: Tensor<2>, p: Tensor<2>) -> Tensor<1> {
     assert_eq!(z.dims(), p.dims(), "cross entropy: logits and target differ in shape");
     let (loss, _) = Dispatch::cross_entropy(z.into_dispatch(), p.into_dispatch());
     Tensor::from_dispatch(loss)
+}
+
+/// softmax(z/T) `[rows, classes]` (§5.3), of logits that are on no graph; it stays on the device.
+pub fn soften(z: Tensor<2>, temperature: f64) -> Tensor<2> {
+    softmax(z / temperature, 1)
 }
 
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]

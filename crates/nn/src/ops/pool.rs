@@ -8,10 +8,11 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{FloatDType, IntDType, Tensor};
 use kernels::{GlobalPool, Pool2d};
+use tricks::Precision;
 
 use super::conv2d::{TO_NCHW, TO_NHWC};
 use super::flex::{Number, by_number, bytes, contiguous, filled, floats};
-use super::precision::{Precision, rounded, rounded_to, wide, widened};
+use super::precision::{precision_of_primitive, rounded, rounded_to, wide, widened};
 
 /// The window of a pool. Heights come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +213,7 @@ impl<B: Backend + PoolOp, C: CheckpointStrategy> PoolOp for Autodiff<B, C> {
         size: [usize; 2],
         dims: GlobalPool,
     ) -> FloatTensor<Self> {
-        let (node, precision) = (x.node(), Precision::of_primitive(x.primitive()));
+        let (node, precision) = (x.node(), precision_of_primitive(x.primitive()));
         let y = B::nhwc_global_pool(x.into_primitive(), size, dims);
         finish::<B, C>(node, Pooled::Global(size, dims, precision), y)
     }

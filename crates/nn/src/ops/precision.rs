@@ -6,39 +6,26 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, FloatDType, Tensor};
+use tricks::Precision;
 
 use super::flex::{Number, by_number, contiguous, filled};
 
-/// What an activation is stored in between two layers. Arithmetic, parameters, statistics and the loss are f32 with
-/// any of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    #[default]
-    F32,
-    /// IEEE's half: 11 significant bits, from 6e-8 to 65504.
-    F16,
-    /// A float's upper half: 8 significant bits, a float's range.
-    Bf16,
+/// The precision that a tensor is stored in.
+#[track_caller]
+pub(crate) fn precision_of<const D: usize>(x: &Tensor<D>) -> Precision {
+    of_dtype(x.dtype())
 }
 
-impl Precision {
-    /// That of a tensor.
-    #[track_caller]
-    pub(crate) fn of<const D: usize>(x: &Tensor<D>) -> Precision {
-        of_dtype(x.dtype())
-    }
+#[track_caller]
+pub(super) fn precision_of_primitive(x: &impl TensorMetadata) -> Precision {
+    of_dtype(x.dtype())
+}
 
-    #[track_caller]
-    pub(super) fn of_primitive(x: &impl TensorMetadata) -> Precision {
-        of_dtype(x.dtype())
-    }
-
-    fn dtype(self) -> FloatDType {
-        match self {
-            Precision::F32 => FloatDType::F32,
-            Precision::F16 => FloatDType::F16,
-            Precision::Bf16 => FloatDType::BF16,
-        }
+fn dtype(precision: Precision) -> FloatDType {
+    match precision {
+        Precision::F32 => FloatDType::F32,
+        Precision::F16 => FloatDType::F16,
+        Precision::Bf16 => FloatDType::BF16,
     }
 }
 
@@ -55,7 +42,7 @@ fn of_dtype(dtype: DType) -> Precision {
 /// x, rounded to a precision, or widened to it. What a network computes of it is stored as it is, up to the mean over
 /// the pixels, which is f32 again; the gradient of x is stored as x.
 pub fn stored<const D: usize>(x: Tensor<D>, precision: Precision) -> Tensor<D> {
-    if Precision::of(&x) == precision {
+    if precision_of(&x) == precision {
         return x;
     }
     Tensor::from_dispatch(Dispatch::stored_op(x.into_dispatch(), precision))
@@ -64,7 +51,7 @@ pub fn stored<const D: usize>(x: Tensor<D>, precision: Precision) -> Tensor<D> {
 #[backend_extension(Flex, Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(super) trait StoredOp: Backend {
     fn stored_op(x: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
-        Self::float_cast(x, precision.dtype())
+        Self::float_cast(x, dtype(precision))
     }
 }
 
@@ -133,5 +120,5 @@ pub(super) fn rounded<B: Backend>(y: FloatTensor<B>, dtype: DType) -> FloatTenso
 
 /// For default bodies: y, which is f32, in a precision.
 pub(super) fn rounded_to<B: Backend>(y: FloatTensor<B>, precision: Precision) -> FloatTensor<B> {
-    if precision == Precision::F32 { y } else { B::float_cast(y, precision.dtype()) }
+    if precision == Precision::F32 { y } else { B::float_cast(y, dtype(precision)) }
 }

@@ -7,6 +7,7 @@ use burn::backend::{Flex, TensorMetadata};
 use kernels::{Activation, BatchNorm, Conv2d, GlobalPool, NormDepthwise, Pool2d};
 
 use super::{ACTIVATIONS, Random, assert_close, conv_shapes, pool_shapes, wide};
+use crate::Precision;
 use crate::ops::batch_norm::{
     BatchNormOp, Optional, Saved, Statistics, composed_backward, composed_eval, composed_train,
 };
@@ -25,7 +26,6 @@ use crate::ops::pool::{
     PoolOp, composed_avg_pool, composed_avg_pool_backward, composed_global_pool,
     composed_global_pool_backward, composed_max_pool, composed_max_pool_backward,
 };
-use crate::ops::precision::Precision;
 
 const TOLERANCE: f64 = 1e-5;
 

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use kernels::{Activation, BatchNorm, DropoutDraw, Excite, GlobalPool};
 
 use super::{ACTIVATIONS, Random, assert_close, conv_shapes, flat, numbers, pool_shapes, wide};
+use crate::Precision;
 use crate::ops::batch_norm::{
     BatchNormOp, Optional, Saved, Statistics, composed_backward, composed_eval, composed_train,
 };
@@ -21,7 +22,7 @@ use crate::ops::pool::{
     PoolOp, composed_avg_pool, composed_avg_pool_backward, composed_global_pool,
     composed_global_pool_backward, composed_max_pool, composed_max_pool_backward,
 };
-use crate::ops::precision::{Precision, StoredOp, stored};
+use crate::ops::precision::{StoredOp, precision_of, precision_of_primitive, stored};
 use crate::ops::unary::{Unary, UnaryOp, composed_unary, composed_unary_backward};
 use crate::{PoolOptions, avg_pool, fork, global_avg_pool};
 
@@ -35,8 +36,7 @@ const HALVES: [(Precision, f64); 2] =
 fn assert_same(what: &str, found: FlexTensor, expected: FlexTensor, tolerance: f64) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
     assert_eq!(found.dtype(), expected.dtype(), "{what}");
-    let tolerance =
-        if Precision::of_primitive(&found) == Precision::F32 { 2e-5 } else { tolerance };
+    let tolerance = if precision_of_primitive(&found) == Precision::F32 { 2e-5 } else { tolerance };
     let [found, expected] =
         [found, expected].map(|tensor| contiguous(Flex::stored_op(tensor, Precision::F32)));
     assert_close(what, floats(&found), &wide(floats(&expected)), tolerance);
@@ -216,11 +216,11 @@ fn what_is_stored_how() {
         let values = Random::new(44).numbers(2 * 4 * 4 * 3);
         let leaf = flat(values.clone()).autodiff().require_grad();
         let x: Tensor<4> = stored(leaf.clone().reshape([2, 4, 4, 3]), precision);
-        assert_eq!(Precision::of(&x), precision);
+        assert_eq!(precision_of(&x), precision);
         let y = avg_pool(x, options);
-        assert_eq!(Precision::of(&y), precision);
+        assert_eq!(precision_of(&y), precision);
         let mean = global_avg_pool(y);
-        assert_eq!(Precision::of(&mean), Precision::F32);
+        assert_eq!(precision_of(&mean), Precision::F32);
         let gradients = (mean.clone() * mean.clone()).sum().backward();
         let found = numbers(leaf.grad(&gradients).expect("a tracked leaf has a gradient"));
         let mean = numbers(mean.inner());

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use nn::{Device, Init};
+use nn::{Device, FileTensor, FileTensors, Init, Mismatch, Model, Module};
 use recipe::{Normalize, Orientation, Validation};
 use weights::{Format, Weights, WeightsError};
-use zoo::{FileTensor, FileTensors, Mismatch, Model, Network, Options};
+use zoo::{Network, Options};
 
-use crate::error::TrainError;
-use crate::model_folder::{Card, Split, unnamed};
+use crate::card::{Card, Split, unnamed};
+use crate::error::ClassifyError;
 
 /// What to read as what.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Import<'a> {
 /// A model from elsewhere.
 #[derive(Debug)]
 pub struct Imported {
-    pub model: Model,
+    pub model: Model<Network>,
     pub card: Card,
     pub format: Format,
     /// Which of a training file's sets of tensors it is.
@@ -63,11 +63,11 @@ struct Named {
 ///
 /// # Errors
 /// Where the network is unknown, the file cannot be read, or its tensors are not the network's, all of them and no others.
-pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, TrainError> {
+pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, ClassifyError> {
     let plain = |classes| zoo::network(import.network, &Options::plain(classes));
     // Before the file is read: the name may be wrong.
     let any = plain(1)?;
-    let broken = |problem: String| TrainError::Import { path: import.file.to_owned(), problem };
+    let broken = |problem: String| ClassifyError::Import { path: import.file.to_owned(), problem };
     let unreadable = |error: WeightsError| broken(error.to_string());
     let bytes =
         fs::read(import.file).map_err(|error| broken(format!("cannot be read: {error}")))?;
@@ -81,16 +81,19 @@ pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, TrainErr
     let network = plain(classes)?;
     if replaced.is_some() || theirs.is_none() && import.classes.is_some() {
         let specs = network.parameters();
-        specs.iter().filter(|spec| spec.in_head).for_each(|spec| drop(found.remove(&spec.name)));
+        specs
+            .iter()
+            .filter(|spec| spec.group.is_head())
+            .for_each(|spec| drop(found.remove(&spec.name)));
     }
     let rng = |index| data::at(SEED, data::Stream::Init, 0, index as u64);
     let drawn = Model::initialized(network, Init::Xavier, 1.0, device, rng);
     let tensors = tensors(&weights, found, &drawn, import.classes.is_some()).map_err(broken)?;
-    let norms = drawn.network.batch_norms();
-    let counter = norms.first().map(|(name, _)| format!("{name}.{COUNTER}"));
+    let norms = drawn.module.norms();
+    let counter = norms.first().map(|norm| format!("{}.{COUNTER}", norm.name));
     let step = counter.and_then(|name| weights.count(&name)).unwrap_or(0);
-    let card = card(import, &drawn.network, step).map_err(broken)?;
-    let model = Model::from_tensors(drawn.network, tensors, device)
+    let card = card(import, &drawn.module, step).map_err(broken)?;
+    let model = Model::from_tensors(drawn.module, tensors, device)
         .map_err(|mismatch| broken(mismatch.list()))?;
     let (format, section) = (weights.format(), weights.section());
     Ok(Imported { model, card, format, section, replaced, left_out })
@@ -118,7 +121,7 @@ fn found(weights: &Weights, network: &Network) -> Result<(BTreeMap<String, Named
 fn tensors(
     weights: &Weights,
     found: BTreeMap<String, Named>,
-    drawn: &Model,
+    drawn: &Model<Network>,
     new_head: bool,
 ) -> Result<FileTensors, String> {
     let mut tensors = FileTensors::new();
@@ -126,7 +129,7 @@ fn tensors(
         found.iter().map(|(name, named)| (name.clone(), named.shape.clone())).collect();
     if new_head {
         let own = drawn.tensors();
-        for spec in drawn.network.parameters().iter().filter(|spec| spec.in_head) {
+        for spec in drawn.module.parameters().iter().filter(|spec| spec.group.is_head()) {
             if !found.contains_key(&spec.name) {
                 let tensor = own[&spec.name].clone();
                 shapes.insert(spec.name.clone(), tensor.shape.clone());
@@ -134,7 +137,7 @@ fn tensors(
             }
         }
     }
-    Mismatch::check(&drawn.network, &shapes).map_err(|mismatch| {
+    Mismatch::check(&drawn.module, &shapes).map_err(|mismatch| {
         let fitting = zoo::fitting(&shapes);
         let hint = match fitting.as_slice() {
             [] => String::new(),

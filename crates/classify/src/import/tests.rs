@@ -28,7 +28,7 @@ fn read(file: &Path, network: &str, classes: Option<usize>) -> Result<Imported, 
 }
 
 fn shapes(network: &str, classes: usize) -> Vec<(String, Vec<usize>)> {
-    zoo::network(network, &Options::plain(classes)).unwrap().file_shapes()
+    nn::file_shapes(&zoo::network(network, &Options::plain(classes)).unwrap())
 }
 
 /// The old DenseNet files of torchvision: `denselayer1.norm.1.weight`.

@@ -9,19 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data::{Dataset, Resources};
+use nn::Device;
 use recipe::Recipe;
 use recipe::ablation::{Ablation, Planned};
-use serde::Serialize;
+use record::{Outcome, names};
 use serde_json::{Map, Value};
+use train::durable::{self, WriteError};
+use train::{Measure, Start, journal};
+use world::World;
 
-use crate::classify::train_to_end;
-use crate::durable::{self, WriteError};
-use crate::error::TrainError;
-use crate::plan::{self, Plan};
-use crate::run::{self, Run, Start};
-
-const IDENTITY: &str = "ablation.json";
-const RESULT: &str = "result.json";
+use crate::error::ClassifyError;
+use crate::measure::Accuracy;
+use crate::plan::{self, Beginning, Plan};
+use crate::run::Run;
 
 /// A run of a cell with a seed.
 #[derive(Clone, Debug)]
@@ -33,30 +33,11 @@ pub struct Job {
     pub recipe: Recipe,
 }
 
-/// What a run came to: `result.json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Percent, of the last evaluation; null, as are the next two, where the loss became NaN or infinite.
-    pub top1: Option<f64>,
-    pub top5: Option<f64>,
-    pub loss: Option<f64>,
-    pub images: u64,
-    pub steps: u64,
-    pub parameters: u64,
-    /// For a validation image.
-    pub multiply_adds: u64,
-    /// Of training alone; median over the log.
-    pub images_per_second: Option<f64>,
-    /// Of training alone.
-    pub seconds_per_epoch: Option<f64>,
-    /// All work, evaluations and earlier sessions too.
-    pub seconds: f64,
-}
-
-/// With what the runs of an ablation train.
-pub struct With<'a> {
+/// Settings shared by all runs of an ablation.
+pub struct Settings<'a> {
     pub data: Option<&'a Path>,
     pub resources: Resources,
+    pub device: Device,
     pub environment: Value,
 }
 
@@ -86,20 +67,20 @@ pub fn jobs(ablation: &Ablation, seeds: &[u64], folder: &Path) -> Vec<Job> {
 }
 
 fn run_folder(folder: &Path, cell: &str, seed: u64) -> PathBuf {
-    folder.join("runs").join(cell).join(format!("seed-{seed}"))
+    folder.join(names::run_folder(cell, seed))
 }
 
 /// Makes the folder this ablation's, or refuses one that is another's.
 ///
 /// # Panics
 /// When `identity` is no JSON object.
-pub fn claim(folder: &Path, identity: &Value) -> Result<(), TrainError> {
+pub fn claim(folder: &Path, identity: &Value) -> Result<(), ClassifyError> {
     let identity = identity.as_object().expect("an identity has keys");
-    let path = folder.join(IDENTITY);
+    let path = folder.join(names::ABLATION);
     if let Some(known) = read(&path)? {
         let known: Map<String, Value> = serde_json::from_str(&known).map_err(|error| {
             let problem = format!("is damaged ({error}); give another folder with --out");
-            TrainError::Ablation { path: path.clone(), problem }
+            ClassifyError::Ablation { path: path.clone(), problem }
         })?;
         let keys = identity.keys().filter(|key| known.get(*key) != identity.get(*key));
         let show = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
@@ -109,7 +90,7 @@ pub fn claim(folder: &Path, identity: &Value) -> Result<(), TrainError> {
         if differences.is_empty() {
             return Ok(());
         }
-        return Err(TrainError::OtherAblation { folder: folder.to_owned(), differences });
+        return Err(ClassifyError::OtherAblation { folder: folder.to_owned(), differences });
     }
     fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
     let text = serde_json::to_string_pretty(identity).expect("an identity is plain data");
@@ -117,7 +98,7 @@ pub fn claim(folder: &Path, identity: &Value) -> Result<(), TrainError> {
 }
 
 /// What tells these data from others: their classes, how many images, how many bytes.
-pub fn identity_of(dataset: &Dataset) -> Result<Value, TrainError> {
+pub fn identity_of(dataset: &Dataset) -> Result<Value, ClassifyError> {
     Ok(serde_json::json!({
         "classes": dataset.classes,
         "train_images": dataset.train.len(),
@@ -131,7 +112,7 @@ pub fn identity_of(dataset: &Dataset) -> Result<Value, TrainError> {
 pub fn check(
     ablation: &Ablation,
     data: Option<&Path>,
-) -> Result<BTreeMap<usize, Plan>, TrainError> {
+) -> Result<BTreeMap<usize, Plan>, ClassifyError> {
     let mut dataset: Option<Arc<Dataset>> = None;
     let mut plans = BTreeMap::new();
     for (index, cell) in ablation.cells.iter().enumerate().filter(|(_, cell)| cell.chosen) {
@@ -140,67 +121,66 @@ pub fn check(
             Some(open) => open.clone(),
             None => dataset.insert(Arc::new(plan::open(&recipe, data)?)).clone(),
         };
-        plans.insert(index, Plan::on(recipe, open, false)?);
+        plans.insert(index, Plan::on(recipe, open, Beginning::New)?);
     }
     Ok(plans)
 }
 
 /// Whether a job is through. Refuses a folder that another recipe has run in.
-pub fn is_finished(job: &Job) -> Result<bool, TrainError> {
-    let Some(known) = run::recipe_of(&job.folder) else { return Ok(false) };
-    run::check_recipe(&job.folder, &known, &job.recipe)?;
-    Ok(job.folder.join(RESULT).is_file())
+pub fn is_finished(job: &Job) -> Result<bool, ClassifyError> {
+    let Some(known) = journal::recipe_of(&job.folder)? else { return Ok(false) };
+    journal::check_recipe(&job.folder, &known, &job.recipe, &zoo::names())?;
+    Ok(job.folder.join(names::RESULT).is_file())
 }
 
 /// Begins a job or goes on with it, to its result; None where a signal stopped it.
-pub fn run(job: &Job, with: &With) -> Result<Option<Outcome>, TrainError> {
-    let resume = run::recipe_of(&job.folder).is_some();
-    let plan = Plan::new(job.recipe.clone(), with.data, resume)?;
+pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyError> {
+    let resume = journal::recipe_of(&job.folder)?.is_some();
+    let beginning = if resume { Beginning::Resumed } else { Beginning::New };
+    let plan = Plan::new(job.recipe.clone(), settings.data, beginning)?;
     let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
-    let device = nn::cpu();
     let start = Start {
         folder: &job.folder,
         resume,
-        device: &device,
-        environment: with.environment.clone(),
+        device: &settings.device,
+        environment: settings.environment.clone(),
     };
-    let (mut run, mut state) = Run::start(plan, &start)?;
-    let evaluation = match train_to_end(&mut run, &mut state, with.resources) {
+    let mut world = World::alone();
+    let mut run = Run::start(plan, &start, &world)?;
+    let columns = Accuracy::columns();
+    let values = match run.train_to_end(settings.resources, &mut world) {
         Ok(None) => return Ok(None),
-        Ok(Some(evaluation)) => Some(evaluation),
+        Ok(Some(values)) => values,
         // That a row diverges is a result of the ablation.
-        Err(TrainError::NotFinite { .. }) => {
-            run.pause();
-            None
+        Err(error) if error.is_divergence() => {
+            run.journal.close();
+            vec![f64::NAN; columns.columns().len()]
         }
         Err(error) => return Err(error),
     };
-    let images_per_second = run.images_per_second();
-    let per_epoch = run.plan().steps_per_epoch * job.recipe.train.batch as u64;
+    let images_per_second = run.journal.images_per_second();
+    let per_epoch = run.plan.steps_per_epoch * job.recipe.train.batch as u64;
     let outcome = Outcome {
-        top1: evaluation.as_ref().map(|each| each.top1),
-        top5: evaluation.as_ref().map(|each| each.top5),
-        loss: evaluation.as_ref().map(|each| each.loss),
-        images: run.plan().dataset.validation.len() as u64,
-        steps: state.step,
+        values,
+        steps: run.state.step,
         parameters: cost.parameters,
         multiply_adds: cost.multiply_adds,
         images_per_second,
         seconds_per_epoch: images_per_second.map(|speed| per_epoch as f64 / speed),
-        seconds: run.worked().as_secs_f64(),
+        seconds: run.journal.worked().as_secs_f64(),
     };
-    let text = serde_json::to_string_pretty(&outcome).expect("an outcome is plain data");
-    durable::write(&job.folder.join(RESULT), text.as_bytes())?;
+    let text = outcome.to_json(&columns);
+    durable::write(&job.folder.join(names::RESULT), text.as_bytes())?;
     Ok(Some(outcome))
 }
 
-fn read(path: &Path) -> Result<Option<String>, TrainError> {
+fn read(path: &Path) -> Result<Option<String>, ClassifyError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
             let problem = format!("cannot be read: {error}");
-            Err(TrainError::Ablation { path: path.to_owned(), problem })
+            Err(ClassifyError::Ablation { path: path.to_owned(), problem })
         }
     }
 }
@@ -223,7 +203,7 @@ mod tests {
         assert!(error.is_usage());
         let text = error.to_string();
         assert!(text.contains(r#"data: {"train_images":10} → {"train_images":11}"#), "{text}");
-        fs::write(folder.join(IDENTITY), "{").unwrap();
+        fs::write(folder.join(names::ABLATION), "{").unwrap();
         let text = claim(&folder, &identity(10)).unwrap_err().to_string();
         assert!(text.contains("ablation.json: is damaged"), "{text}");
     }
@@ -237,13 +217,15 @@ mod tests {
         let mut job = jobs(&ablation, &[1], folder.path()).remove(0);
         job.recipe.rate.base = 1e30;
         let environment = json!({});
-        let with = With { data: None, resources: 1.into(), environment };
+        let device = nn::cpu();
+        let settings = Settings { data: None, resources: 1.into(), device, environment };
         assert!(!is_finished(&job).unwrap());
-        let outcome = run(&job, &with).unwrap().unwrap();
-        assert_eq!((outcome.top1, outcome.top5, outcome.loss), (None, None, None));
+        let outcome = run(&job, &settings).unwrap().unwrap();
+        let top1 = Accuracy::columns().headline_value(&outcome.values);
+        assert!(top1.is_nan(), "{outcome:?}");
         assert!(outcome.steps < 30 && outcome.parameters > 0, "{outcome:?}");
         assert!(is_finished(&job).unwrap());
-        let text = fs::read_to_string(job.folder.join(RESULT)).unwrap();
+        let text = fs::read_to_string(job.folder.join(names::RESULT)).unwrap();
         assert!(text.contains("\"top1\": null"), "{text}");
         job.recipe.rate.base = 0.1;
         let text = is_finished(&job).unwrap_err().to_string();

@@ -2,53 +2,64 @@
 
 use std::path::Path;
 
-use nn::{Device, Init};
+use nn::{Device, Model};
 use recipe::{FineTuning, Mistake, Recipe};
-use zoo::{Model, Network, Options, StemSize};
+use zoo::{Network, Options, StemSize};
 
-use crate::error::TrainError;
-use crate::model_folder::{self, Card};
-use crate::plan::Plan;
+use crate::card::Card;
+use crate::error::ClassifyError;
+use crate::{model_folder, network};
 
 /// §2.1 initialize(net).
-pub fn drawn(recipe: &Recipe, network: Network, device: &Device) -> Model {
-    let init = match recipe.network.init {
-        recipe::Init::Xavier => Init::Xavier,
-        recipe::Init::XavierChannels => Init::XavierChannels,
-        recipe::Init::MsraPrelu => Init::MsraPrelu,
-    };
+pub fn drawn(recipe: &Recipe, network: Network, device: &Device) -> Model<Network> {
     let rng = |index| data::at(recipe.seed, data::Stream::Init, 0, index as u64);
-    Model::initialized(network, init, recipe.network.last_gamma, device, rng)
+    Model::initialized(network, recipe.network.init, recipe.network.last_gamma, device, rng)
 }
 
-/// The model a run begins with, and what there is to say of it.
-pub(crate) fn first(plan: &Plan, device: &Device) -> Result<(Model, Vec<String>), TrainError> {
-    let model = drawn(&plan.recipe, plan.network.clone(), device);
-    let Some(FineTuning { from, .. }) = &plan.recipe.init else { return Ok((model, Vec::new())) };
+/// The model that a run begins with, and remarks on it.
+pub(crate) fn first(
+    recipe: &Recipe,
+    network: &Network,
+    classes: &[String],
+    device: &Device,
+) -> Result<(Model<Network>, Vec<String>), ClassifyError> {
+    let model = drawn(recipe, network.clone(), device);
+    let Some(FineTuning { from, .. }) = &recipe.init else { return Ok((model, Vec::new())) };
     let (source, card) = model_folder::read(Path::new(from), device)?;
-    let keeps_head = card.difference(&plan.dataset.classes).is_none();
-    let notes = notes(plan, from, &card, keeps_head);
+    let keeps_head = card.difference(classes).is_none();
+    let notes = notes(recipe, classes.len(), from, &card, keeps_head);
     Ok((with_body_of(model, &source, keeps_head), notes))
 }
 
-/// The tensors of `source`, but for a classifier that is another's.
+/// The model with the tensors of `source`; its own classifier stays unless `keeps_head`.
 ///
 /// # Panics
 /// Where they are not those of the model.
-pub fn with_body_of(model: Model, source: &Model, keeps_head: bool) -> Model {
+fn with_body_of(
+    model: Model<Network>,
+    source: &Model<Network>,
+    keeps_head: bool,
+) -> Model<Network> {
     let mut tensors = source.tensors();
     if !keeps_head {
         let own = model.tensors();
-        for parameter in model.parameters.iter().filter(|parameter| parameter.spec.in_head) {
+        for parameter in model.parameters.iter().filter(|parameter| parameter.spec.group.is_head())
+        {
             let name = &parameter.spec.name;
             tensors.insert(name.clone(), own[name].clone());
         }
     }
-    Model::from_tensors(model.network, tensors, &model.device).expect("the same network")
+    Model::from_tensors(model.module, tensors, &model.device).expect("the same network")
 }
 
-fn notes(plan: &Plan, from: &str, card: &Card, keeps_head: bool) -> Vec<String> {
-    let (theirs, ours) = (card.classes.len(), plan.dataset.classes.len());
+fn notes(
+    recipe: &Recipe,
+    classes: usize,
+    from: &str,
+    card: &Card,
+    keeps_head: bool,
+) -> Vec<String> {
+    let (theirs, ours) = (card.classes.len(), classes);
     let head = match keeps_head {
         true => format!("its classifier of {ours} classes stays"),
         false => {
@@ -56,7 +67,7 @@ fn notes(plan: &Plan, from: &str, card: &Card, keeps_head: bool) -> Vec<String> 
         }
     };
     let mut notes = vec![format!("starts from {from}: {head}")];
-    let (theirs, ours) = (card.normalize, plan.recipe.preprocess.normalize);
+    let (theirs, ours) = (card.normalize, recipe.preprocess.normalize);
     if !theirs.is_near(ours) {
         notes.push(format!(
             "note: that model is used to another normalization; preprocess.normalize of mean {:?}, std {:?} is its",
@@ -67,18 +78,18 @@ fn notes(plan: &Plan, from: &str, card: &Card, keeps_head: bool) -> Vec<String> 
 }
 
 /// Why the model of a recipe's `[init]` cannot be where this network begins.
-pub(crate) fn check(recipe: &Recipe, network: &Network) -> Vec<Mistake> {
+pub(crate) fn check(recipe: &Recipe, planned: &Network) -> Vec<Mistake> {
     let Some(FineTuning { from, .. }) = &recipe.init else { return Vec::new() };
     let mistake = |message, mend| vec![Mistake::with_data(recipe, "init.from", message, mend)];
     let (name, card) = match model_folder::read_card(Path::new(from)) {
         Ok(known) => known,
         Err(error) => return mistake(error.to_string(), ""),
     };
-    if name != network.name {
-        let message = format!("{from} is a {name}, and the recipe trains a {}", network.name);
+    if name != planned.name {
+        let message = format!("{from} is a {name}, and the recipe trains a {}", planned.name);
         return mistake(message, "set network.model to its");
     }
-    let Options { stem, shape, .. } = crate::plan::options(recipe, network.classes());
+    let Options { stem, shape, .. } = network::options(recipe, planned.classes());
     if card.options.stem != stem {
         let word = if card.options.stem == StemSize::Small { "small" } else { "imagenet" };
         let message = format!("the {name} in {from} has another stem, \"{word}\"");

@@ -1,46 +1,49 @@
-//! From a loader's batch to what the network learns from: images and target distributions, smoothed (§5.2), mixed
-//! (§5.4), and cut into equal parts.
+//! From a loader's batch to what the network learns from: images and target distributions, smoothed (§5.2) and mixed
+//! (§5.4).
 //!
-//! Everything random is a function of the seed and the step, so a run resumes by its step number.
+//! Everything random is a function of the seed, the step and the part, so a run resumes by its step number.
 
-use data::random::{below, beta, bits, permutation, unit};
+use data::random::{below, beta, permutation, unit};
 use data::{Batch, Stream, at};
 use nn::TensorData;
 use recipe::{Cutmix, Mixup, Pairing, Recipe, Smoothing, Spread};
-use tricks::{cutmix, label_smoothing, mixup, parts};
+use tricks::{cutmix, label_smoothing, mixup};
 
-/// Images `[n, side, side, 3]` and their targets `[n, classes]`.
+/// A part of a batch: images `[n, side, side, 3]` and their targets `[n, classes]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
     pub images: TensorData,
     pub targets: TensorData,
-    /// What dropout draws from.
-    pub noise: u64,
 }
 
-/// Where a run is.
+/// Where a part stands in a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
     pub(crate) epoch: u64,
     pub(crate) step: u64,
+    pub(crate) part: usize,
 }
 
-/// The batch of a step as the recipe wants it, in its parts.
+/// A part of a batch as the recipe wants it.
 pub(crate) fn examples(
     recipe: &Recipe,
     classes: usize,
     position: Position,
     batch: Batch,
-) -> Vec<Examples> {
-    let mut making = Making {
+) -> Examples {
+    let mut mixing = Mixing {
         side: recipe.preprocess.size,
         classes,
         targets: targets(recipe.target.smoothing, classes, &batch.labels),
         images: batch.images,
     };
-    making.mix(recipe, position);
-    let noise = |part| bits(&mut at(recipe.seed, Stream::Dropout, part, position.step));
-    making.parts(recipe.train.parts, noise)
+    mixing.mix(recipe, position);
+    let Mixing { side, classes, images, targets } = mixing;
+    let n = targets.len() / classes;
+    Examples {
+        images: TensorData::new(images, [n, side, side, 3]),
+        targets: TensorData::new(targets, [n, classes]),
+    }
 }
 
 /// A row for each image: all on the true class, then smoothed.
@@ -61,15 +64,15 @@ fn targets(smoothing: Option<Smoothing>, classes: usize, labels: &[u32]) -> Vec<
     targets
 }
 
-/// A batch in the making.
-struct Making {
+/// Images and targets that may be mixed with each other.
+struct Mixing {
     side: usize,
     classes: usize,
     images: Vec<f32>,
     targets: Vec<f32>,
 }
 
-impl Making {
+impl Mixing {
     fn count(&self) -> usize {
         self.targets.len() / self.classes
     }
@@ -81,25 +84,32 @@ impl Making {
 
     fn mix(&mut self, recipe: &Recipe, position: Position) {
         let seed = recipe.seed;
+        // The number of the part in the whole run.
+        let place = position.step * recipe.train.parts as u64 + position.part as u64;
         match (recipe.mixup, recipe.cutmix) {
             (None, None) => {}
-            (Some(by), None) => self.mixup(by, seed, position),
-            (None, Some(by)) => self.cutmix(by, seed, position),
-            (Some(by), Some(_)) if coin(seed, position) => self.mixup(by, seed, position),
-            (Some(_), Some(by)) => self.cutmix(by, seed, position),
+            (Some(by), None) => self.mixup(by, seed, position, place),
+            (None, Some(by)) => self.cutmix(by, seed, position.epoch, place),
+            (Some(by), Some(_)) if coin(seed, position) => self.mixup(by, seed, position, place),
+            (Some(_), Some(by)) => self.cutmix(by, seed, position.epoch, place),
         }
     }
 
-    fn mixup(&mut self, by: Mixup, seed: u64, position: Position) {
-        let mut rng = at(seed, Stream::Mixup, position.epoch, position.step);
+    fn mixup(&mut self, by: Mixup, seed: u64, position: Position, place: u64) {
+        let Position { epoch, step, .. } = position;
         let count = self.count();
         let (partners, lambdas) = match by.pairing {
             Pairing::Permutation => {
+                let mut rng = at(seed, Stream::Mixup, epoch, place);
                 let partners = permutation(&mut rng, count as u32);
                 let lambdas = (0..count).map(|_| beta(&mut rng, by.alpha)).collect::<Vec<_>>();
                 (partners.into_iter().map(|partner| partner as usize).collect(), lambdas)
             }
-            Pairing::Reversed => (mixup::reversed(count), vec![beta(&mut rng, by.alpha); count]),
+            Pairing::Reversed => {
+                // One λ for all parts of the batch.
+                let lambda = beta(&mut at(seed, Stream::Mixup, epoch, step), by.alpha);
+                (mixup::reversed(count), vec![lambda; count])
+            }
         };
         let lengths = [self.values(), self.classes];
         for (all, length) in [&mut self.images, &mut self.targets].into_iter().zip(lengths) {
@@ -111,8 +121,8 @@ impl Making {
         }
     }
 
-    fn cutmix(&mut self, by: Cutmix, seed: u64, position: Position) {
-        let mut rng = at(seed, Stream::Cutmix, position.epoch, position.step);
+    fn cutmix(&mut self, by: Cutmix, seed: u64, epoch: u64, place: u64) {
+        let mut rng = at(seed, Stream::Cutmix, epoch, place);
         let (side, values, classes) = (self.side, self.values(), self.classes);
         let partners = permutation(&mut rng, self.count() as u32);
         let (images, targets) = (self.images.clone(), self.targets.clone());
@@ -126,32 +136,10 @@ impl Making {
             mixup::mix(region.lambda(side), y_i, &targets[partner * classes..][..classes]);
         }
     }
-
-    fn parts(mut self, count_of_parts: usize, noise: impl Fn(u64) -> u64) -> Vec<Examples> {
-        let (count, side) = (self.count(), self.side);
-        let (classes, values) = (self.classes, self.values());
-        let part = |index: usize| {
-            let n = parts::images(count, index, count_of_parts).len();
-            let images = take(&mut self.images, n * values);
-            let targets = take(&mut self.targets, n * classes);
-            Examples {
-                images: TensorData::new(images, [n, side, side, 3]),
-                targets: TensorData::new(targets, [n, classes]),
-                noise: noise(index as u64),
-            }
-        };
-        (0..count_of_parts).map(part).collect()
-    }
-}
-
-/// The first `count` values; the only part of a batch takes its memory as it is.
-fn take(values: &mut Vec<f32>, count: usize) -> Vec<f32> {
-    let rest = values.split_off(count);
-    std::mem::replace(values, rest)
 }
 
 /// Whether a batch is for mixup where CutMix is on too.
-fn coin(seed: u64, Position { epoch, step }: Position) -> bool {
+fn coin(seed: u64, Position { epoch, step, .. }: Position) -> bool {
     unit(&mut at(seed, Stream::Coin, epoch, step)) < 0.5
 }
 
@@ -188,11 +176,14 @@ mod tests {
         }
     }
 
-    fn make(recipe: &Recipe, step: u64, count: usize) -> Vec<(Vec<f32>, Vec<f32>)> {
-        let position = Position { epoch: step / 10, step };
+    fn part(recipe: &Recipe, position: Position, count: usize) -> (Vec<f32>, Vec<f32>) {
         let numbers = |data: TensorData| data.try_into_vec::<f32>().expect("examples are f32");
-        let parts = examples(recipe, CLASSES, position, batch(count));
-        parts.into_iter().map(|part| (numbers(part.images), numbers(part.targets))).collect()
+        let Examples { images, targets } = examples(recipe, CLASSES, position, batch(count));
+        (numbers(images), numbers(targets))
+    }
+
+    fn make(recipe: &Recipe, step: u64, count: usize) -> (Vec<f32>, Vec<f32>) {
+        part(recipe, Position { epoch: step / 10, step, part: 0 }, count)
     }
 
     const MIXUP: &str = r#"mixup={ alpha = 0.2, pairing = "permutation" }"#;
@@ -202,7 +193,7 @@ mod tests {
 
     #[test]
     fn without_tricks_images_stay_and_targets_are_one_hot() {
-        let [(images, targets)] = &make(&recipe(&[]), 3, 3)[..] else { panic!("one part") };
+        let (images, targets) = &make(&recipe(&[]), 3, 3);
         assert_eq!(*images, batch(3).images);
         assert_eq!(targets[..CLASSES], [1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(targets[2 * CLASSES..], [0.0, 0.0, 1.0, 0.0, 0.0]);
@@ -210,10 +201,10 @@ mod tests {
 
     #[test]
     fn smoothing_takes_either_spread() {
-        let [(_, targets)] = &make(&recipe(&[SMOOTHING]), 0, 1)[..] else { panic!("one part") };
+        let (_, targets) = &make(&recipe(&[SMOOTHING]), 0, 1);
         assert_eq!(*targets, [0.9, 0.025, 0.025, 0.025, 0.025]);
         let all = r#"target.smoothing={ epsilon = 0.1, over = "all" }"#;
-        let [(_, targets)] = &make(&recipe(&[all]), 0, 1)[..] else { panic!("one part") };
+        let (_, targets) = &make(&recipe(&[all]), 0, 1);
         assert_eq!(*targets, [0.92, 0.02, 0.02, 0.02, 0.02]);
     }
 
@@ -221,9 +212,7 @@ mod tests {
     #[test]
     fn mixup_mixes_images_and_targets_alike_in_batches_of_any_size() {
         for count in [1, 2, 5] {
-            let [(images, targets)] = &make(&recipe(&[MIXUP]), 7, count)[..] else {
-                panic!("one part")
-            };
+            let (images, targets) = &make(&recipe(&[MIXUP]), 7, count);
             let mut lambdas = Vec::new();
             for i in 0..count {
                 let (x, y) = (&images[i * VALUES..][..VALUES], &targets[i * CLASSES..][..CLASSES]);
@@ -243,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_authors_pair_the_batch_with_its_reverse_by_one_lambda() {
-        let [(images, targets)] = &make(&recipe(&[REVERSED]), 2, 5)[..] else { panic!("one part") };
+        let (images, targets) = &make(&recipe(&[REVERSED]), 2, 5);
         let lambda = targets[0];
         for i in 0..5 {
             let expected = lambda * (i + 1) as f32 + (1.0 - lambda) * (5 - i) as f32;
@@ -255,9 +244,7 @@ mod tests {
     #[test]
     fn cutmix_pastes_and_its_targets_follow_the_area() {
         for step in 0..20 {
-            let [(images, targets)] = &make(&recipe(&[CUTMIX]), step, 5)[..] else {
-                panic!("one part")
-            };
+            let (images, targets) = &make(&recipe(&[CUTMIX]), step, 5);
             for i in 0..5 {
                 let x = &images[i * VALUES..][..VALUES];
                 let own = x.iter().filter(|&&value| value == (i + 1) as f32).count();
@@ -280,57 +267,25 @@ mod tests {
         assert!(counts.iter().all(|count| (70..=130).contains(count)), "{counts:?}");
     }
 
-    /// In evaluation batch norms see no batch, and the mean of the parts is the whole.
     #[test]
-    fn parts_have_the_whole_batchs_gradient() {
-        let shape = zoo::Shape { blocks: [1; 4], channels: [4, 4, 8, 8], stem_channels: 4 };
-        let options = zoo::Options { shape: Some(shape), ..zoo::Options::plain(CLASSES) };
-        let network = zoo::network("resnet18d", &options).expect("a known name");
-        let rng = |index| at(1, Stream::Init, 0, index as u64);
-        let mut model = zoo::Model::initialized(network, nn::Init::Xavier, 1.0, &nn::cpu(), rng);
-        let mut gradient = |edits: &[&str]| {
-            let mut gradients = nn::Gradients::default();
-            let position = Position { epoch: 0, step: 1 };
-            let mut images = batch(8);
-            images.images.iter_mut().zip(0..).for_each(|(x, i)| *x += (i % 7) as f32 / 7.0);
-            for part in examples(&recipe(edits), CLASSES, position, images) {
-                let leaves = model.parameters.tracked();
-                let statistics = &mut model.statistics;
-                let mut pass =
-                    nn::Pass { mode: nn::Mode::Eval, leaves: &leaves, statistics, noise: 0 };
-                let x = nn::Tensor::from_data(part.images, &nn::cpu());
-                let p = nn::Tensor::from_data(part.targets, &nn::cpu());
-                let loss = nn::cross_entropy(model.network.forward(&mut pass, x), p);
-                gradients.add(leaves, loss);
-            }
-            let loss = gradients.loss();
-            let values = gradients.scaled(1.0).iter().flat_map(zoo::values).collect::<Vec<f32>>();
-            (loss, values)
-        };
-        let (loss, whole) = gradient(&["train.batch=8"]);
-        let largest = whole.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-        for parts in ["train.parts=2", "train.parts=8"] {
-            let (found_loss, found) = gradient(&["train.batch=8", parts]);
-            assert!((found_loss - loss).abs() < 1e-5 * loss, "{parts}: {found_loss}, not {loss}");
-            for (found, expected) in found.iter().zip(&whole) {
-                assert!(
-                    (found - expected).abs() < 1e-5 * largest,
-                    "{parts}: {found}, not {expected}"
-                );
-            }
-        }
+    fn a_part_is_a_function_of_seed_step_and_part() {
+        let all = [MIXUP, CUTMIX, SMOOTHING, "train.batch=8"];
+        let first = make(&recipe(&all), 4, 8);
+        assert_eq!(first, make(&recipe(&all), 4, 8));
+        assert_ne!(first, make(&recipe(&all), 5, 8));
+        assert_ne!(first, make(&recipe(&[&all[..], &["seed=2"]].concat()), 4, 8));
+        let position = |part| Position { epoch: 0, step: 4, part };
+        let two = recipe(&[&all[..], &["train.parts=2"]].concat());
+        assert_ne!(part(&two, position(0), 4), part(&two, position(1), 4));
     }
 
+    /// The authors draw one λ for a batch of all GPUs, and each GPU pairs its own images.
     #[test]
-    fn a_batch_is_a_function_of_seed_and_step_and_its_parts_make_the_whole() {
-        let all = [MIXUP, CUTMIX, SMOOTHING, "train.batch=8"];
-        let whole = make(&recipe(&all), 4, 8);
-        assert_eq!(whole, make(&recipe(&all), 4, 8));
-        assert_ne!(whole, make(&recipe(&all), 5, 8));
-        assert_ne!(whole, make(&recipe(&[&all[..], &["seed=2"]].concat()), 4, 8));
-        let parts = make(&recipe(&[&all[..], &["train.parts=4"]].concat()), 4, 8);
-        assert_eq!(parts.len(), 4);
-        let (images, targets): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        assert_eq!(whole, [(images.concat(), targets.concat())]);
+    fn the_authors_lambda_is_the_whole_batchs() {
+        let two = recipe(&[REVERSED, "train.parts=2", "train.batch=8"]);
+        for step in 0..5 {
+            let of = |index| part(&two, Position { epoch: 0, step, part: index }, 4);
+            assert_eq!(of(0), of(1));
+        }
     }
 }

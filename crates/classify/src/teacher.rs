@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use nn::{Device, Folded, Tensor, TensorData, cross_entropy};
+use nn::{Device, Folded, Tensor, cross_entropy, soften};
 use recipe::{Distillation, Mistake, Recipe, Weighting};
 use tricks::distillation;
 use zoo::Network;
 
-use crate::error::TrainError;
+use crate::error::ClassifyError;
 use crate::model_folder;
 
 /// A model that only answers, on the inner device and with its batch norms folded.
@@ -21,38 +21,27 @@ pub(crate) struct Teacher {
 }
 
 impl Teacher {
-    pub(crate) fn load(recipe: &Distillation, device: &Device) -> Result<Teacher, TrainError> {
+    pub(crate) fn load(recipe: &Distillation, device: &Device) -> Result<Teacher, ClassifyError> {
         let (model, _) = model_folder::read(Path::new(&recipe.teacher), device)?;
         let weighting = match recipe.weighting {
             Weighting::Sum => distillation::SUM,
             Weighting::Half => distillation::HALF,
         };
         Ok(Teacher {
-            folded: model.folded(),
-            network: model.network,
+            folded: zoo::folded(&model),
+            network: model.module,
             temperature: recipe.temperature,
             weights: distillation::weights(weighting, recipe.temperature),
         })
     }
 
-    /// Eq. 6 for logits z and targets p `[n, classes]` of images x `[n, h, w, 3]`, which the teacher sees too, mixed as
-    /// they are.
-    pub(crate) fn loss(&self, z: Tensor<2>, p: Tensor<2>, x: Tensor<4>) -> Tensor<1> {
+    /// The two terms of eq. 6, that of the labels and that of the teacher, for logits z and targets p `[n, classes]` of
+    /// images x `[n, h, w, 3]`. The teacher sees the images as they are, mixed ones too.
+    pub(crate) fn terms(&self, z: Tensor<2>, p: Tensor<2>, x: Tensor<4>) -> [Tensor<1>; 2] {
         let [hard, soft] = self.weights;
-        let teachers = self.targets(x);
+        let teachers = soften(self.network.infer(&self.folded, x), self.temperature);
         let softer = z.clone() / self.temperature;
-        cross_entropy(z, p) * hard + cross_entropy(softer, teachers) * soft
-    }
-
-    /// softmax(r/T) `[n, classes]`.
-    fn targets(&self, x: Tensor<4>) -> Tensor<2> {
-        let r = self.network.infer(&self.folded, x);
-        let (dims, device) = (r.dims(), r.device());
-        let mut values: Vec<f32> = r.into_data().try_into_vec().expect("logits are f32");
-        for r in values.chunks_exact_mut(dims[1]) {
-            distillation::soften(r, self.temperature);
-        }
-        Tensor::from_data(TensorData::new(values, dims), &device)
+        [cross_entropy(z, p) * hard, cross_entropy(softer, teachers) * soft]
     }
 }
 
@@ -94,10 +83,10 @@ pub(crate) fn check(recipe: &Recipe, classes: &[String]) -> Vec<Mistake> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nn::Init;
-    use zoo::{Model, Options, Shape, StemSize};
+    use nn::{Init, Model, TensorData};
+    use zoo::{Options, Shape, StemSize};
 
-    fn model() -> Model {
+    fn model() -> Model<Network> {
         let shape = Shape { blocks: [1; 4], channels: [4, 4, 8, 8], stem_channels: 4 };
         let options = Options { stem: StemSize::Small, shape: Some(shape), ..Options::plain(3) };
         let network = zoo::network("resnet18d", &options).expect("a known name");
@@ -113,15 +102,15 @@ mod tests {
     /// Eq. 6 once more, in 64 bits, and its gradient by z: (q − p) + T (q_T − t), over the rows.
     #[test]
     fn the_loss_and_its_gradient_are_equation_six() {
-        let mut model = model();
+        let model = model();
         let x: Vec<f32> =
             (0..2 * 16 * 16 * 3).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
         let x = Tensor::from_data(TensorData::new(x, [2, 16, 16, 3]), &nn::cpu());
-        let r = numbers(model.logits(x.clone()));
+        let r = numbers(zoo::logits(&model, x.clone()));
         let temperature = 4.0;
         let teacher = Teacher {
-            folded: model.folded(),
-            network: model.network,
+            folded: zoo::folded(&model),
+            network: model.module,
             temperature,
             weights: distillation::weights(distillation::SUM, temperature),
         };
@@ -132,7 +121,8 @@ mod tests {
             Tensor::from_data(TensorData::new(values, [2, 3]), &nn::cpu())
         };
         let leaf = tensor(z).autodiff().require_grad();
-        let loss = teacher.loss(leaf.clone(), tensor(p), x);
+        let [hard, soft] = teacher.terms(leaf.clone(), tensor(p), x);
+        let loss = hard + soft;
         let gradient = leaf.grad(&loss.backward()).expect("z has a gradient");
 
         let softmax = |row: &[f64], temperature: f64| {

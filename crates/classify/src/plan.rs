@@ -5,12 +5,20 @@ use std::sync::Arc;
 
 use data::{Dataset, TrainLoader};
 use nn::{Part, Precision};
-use recipe::{Clip, Mistake, Optimizer, Recipe, RecipeErrors, Schedule, Source};
-use zoo::{Network, Options, Shape, StemSize};
+use recipe::{Mistake, Recipe, RecipeErrors, Schedule, Source};
+use train::{Course, Measure};
+use zoo::{Network, Options};
 
-use crate::error::TrainError;
-use crate::origin;
-use crate::teacher;
+use crate::error::ClassifyError;
+use crate::measure::Accuracy;
+use crate::{network, origin, teacher};
+
+/// Whether a run begins anew or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    New,
+    Resumed,
+}
 
 /// A run to be.
 #[derive(Debug)]
@@ -25,27 +33,35 @@ pub struct Plan {
 impl Plan {
     /// Opens the data and refuses, before the first step, what cannot be trained. A run that is resumed does not need the
     /// model that it once began with.
-    pub fn new(recipe: Recipe, data: Option<&Path>, resume: bool) -> Result<Plan, TrainError> {
+    pub fn new(
+        recipe: Recipe,
+        data: Option<&Path>,
+        beginning: Beginning,
+    ) -> Result<Plan, ClassifyError> {
         let dataset = Arc::new(open(&recipe, data)?);
-        Plan::on(recipe, dataset, resume)
+        Plan::on(recipe, dataset, beginning)
     }
 
     /// The same, on data that are open already.
-    pub fn on(recipe: Recipe, dataset: Arc<Dataset>, resume: bool) -> Result<Plan, TrainError> {
+    pub fn on(
+        recipe: Recipe,
+        dataset: Arc<Dataset>,
+        beginning: Beginning,
+    ) -> Result<Plan, ClassifyError> {
         let network =
-            zoo::network(&recipe.network.model, &options(&recipe, dataset.classes.len()))?;
+            zoo::network(&recipe.network.model, &network::options(&recipe, dataset.classes.len()))?;
         for side in [recipe.preprocess.size, recipe.validation.crop] {
             zoo::check_side(&network, side)?;
         }
         let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, recipe.train.batch)?;
         if dataset.validation.is_empty() {
-            return Err(TrainError::NothingToValidate { dataset: dataset.name.clone() });
+            return Err(ClassifyError::NothingToValidate { dataset: dataset.name.clone() });
         }
         let (network, mut mistakes) = match origin::frozen(&recipe, &network) {
             Ok(frozen) => (frozen, Vec::new()),
             Err(mistake) => (network, vec![mistake]),
         };
-        if !resume {
+        if beginning == Beginning::New {
             mistakes.extend(origin::check(&recipe, &network));
         }
         let schedule = schedule(&recipe, &dataset, steps_per_epoch, mistakes)?;
@@ -55,7 +71,19 @@ impl Plan {
 
     /// How the network differs from its name's own.
     pub fn options(&self) -> Options {
-        options(&self.recipe, self.dataset.classes.len())
+        network::options(&self.recipe, self.dataset.classes.len())
+    }
+
+    /// What the journal of a run needs to know of it.
+    pub(crate) fn course(&self) -> Course {
+        Course {
+            recipe: self.recipe.clone(),
+            schedule: self.schedule.clone(),
+            steps_per_epoch: self.steps_per_epoch,
+            measure: Accuracy::columns(),
+            dataset: self.dataset.name.clone(),
+            classes: self.dataset.classes.clone(),
+        }
     }
 
     /// Bytes that training will hold, by rule of thumb: each convolution's output before and after its batch norm,
@@ -63,40 +91,11 @@ impl Plan {
     /// lay between 0.8 (ResNet-50-D, 224 px) and 1.5 times it (ResNet-18-D, 128 px, with validation).
     pub fn memory_estimate(&self) -> u64 {
         let cost = zoo::cost(&self.network, self.recipe.preprocess.size);
-        let images = images_at_once(&self.recipe) as u64;
+        let images = self.recipe.part_images() as u64;
         let input = (self.recipe.preprocess.size as u64).pow(2) * 3;
-        let bytes = if precision(&self.recipe) == Precision::F32 { 4 } else { 2 };
+        let bytes = if self.recipe.train.precision == Precision::F32 { 4 } else { 2 };
         bytes * images * cost.activations * 7 / 2 + 4 * (3 * images * input + 3 * cost.parameters)
     }
-}
-
-/// What a recipe stores activations in (§3.2).
-pub fn precision(recipe: &Recipe) -> Precision {
-    match recipe.train.precision {
-        recipe::Precision::F32 => Precision::F32,
-        recipe::Precision::F16 => Precision::F16,
-        recipe::Precision::Bf16 => Precision::Bf16,
-    }
-}
-
-/// The images of a pass through the network.
-fn images_at_once(recipe: &Recipe) -> usize {
-    recipe.part_images()
-}
-
-/// The keys of `[update]` whose values training does not know yet.
-fn unsupported(recipe: &Recipe) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
-    let mut complain = |key, message: &str, mend| {
-        mistakes.push(Mistake::with_data(recipe, key, message.to_owned(), mend));
-    };
-    if !matches!(recipe.update.optimizer, Optimizer::Nag { .. }) {
-        complain("update.optimizer", "only nag can train yet", "write nag = { momentum = 0.9 }");
-    }
-    if let Some(Clip::Value(_)) = recipe.update.clip {
-        complain("update.clip", "only a norm can be clipped yet", "write clip = { norm = 2.0 }");
-    }
-    mistakes
 }
 
 /// The schedule, or every mistake of the recipe that only the data and other models show.
@@ -108,7 +107,6 @@ fn schedule(
 ) -> Result<Schedule, RecipeErrors> {
     mistakes.extend(recipe::check_classes(recipe, dataset.classes.len()));
     mistakes.extend(teacher::check(recipe, &dataset.classes));
-    mistakes.extend(unsupported(recipe));
     let schedule = Schedule::new(recipe, steps_per_epoch);
     match schedule {
         Ok(schedule) if mistakes.is_empty() => Ok(schedule),
@@ -121,18 +119,18 @@ fn schedule(
 }
 
 /// The dataset that a recipe names, or that `data` holds.
-pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError> {
+pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, ClassifyError> {
     let recipe_name = || recipe.name.clone();
     let whole = match (recipe.data.source, data) {
         (Source::FashionMnist, None) => Dataset::fashion_mnist(),
         (Source::FashionMnist, Some(_)) => {
-            return Err(TrainError::NeedlessData { recipe: recipe_name() });
+            return Err(ClassifyError::NeedlessData { recipe: recipe_name() });
         }
         (Source::Path, Some(path)) => {
             let dataset = Dataset::open(path, recipe.data.split, recipe.seed)?;
             dataset.oriented(recipe.data.orientation)
         }
-        (Source::Path, None) => return Err(TrainError::NoData { recipe: recipe_name() }),
+        (Source::Path, None) => return Err(ClassifyError::NoData { recipe: recipe_name() }),
     };
     Ok(match recipe.data.limit {
         Some(limit) => whole.limited(limit),
@@ -140,21 +138,8 @@ pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, TrainError>
     })
 }
 
-pub(crate) fn options(recipe: &Recipe, classes: usize) -> Options {
-    let stem = match recipe.network.stem {
-        recipe::StemChoice::Imagenet => StemSize::Imagenet,
-        recipe::StemChoice::Small => StemSize::Small,
-    };
-    let shape = recipe.network.shape.as_ref().map(|shape| Shape {
-        blocks: shape.blocks,
-        channels: shape.channels,
-        stem_channels: shape.stem_channels,
-    });
-    Options { stem, shape, ..Options::plain(classes) }
-}
-
-fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), TrainError> {
-    let (batch, size) = (images_at_once(recipe), recipe.preprocess.size);
+fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), ClassifyError> {
+    let (images, size) = (recipe.part_images(), recipe.preprocess.size);
     let (mut lonely, mut at) = (None, [size, size, 3]);
     for layer in network.layers() {
         at = layer.walk(at, &mut |part, input| {
@@ -163,13 +148,13 @@ fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), TrainErro
                 Part::Norm(layer) => (&layer.name, input),
                 _ => return,
             };
-            if batch * height * width == 1 {
+            if images * height * width == 1 {
                 lonely.get_or_insert_with(|| name.clone());
             }
         });
     }
     match lonely {
-        Some(layer) => Err(TrainError::OneValuePerChannel { layer, batch, size }),
+        Some(layer) => Err(ClassifyError::OneValuePerChannel { layer, images, size }),
         None => Ok(()),
     }
 }

@@ -1,0 +1,61 @@
+//! What a model folder tells beside its tensors: classes, preprocessing, the shape of the network.
+
+use recipe::{Normalize, Orientation, Validation};
+use zoo::Options;
+
+/// What a folder tells beside the tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// Name of each class, by its index.
+    pub classes: Vec<String>,
+    pub validation: Validation,
+    pub normalize: Normalize,
+    pub orientation: Orientation,
+    /// How the network differs from its name's own.
+    pub options: Options,
+    /// Steps trained; each batch norm's `num_batches_tracked`.
+    pub step: u64,
+    /// Of the recipe: what the run held out where its data had no validation part.
+    pub split: Split,
+    pub recipe: String,
+}
+
+/// A deterministic choice of validation images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Split {
+    pub share: f64,
+    pub seed: u64,
+    /// Whether the data are the images inside the program.
+    pub embedded: bool,
+}
+
+impl Card {
+    /// How these classes differ from the model's, by name where the model knows names.
+    pub fn difference(&self, classes: &[String]) -> Option<String> {
+        let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));
+        let same = match anonymous {
+            true => self.classes.len() == classes.len(),
+            false => self.classes == classes,
+        };
+        if same {
+            return None;
+        }
+        let only = |ours: &[String], theirs: &[String]| {
+            let extra: Vec<&str> =
+                ours.iter().filter(|name| !theirs.contains(name)).map(String::as_str).collect();
+            if extra.is_empty() { "none".to_owned() } else { extra.join(", ") }
+        };
+        Some(format!(
+            "the data's {} classes are not the model's {}; only in the data: {}; only in the model: {}",
+            classes.len(),
+            self.classes.len(),
+            only(classes, &self.classes),
+            only(&self.classes, classes),
+        ))
+    }
+}
+
+/// The name of a class that has none.
+pub(crate) fn unnamed(class: usize) -> String {
+    format!("class {class}")
+}

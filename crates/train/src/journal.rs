@@ -1,0 +1,411 @@
+//! What a run leaves behind: its folder, begun once, resumed at the very step, never overwritten; rows, checkpoints, and
+//! what a person sees meanwhile.
+//!
+//! The folder holds `recipe.toml` (resolved), `run.json` (where it ran, what its measure is), `metrics.jsonl`, `metrics.csv`,
+//! TensorBoard events, `checkpoints/`, `bad_samples.jsonl` where the recipe skips bad images, and the details that a task
+//! writes of its best and its last evaluation.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nn::{Device, Module};
+use recipe::{Interval, OnBadSample, Recipe, Schedule};
+use record::{Best, EvaluationRow, MeasureColumns, TrainRow, names};
+use world::World;
+
+use crate::checkpoint::{self, Checkpoint, RunFacts};
+use crate::clock::Clock;
+use crate::control::Control;
+use crate::durable;
+use crate::error::{Place, TrainError};
+use crate::hyper::Hyper;
+use crate::log::RunLog;
+use crate::log::bad_samples::BadSamples;
+use crate::progress::Progress;
+use crate::signal;
+use crate::state::State;
+use crate::step::Report;
+use crate::task::{Measure, Skip};
+
+/// What a run will do, known before its first step.
+#[derive(Clone, Debug)]
+pub struct Course {
+    pub recipe: Recipe,
+    pub schedule: Schedule,
+    pub steps_per_epoch: u64,
+    pub measure: MeasureColumns,
+    /// What the data are called, for messages.
+    pub dataset: String,
+    pub classes: Vec<String>,
+}
+
+/// How a run is started; none of it changes what is computed.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    pub folder: &'a Path,
+    pub resume: bool,
+    pub device: &'a Device,
+    /// What `run.json` tells of the machine and the command.
+    pub environment: serde_json::Value,
+}
+
+/// The memory of a run. Only rank 0 writes and shows; the journals of other ranks are silent.
+pub struct Journal {
+    folder: PathBuf,
+    course: Course,
+    device: Device,
+    /// None on other ranks than 0.
+    files: Option<Files>,
+    clock: Clock,
+    /// Work done when the last checkpoint was saved, and its step.
+    saved: (Duration, Option<u64>),
+    logged: Logged,
+    last: Option<Vec<f64>>,
+    /// Images per second of each logged row of this session.
+    speeds: Vec<f64>,
+}
+
+struct Files {
+    log: RunLog,
+    /// Where the recipe skips bad images.
+    bad_samples: Option<BadSamples>,
+    progress: Progress,
+}
+
+/// What the next logged row measures from.
+struct Logged {
+    step: u64,
+    worked: Duration,
+    waited: Duration,
+    overflowed: u64,
+}
+
+/// The recipe that a run folder was started with, as TOML; None where there is no run.
+pub fn recipe_of(folder: &Path) -> Result<Option<String>, TrainError> {
+    let path = folder.join(names::RECIPE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(TrainError::Unreadable { path, cause }),
+    }
+}
+
+/// Refuses a recipe that is not the one the folder's run was started with.
+pub fn check_recipe(
+    folder: &Path,
+    known: &str,
+    recipe: &Recipe,
+    models: &[String],
+) -> Result<(), TrainError> {
+    let file = folder.join(names::RECIPE).display().to_string();
+    let known = recipe::parse(known, &file, models)?;
+    let differences = recipe::diff(&known, recipe);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(TrainError::OtherRecipe { folder: folder.to_owned(), differences })
+}
+
+impl Journal {
+    /// Begins a run in a new folder, or goes on with the one in it, from its newest checkpoint where it has one. `models`
+    /// are the names of networks that a recipe may have.
+    pub fn start(
+        course: Course,
+        start: &Start,
+        models: &[String],
+        world: &World,
+    ) -> Result<(Journal, Option<Checkpoint>), TrainError> {
+        let folder = start.folder.to_owned();
+        let is_first = world.rank() == 0;
+        match (recipe_of(&folder)?, start.resume) {
+            (Some(_), false) if is_first => return Err(TrainError::RunExists { folder }),
+            (None, true) => return Err(TrainError::NoRun { folder }),
+            (Some(known), true) => check_recipe(&folder, &known, &course.recipe, models)?,
+            (_, false) if is_first => begin(&folder, &course, &start.environment)?,
+            (_, false) => {}
+        }
+        let checkpoint = match start.resume {
+            true => checkpoint::latest(&folder.join(names::CHECKPOINTS))?,
+            false => None,
+        };
+        let mut notes = course.recipe.notes();
+        if let Some(checkpoint) = &checkpoint {
+            check_facts(&folder, &course, &checkpoint.facts, start.device, &mut notes)?;
+        }
+        let step = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
+        let worked = checkpoint.as_ref().map_or(0.0, |each| each.facts.work_seconds);
+        let worked = Duration::from_secs_f64(worked);
+        let clock = Clock::after(worked);
+        let files = match is_first {
+            true => Some(Files::open(&folder, &course, step, &clock)?),
+            false => None,
+        };
+        let mut journal = Journal {
+            saved: (worked, (step > 0).then_some(step)),
+            logged: Logged { step, worked, waited: Duration::ZERO, overflowed: 0 },
+            last: None,
+            speeds: Vec::new(),
+            device: start.device.clone(),
+            folder,
+            course,
+            files,
+            clock,
+        };
+        notes.iter().for_each(|note| journal.note(note));
+        Ok((journal, checkpoint))
+    }
+
+    pub fn schedule(&self) -> &Schedule {
+        &self.course.schedule
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The numbers of the step after `step` steps.
+    pub fn hyper(&self, step: u64) -> Hyper {
+        Hyper::of(&self.course.recipe, self.course.schedule.rate(step))
+    }
+
+    /// The values of the latest evaluation of this session.
+    pub fn last_evaluation(&self) -> Option<&[f64]> {
+        self.last.as_deref()
+    }
+
+    /// Median images per second of training in this session, evaluations left out; None before the first logged row.
+    pub fn images_per_second(&self) -> Option<f64> {
+        let mut speeds = self.speeds.clone();
+        speeds.sort_by(f64::total_cmp);
+        speeds.get(speeds.len() / 2).copied()
+    }
+
+    /// Work of the whole run so far.
+    pub fn worked(&self) -> Duration {
+        self.clock.worked()
+    }
+
+    /// What this rank wants at the end of the current step.
+    pub fn asks(&self) -> Control {
+        let by_time = match self.course.recipe.checkpoint.every {
+            Interval::Seconds(seconds) if self.files.is_some() => {
+                self.clock.worked().saturating_sub(self.saved.0).as_secs_f64() >= seconds
+            }
+            Interval::Seconds(_) | Interval::Span(_) => false,
+        };
+        Control { stop: signal::stop_requested(), checkpoint: by_time, skipped: false }
+    }
+
+    /// A divergence with where it happened and what is saved.
+    pub fn with_what_is_saved(&self, error: TrainError) -> TrainError {
+        let saved = match self.saved.1 {
+            Some(step) => {
+                format!("the checkpoint of step {step} in {} stands", self.folder.display())
+            }
+            None => "nothing was saved yet".to_owned(),
+        };
+        match error {
+            TrainError::NotFinite { what, step, rate, .. } => {
+                let place = Some(Place { epoch: self.epoch(step), saved });
+                TrainError::NotFinite { what, step, rate, place }
+            }
+            other => other,
+        }
+    }
+
+    fn epoch(&self, step: u64) -> f64 {
+        step as f64 / self.course.steps_per_epoch as f64
+    }
+
+    /// Prints a line that stays.
+    pub fn note(&mut self, text: &str) {
+        if let Some(files) = &mut self.files {
+            files.progress.note(text);
+        }
+    }
+
+    /// Logs a step if it is due, and shows where the run is.
+    pub fn record_step(&mut self, report: Report) -> Result<(), TrainError> {
+        let Report { step, .. } = report;
+        self.logged.waited += report.waited;
+        self.logged.overflowed += u64::from(report.overflowed);
+        self.record_skipped(step, report.skipped)?;
+        let total = self.schedule().total_steps();
+        let period = (total / 1000).clamp(1, 10);
+        if !step.is_multiple_of(period) && step != total {
+            return Ok(());
+        }
+        let worked = self.clock.worked();
+        let seconds = (worked - self.logged.worked).as_secs_f64().max(1e-9);
+        let images = (step - self.logged.step) * self.course.recipe.train.batch as u64;
+        let terms = report.terms.into_iter().map(|(name, term)| (name.to_owned(), term));
+        let row = TrainRow {
+            step,
+            epoch: self.epoch(step),
+            loss: report.loss,
+            rate: report.rate,
+            gradient_norm: Some(report.gradient_norm),
+            terms: terms.collect(),
+            loss_scale: report.loss_scale.map(f64::from),
+            skipped: self.logged.overflowed,
+            images_per_second: images as f64 / seconds,
+            wait_share: (self.logged.waited.as_secs_f64() / seconds).min(1.0),
+            seconds: worked.as_secs_f64(),
+        };
+        self.speeds.push(row.images_per_second);
+        self.logged = Logged { step, worked, waited: Duration::ZERO, overflowed: 0 };
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.log.train(&row)?;
+        let measure = &self.course.measure;
+        let last = self.last.as_ref();
+        let headline = last.map(|last| (measure.headline(), measure.headline_value(last)));
+        files.progress.step(&row, headline);
+        Ok(())
+    }
+
+    /// Lists the images that could not be decoded and those in their places.
+    fn record_skipped(&mut self, step: u64, skipped: Vec<Skip>) -> Result<(), TrainError> {
+        let Some(Files { bad_samples: Some(list), progress, .. }) = &mut self.files else {
+            return Ok(());
+        };
+        for row in skipped.into_iter().map(|skip| skip.row(step)) {
+            if list.list(&row)? {
+                progress.note(&format!("skipped {}: {}", row.image, row.reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many training images are bad, and how often one was skipped; nothing where the recipe does not skip.
+    pub fn skipped(&self) -> Option<(u64, u64)> {
+        self.files.as_ref()?.bad_samples.as_ref().map(BadSamples::counts)
+    }
+
+    /// Logs an evaluation, remembers the best, and keeps the details of the best and of the last one.
+    pub fn record_evaluation<M>(
+        &mut self,
+        state: &mut State<M>,
+        measure: &impl Measure,
+    ) -> Result<(), TrainError> {
+        let values = measure.values();
+        let worked = self.clock.worked();
+        let (step, epoch) = (state.step, self.epoch(state.step));
+        let columns = &self.course.measure;
+        let value = columns.headline_value(&values);
+        if columns.improves(state.best.map(|best| best.value), value) {
+            state.best = Some(Best { step, value });
+        }
+        let row = EvaluationRow { step, epoch, values, seconds: worked.as_secs_f64() };
+        if let Some(files) = &mut self.files {
+            files.log.evaluation(&row)?;
+            files.progress.note(&format!("epoch {epoch:.2}: {}", columns.say(&row.values)));
+            let is_best = state.best.is_some_and(|best| best.step == step);
+            if is_best || step == self.course.schedule.total_steps() {
+                measure.write_details(&self.folder, step)?;
+            }
+        }
+        self.last = Some(row.values);
+        // Evaluation is not part of the next steps' images per second.
+        self.logged.worked = worked;
+        Ok(())
+    }
+
+    /// Whether the recipe wants a checkpoint at this step, or this is the best model so far.
+    pub fn checkpoint_is_due<M>(&self, state: &State<M>) -> bool {
+        let best = state.best.is_some_and(|best| best.step == state.step);
+        best || self.schedule().checkpoint_at(state.step - 1)
+    }
+
+    /// Saves a checkpoint, then deletes what the recipe no longer keeps.
+    pub fn save<M: Module>(&mut self, state: &State<M>) -> Result<(), TrainError> {
+        if self.saved.1 == Some(state.step) {
+            return Ok(());
+        }
+        let recipe = &self.course.recipe;
+        if let Some(files) = &mut self.files {
+            files.log.sync()?;
+            files.bad_samples.as_ref().map_or(Ok(()), BadSamples::sync)?;
+            let facts = RunFacts {
+                recipe: recipe::to_toml(recipe),
+                instruction_set: nn::arithmetic(&self.device).to_owned(),
+                best: state.best,
+                loss_scaling: state.loss_scaling.map(Into::into),
+                work_seconds: self.clock.worked().as_secs_f64(),
+                images: state.step * recipe.train.batch as u64,
+                classes: self.course.classes.clone(),
+            };
+            let tensors = state.tensors(&recipe.update.optimizer);
+            let checkpoint = Checkpoint { step: state.step, facts, tensors };
+            let folder = self.folder.join(names::CHECKPOINTS);
+            checkpoint::save(&folder, &checkpoint)?;
+            checkpoint::prune(&folder, recipe.checkpoint.keep, state.best.map(|best| best.step))?;
+        }
+        self.saved = (self.clock.worked(), Some(state.step));
+        self.logged.worked = self.clock.worked();
+        Ok(())
+    }
+
+    /// Leaves the last numbers on the screen: the run is through, or will go on another time.
+    pub fn close(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.progress.finish();
+        }
+    }
+}
+
+impl Files {
+    fn open(folder: &Path, course: &Course, step: u64, clock: &Clock) -> Result<Files, TrainError> {
+        let log = RunLog::open(folder, course.measure.clone(), step, clock.start_of_run())?;
+        let skips = course.recipe.data.on_bad_sample == OnBadSample::Skip;
+        let bad_samples = skips.then(|| BadSamples::open(folder, step)).transpose()?;
+        let total = course.schedule.total_steps();
+        let progress = Progress::new(total, step, course.steps_per_epoch);
+        Ok(Files { log, bad_samples, progress })
+    }
+}
+
+/// Makes the folder of a new run.
+fn begin(
+    folder: &Path,
+    course: &Course,
+    environment: &serde_json::Value,
+) -> Result<(), TrainError> {
+    let checkpoints = folder.join(names::CHECKPOINTS);
+    if !checkpoint::list(&checkpoints).is_empty() {
+        return Err(TrainError::StrayCheckpoints { folder: checkpoints });
+    }
+    durable::create_folder(folder)?;
+    let mut run = environment.clone();
+    let measure = serde_json::to_value(&course.measure).expect("columns are plain data");
+    run[names::MEASURE_KEY] = measure;
+    let run = serde_json::to_string_pretty(&run).expect("an environment is plain data");
+    durable::write(&folder.join(names::RUN), run.as_bytes())?;
+    let recipe = recipe::to_toml(&course.recipe);
+    durable::write(&folder.join(names::RECIPE), recipe.as_bytes())?;
+    Ok(())
+}
+
+fn check_facts(
+    folder: &Path,
+    course: &Course,
+    facts: &RunFacts,
+    device: &Device,
+    notes: &mut Vec<String>,
+) -> Result<(), TrainError> {
+    if facts.classes != course.classes {
+        return Err(TrainError::OtherData {
+            folder: folder.to_owned(),
+            dataset: course.dataset.clone(),
+            difference: "it has other classes".to_owned(),
+        });
+    }
+    let here = nn::arithmetic(device);
+    if facts.instruction_set != here {
+        notes.push(format!(
+            "note: the run so far computed with {}, this machine has {here}: from here on its bits differ from those \
+             of an uninterrupted run",
+            facts.instruction_set
+        ));
+    }
+    Ok(())
+}

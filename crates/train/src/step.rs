@@ -1,0 +1,126 @@
+//! One training step: the only place where parameters, optimizer slots and running statistics move.
+
+use std::time::Duration;
+
+use nn::{Batch, Contribution, Draw, Observations, Pass, Tree};
+use tricks::loss_scaling::MOST_OVERFLOWS;
+use world::World;
+
+use crate::control::{Control, together};
+use crate::error::{NotFinite, TrainError};
+use crate::gather::gathered;
+use crate::hyper::Hyper;
+use crate::state::State;
+use crate::task::{Feed, Skip, Task};
+
+/// What a step did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Steps done, this one included.
+    pub step: u64,
+    pub loss: f64,
+    /// The terms of the loss, where it has several.
+    pub terms: Vec<(&'static str, f64)>,
+    /// The norm of the gradient before any clipping.
+    pub gradient_norm: f64,
+    pub rate: f64,
+    /// §3.2 the factor of this step's loss, where it has one.
+    pub loss_scale: Option<f32>,
+    /// Whether the scaled gradient overflowed, so that nothing moved but the step and the loss scale.
+    pub overflowed: bool,
+    /// The images that could not be decoded, in the order of their places.
+    pub skipped: Vec<Skip>,
+    /// Time that this rank waited for its parts.
+    pub waited: Duration,
+    /// What all ranks together asked for.
+    pub agreed: Control,
+}
+
+/// Takes `state` one step further by the parts of a batch, which all ranks share out among them. `asks` is called once,
+/// near the step's end, for what this rank wants.
+pub fn step<T: Task>(
+    task: &T,
+    feed: &mut impl Feed<T::Part>,
+    state: &mut State<T::Module>,
+    world: &mut World,
+    hyper: &Hyper,
+    asks: impl FnOnce() -> Control,
+) -> Result<Report, TrainError> {
+    let loss_scale = state.loss_scale();
+    let own = own_parts(task, feed, state, world, hyper);
+    let skipped = own.as_ref().is_ok_and(|own| !own.skipped.is_empty());
+    let (mut own, agreed) = together(world, own, Control { skipped, ..asks() })?;
+    if agreed.skipped {
+        own.skipped = gathered(&own.skipped, world)?;
+    }
+    let sum = match world.size() {
+        1 => own.sum,
+        _ => own.sum.exchanged(&state.model.device, |values| world.sum(values))?,
+    };
+    let batch = Batch::mean_of(sum, hyper.parts, loss_scale);
+    let read = batch.read();
+    let loss = f64::from(read.loss);
+    let finite = read.finite && loss.is_finite();
+    match finite {
+        true => {
+            let (mut gradients, observed) = batch.into_means(hyper.norm_factor(read.norm));
+            if let Some(limit) = hyper.value_limit() {
+                gradients = gradients.into_iter().map(|g| g.clamp(-limit, limit)).collect();
+            }
+            state.update(gradients, &observed, |spec, step| hyper.rule(spec, step));
+        }
+        false if state.loss_scaling.is_some() => {
+            drop(batch);
+            state.skip();
+            if state.loss_scaling.is_some_and(|scaling| scaling.overflows >= MOST_OVERFLOWS) {
+                return Err(TrainError::OnlyOverflows { step: state.step });
+            }
+        }
+        false => {
+            let what = if loss.is_finite() { NotFinite::Gradient } else { NotFinite::Loss(loss) };
+            let (step, rate) = (state.step, hyper.rate);
+            return Err(TrainError::NotFinite { what, step, rate, place: None });
+        }
+    }
+    let terms = read.terms.into_iter().map(|(name, term)| (name, f64::from(term)));
+    Ok(Report {
+        step: state.step,
+        loss,
+        terms: terms.collect(),
+        gradient_norm: read.norm,
+        rate: hyper.rate,
+        loss_scale,
+        overflowed: !finite,
+        skipped: own.skipped,
+        waited: own.waited,
+        agreed,
+    })
+}
+
+/// The sum over the parts of one rank.
+struct OwnParts {
+    sum: Contribution,
+    skipped: Vec<Skip>,
+    waited: Duration,
+}
+
+fn own_parts<T: Task>(
+    task: &T,
+    feed: &mut impl Feed<T::Part>,
+    state: &State<T::Module>,
+    world: &World,
+    hyper: &Hyper,
+) -> Result<OwnParts, TrainError> {
+    let (mut tree, mut skipped, mut waited) = (Tree::default(), Vec::new(), Duration::ZERO);
+    for index in world.share(hyper.parts)? {
+        let fed = feed.part(state.step, index)?; // X, y ← preprocess(some of b random images)
+        skipped.extend(fed.skipped);
+        waited += fed.waited;
+        let (leaves, observations) = (state.model.parameters.tracked(), Observations::default());
+        let draw = Draw { seed: hyper.seed, step: state.step, part: index as u64 };
+        let pass = Pass::training(&leaves, &state.model.statistics, &observations, draw);
+        let loss = task.loss(&state.model, &pass, fed.part); // z ← forward(net, X); ℓ ← loss(z, y)
+        tree.add(Contribution::of_part(leaves, loss, observations, state.loss_scale())); // backward(ℓ)
+    }
+    Ok(OwnParts { sum: tree.sum(), skipped, waited })
+}
