@@ -4,12 +4,15 @@
 //! stands at `k * L + l`. A factor is described by its [`Rows`], runs of neighbours in memory, so
 //! that patches go straight from the image into panels and are never written out as a matrix.
 
+mod interleave;
+
 use std::ops::Range;
 
-use crate::element::{self, Element, Stored};
+use crate::element::{self, Element};
 use crate::isa::{Isa, prefetch};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Lanes;
+use interleave::{interleave, slack};
 
 /// The most inner indices one panel may hold.
 pub(crate) const MAX_DEPTH: usize = 512;
@@ -20,22 +23,17 @@ pub(crate) const LINE: usize = 16;
 /// Rows copied into all panels before the next.
 const TOGETHER: usize = 4;
 
-/// How many rows ahead of the copy their memory is asked for.
+/// How many rows before they are copied their memory is prefetched.
 const AHEAD: usize = 8;
-
-/// Floats that packing may write past the last panel of `lanes`, for want of a masked store.
-const fn slack(lanes: usize) -> usize {
-    if lanes.is_multiple_of(4) { 0 } else { 8 }
-}
 
 static ZEROS: [f32; MAX_DEPTH] = [0.0; MAX_DEPTH];
 
-/// A matrix as rows of runs. Where runs break is the same in every row.
+/// A matrix as rows of runs. Runs break at the same columns in every row.
 pub(crate) trait Rows: Sync {
     type Element: Element;
-    /// A row, located.
+    /// Where a row is.
     type Row: Copy;
-    /// A run of columns, located.
+    /// Where a run of columns is.
     type Run: Copy;
 
     fn locate(&self, row: usize) -> Self::Row;
@@ -46,7 +44,7 @@ pub(crate) trait Rows: Sync {
     /// The first `length` elements of `run` in `row`, or `None` where they are all zero.
     fn slice(&self, row: Self::Row, run: Self::Run, length: usize) -> Option<&[Self::Element]>;
 
-    /// The whole of it, if its rows are in memory at one distance: the elements and the distance.
+    /// All elements and the distance from one row to the next, if rows are in memory at one distance.
     fn in_memory(&self) -> Option<(&[Self::Element], usize)> {
         None
     }
@@ -87,9 +85,45 @@ impl<E: Element> Rows for Matrix<'_, E> {
 /// A factor of a product: its outer index is a row or a column of the result, its inner index is
 /// summed over.
 pub(crate) trait Operand: Sync {
+    type Element: Element;
+
+    /// The factor in memory, if its elements are there at one distance.
+    fn in_memory(&self) -> Option<InMemory<'_, Self::Element>>;
+
     /// Packs `outer` × `inner` into panels of `L`; the lanes of the last one beyond `outer` are
-    /// zero. `panels` is [`packed_length`] long.
+    /// zero. `panels` is at least [`packed_length`] long.
     fn pack<const L: usize>(
+        &self,
+        isa: Isa,
+        outer: Range<usize>,
+        inner: Range<usize>,
+        panels: &mut [f32],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn pack_avx2<A: Operand + ?Sized, const L: usize>(
+            factor: &A,
+            isa: Isa,
+            outer: Range<usize>,
+            inner: Range<usize>,
+            panels: &mut [f32],
+        ) {
+            factor.pack_inlined::<L>(isa, outer, inner, panels);
+        }
+
+        assert!(panels.len() >= packed_length(L, outer.len(), inner.len()));
+        match isa {
+            // SAFETY: the variants are only made after AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx2Fma => unsafe {
+                pack_avx2::<Self, L>(self, isa, outer, inner, panels);
+            },
+            Isa::Portable => self.pack_inlined::<L>(isa, outer, inner, panels),
+        }
+    }
+
+    /// The body of [`Self::pack`], which compiles it for each instruction set.
+    fn pack_inlined<const L: usize>(
         &self,
         isa: Isa,
         outer: Range<usize>,
@@ -97,45 +131,74 @@ pub(crate) trait Operand: Sync {
         panels: &mut [f32],
     );
 
-    /// If its elements are `f32`, its outer index moves by one distance in memory and its inner index
-    /// by 1: the elements and the distance.
-    fn by_rows(&self) -> Option<(&[f32], usize)> {
-        None
+    /// The memory that packing all of `inner` reads, if that is one stretch, else nothing. It is for
+    /// prefetching, not for reading.
+    fn stretch(&self, inner: Range<usize>) -> &[f32] {
+        self.in_memory().map_or(&[], |memory| memory.stretch(inner))
+    }
+}
+
+/// Which elements of a factor are neighbours in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Those of one outer index; as a left factor, its rows.
+    Rows,
+    /// Those of one inner index; as a left factor, its columns.
+    Columns,
+}
+
+/// A factor in memory: its rows or columns start `stride` elements apart.
+#[derive(Clone, Copy)]
+pub(crate) struct InMemory<'a, E = f32> {
+    data: &'a [E],
+    pub(crate) stride: usize,
+    pub(crate) order: Order,
+}
+
+impl<'a, E: Element> InMemory<'a, E> {
+    /// The same factor, if its elements are `f32`.
+    pub(crate) fn floats(&self) -> Option<InMemory<'a>> {
+        let Self { stride, order, .. } = *self;
+        Some(InMemory { data: E::as_floats(self.data)?, stride, order })
     }
 
-    /// If its elements are `f32`, its inner index moves by one distance in memory and its outer index
-    /// by 1: the elements and the distance.
-    fn by_columns(&self) -> Option<(&[f32], usize)> {
-        None
+    /// The elements from these indices on.
+    pub(crate) fn from(&self, outer: usize, inner: usize) -> &'a [E] {
+        match self.order {
+            Order::Rows => &self.data[outer * self.stride + inner..],
+            Order::Columns => &self.data[inner * self.stride + outer..],
+        }
     }
 
-    /// Whether [`Self::by_rows`] has nothing to give only because elements are halves.
-    fn half_rows(&self) -> bool {
-        false
-    }
-
-    /// Whether [`Self::by_columns`] has nothing to give only because elements are halves.
-    fn half_columns(&self) -> bool {
-        false
-    }
-
-    /// Widens `outer` × `inner` of what [`Self::half_rows`] or [`Self::half_columns`] says is in memory,
-    /// in the order it has there: each row, or each column, starts `stride` floats after the last.
-    fn widen(
+    /// Widens `outer` × `inner` in the order of the memory: each row or column starts `stride` floats
+    /// after the last.
+    pub(crate) fn widen(
         &self,
-        _isa: Isa,
-        _outer: Range<usize>,
-        _inner: Range<usize>,
-        _stride: usize,
-        _to: &mut [f32],
+        isa: Isa,
+        outer: Range<usize>,
+        inner: Range<usize>,
+        stride: usize,
+        to: &mut [f32],
     ) {
-        unreachable!("only halves in memory are widened");
+        let (lines, along) = match self.order {
+            Order::Rows => (outer, inner),
+            Order::Columns => (inner, outer),
+        };
+        for (line, to) in lines.zip(to.chunks_mut(stride)) {
+            let from = &self.data[line * self.stride..][along.clone()];
+            element::widen(isa, from, &mut to[..along.len()]);
+        }
     }
 
-    /// What will be read to pack all of `inner`, if that is one stretch of memory, else nothing; it is
-    /// for asking for, not for reading.
-    fn stretch(&self, _inner: Range<usize>) -> &[f32] {
-        &[]
+    /// See [`Operand::stretch`].
+    fn stretch(&self, inner: Range<usize>) -> &'a [f32] {
+        if self.order == Order::Rows {
+            return &[];
+        }
+        let [start, end] =
+            [inner.start, inner.end].map(|at| (at * self.stride).min(self.data.len()));
+        // SAFETY: any bits are floats: those of two halves too.
+        unsafe { self.data[start..end].align_to::<f32>().1 }
     }
 }
 
@@ -150,54 +213,16 @@ pub(crate) struct ByRows<S>(pub(crate) S);
 /// The factor whose outer index is the column of the source.
 pub(crate) struct ByColumns<S>(pub(crate) S);
 
-/// The whole source, if it is `f32` in memory.
-fn floats<S: Rows>(source: &S) -> Option<(&[f32], usize)> {
-    let (data, stride) = source.in_memory()?;
-    Some((S::Element::as_floats(data)?, stride))
-}
-
-/// Whether the source is in memory and in half precision.
-fn is_half<S: Rows>(source: &S) -> bool {
-    element::is_half::<S::Element>() && source.in_memory().is_some()
-}
-
-/// [`Operand::widen`] of the source's own rows and columns.
-fn widen_rows<S: Rows>(
-    source: &S,
-    isa: Isa,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    stride: usize,
-    to: &mut [f32],
-) {
-    let (data, distance) = source.in_memory().expect("asked before");
-    for (row, to) in rows.zip(to.chunks_mut(stride)) {
-        let from = &data[row * distance..][columns.clone()];
-        element::widen(isa, from, &mut to[..columns.len()]);
-    }
-}
-
 impl<S: Rows> Operand for ByRows<S> {
-    fn by_rows(&self) -> Option<(&[f32], usize)> {
-        floats(&self.0)
+    type Element = S::Element;
+
+    fn in_memory(&self) -> Option<InMemory<'_, S::Element>> {
+        let (data, stride) = self.0.in_memory()?;
+        Some(InMemory { data, stride, order: Order::Rows })
     }
 
-    fn half_rows(&self) -> bool {
-        is_half(&self.0)
-    }
-
-    fn widen(
-        &self,
-        isa: Isa,
-        outer: Range<usize>,
-        inner: Range<usize>,
-        stride: usize,
-        to: &mut [f32],
-    ) {
-        widen_rows(&self.0, isa, outer, inner, stride, to);
-    }
-
-    fn pack<const L: usize>(
+    #[inline(always)]
+    fn pack_inlined<const L: usize>(
         &self,
         isa: Isa,
         outer: Range<usize>,
@@ -206,36 +231,6 @@ impl<S: Rows> Operand for ByRows<S> {
     ) {
         assert!(inner.len() <= MAX_DEPTH);
         assert!(panels.len() >= packed_length(L, outer.len(), inner.len()));
-        match isa {
-            // SAFETY: the variants are only made after AVX2 and FMA were detected.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(isa, outer, inner, panels) },
-            Isa::Portable => self.pack_plain::<L>(isa, outer, inner, panels),
-        }
-    }
-}
-
-impl<S: Rows> ByRows<S> {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    fn pack_avx2<const L: usize>(
-        &self,
-        isa: Isa,
-        outer: Range<usize>,
-        inner: Range<usize>,
-        panels: &mut [f32],
-    ) {
-        self.pack_plain::<L>(isa, outer, inner, panels);
-    }
-
-    #[inline(always)]
-    fn pack_plain<const L: usize>(
-        &self,
-        isa: Isa,
-        outer: Range<usize>,
-        inner: Range<usize>,
-        panels: &mut [f32],
-    ) {
         for (index, first) in outer.clone().step_by(L).enumerate() {
             let (rows, next) =
                 (self.located::<L>(first, &outer), self.located::<L>(first + L, &outer));
@@ -255,15 +250,17 @@ impl<S: Rows> ByRows<S> {
                         slice.iter().step_by(LINE).for_each(|line| prefetch(line));
                     }
                 }
-                // SAFETY: each lane is the start of a slice of `length`, or of as many zeros;
-                // `pack` has asserted that there is room for the last panel and the slack.
+                // SAFETY: each lane is the start of a slice of `length`, or of as many zeros; the
+                // assertion covers the last panel and the slack.
                 unsafe { interleave(isa, &lanes, length, place) };
                 place = &mut place[length * L..];
                 column += length;
             }
         }
     }
+}
 
+impl<S: Rows> ByRows<S> {
     /// The rows of the panel that starts at `first`.
     #[inline(always)]
     fn located<const L: usize>(&self, first: usize, outer: &Range<usize>) -> [Option<S::Row>; L] {
@@ -278,74 +275,25 @@ impl<S: Rows> ByRows<S> {
 }
 
 impl<S: Rows> Operand for ByColumns<S> {
-    fn by_columns(&self) -> Option<(&[f32], usize)> {
-        floats(&self.0)
-    }
+    type Element = S::Element;
 
-    fn half_columns(&self) -> bool {
-        is_half(&self.0)
-    }
-
-    fn widen(
-        &self,
-        isa: Isa,
-        outer: Range<usize>,
-        inner: Range<usize>,
-        stride: usize,
-        to: &mut [f32],
-    ) {
-        widen_rows(&self.0, isa, inner, outer, stride, to);
-    }
-
-    fn stretch(&self, inner: Range<usize>) -> &[f32] {
-        let Some((data, stride)) = self.0.in_memory() else { return &[] };
-        let range = (inner.start * stride).min(data.len())..(inner.end * stride).min(data.len());
-        // SAFETY: halves, two by two, are floats of some kind.
-        unsafe { data[range].align_to::<f32>().1 }
-    }
-
-    fn pack<const L: usize>(
-        &self,
-        isa: Isa,
-        outer: Range<usize>,
-        inner: Range<usize>,
-        panels: &mut [f32],
-    ) {
-        assert!(panels.len() >= packed_length(L, outer.len(), inner.len()));
-        let rows: Vec<S::Row> = inner.map(|row| self.0.locate(row)).collect();
-        match isa {
-            // SAFETY: the variants are only made after AVX2 and FMA were detected.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2Fma => unsafe { self.pack_avx2::<L>(isa, outer, &rows, panels) },
-            Isa::Portable => self.pack_plain::<L>(isa, outer, &rows, panels),
-        }
-    }
-}
-
-impl<S: Rows> ByColumns<S> {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    fn pack_avx2<const L: usize>(
-        &self,
-        isa: Isa,
-        outer: Range<usize>,
-        rows: &[S::Row],
-        panels: &mut [f32],
-    ) {
-        self.pack_plain::<L>(isa, outer, rows, panels);
+    fn in_memory(&self) -> Option<InMemory<'_, S::Element>> {
+        let (data, stride) = self.0.in_memory()?;
+        Some(InMemory { data, stride, order: Order::Columns })
     }
 
     #[inline(always)]
-    fn pack_plain<const L: usize>(
+    fn pack_inlined<const L: usize>(
         &self,
         isa: Isa,
         outer: Range<usize>,
-        rows: &[S::Row],
+        inner: Range<usize>,
         panels: &mut [f32],
     ) {
+        let rows: Vec<S::Row> = inner.map(|row| self.0.locate(row)).collect();
         let size = L * rows.len();
-        // The panels that are one run, a few rows at a time, so that rows are read once from afar,
-        // in order, and what is written is not scattered too widely.
+        // First the panels that are one run, a few rows at a time: so the rows are read from memory once
+        // and in order, and the writes are not scattered too widely.
         let firsts = outer.clone().step_by(L);
         let runs: Vec<Option<S::Run>> = firsts
             .map(|first| {
@@ -374,10 +322,12 @@ impl<S: Rows> ByColumns<S> {
         }
         let panels = panels.chunks_exact_mut(size).zip(outer.clone().step_by(L)).zip(&runs);
         for ((panel, first), _) in panels.filter(|(_, run)| run.is_none()) {
-            self.pack_broken::<L>(first..(first + L).min(outer.end), rows, panel);
+            self.pack_broken::<L>(first..(first + L).min(outer.end), &rows, panel);
         }
     }
+}
 
+impl<S: Rows> ByColumns<S> {
     /// One panel whose columns are several runs, or fewer than `L`.
     fn pack_broken<const L: usize>(
         &self,
@@ -432,7 +382,7 @@ fn copy_run<E: Element, const L: usize>(isa: Isa, from: &[E], to: &mut [f32]) {
     copy_short(from, to);
 }
 
-/// Copies a run too short to be worth a call to copy memory.
+/// Copies a run so short that a call to `memcpy` would not pay.
 #[inline(always)]
 fn copy_short<E: Element>(from: &[E], to: &mut [f32]) {
     let (from, from_rest) = from.as_chunks::<4>();
@@ -445,138 +395,4 @@ fn copy_short<E: Element>(from: &[E], to: &mut [f32]) {
             *to = from.widened();
         }
     }
-}
-
-/// `place[k * L + l] = lanes[l][k]` for `k < length`, perhaps with garbage after it.
-///
-/// # Safety
-///
-/// Each lane is valid for reading `length` floats; `place` is `length * L` long, and the slack.
-#[inline]
-unsafe fn interleave<E: Element, const L: usize>(
-    isa: Isa,
-    lanes: &[*const E; L],
-    length: usize,
-    place: &mut [f32],
-) {
-    debug_assert!(place.len() >= length * L + slack(L));
-    let done = match isa {
-        // SAFETY: the variants are only made where AVX2 was detected; the rest is the caller's
-        // promise.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2Fma => unsafe { interleave_avx2(lanes, length, place.as_mut_ptr()) },
-        Isa::Portable => 0,
-    };
-    for (k, group) in place[..length * L].chunks_exact_mut(L).enumerate().skip(done) {
-        for (to, &lane) in group.iter_mut().zip(lanes) {
-            // SAFETY: `k < length`, the caller's promise.
-            *to = unsafe { *lane.add(k) }.widened();
-        }
-    }
-}
-
-/// The whole groups of eight of [`interleave`]; returns how many inner indices are done.
-///
-/// # Safety
-///
-/// As [`interleave`], on a machine with AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,f16c")]
-#[inline]
-unsafe fn interleave_avx2<E: Element, const L: usize>(
-    lanes: &[*const E; L],
-    length: usize,
-    place: *mut f32,
-) -> usize {
-    use std::arch::x86_64::{__m256, _mm256_setzero_ps, _mm256_storeu_ps};
-    let done = length / 8 * 8;
-    for k in (0..done).step_by(8) {
-        if L % 8 == 4 {
-            // SAFETY: `k + 8 <= length`, within the lanes, and the places are within `length * L`.
-            unsafe { interleave_last_four(lanes, k, place) };
-        }
-        for first in (0..L).step_by(8).filter(|first| L % 8 != 4 || first + 8 <= L) {
-            let mut block = [_mm256_setzero_ps(); 8];
-            for (row, lane) in block.iter_mut().zip(&lanes[first..]) {
-                // SAFETY: `k + 8 <= length`, within the lane.
-                *row = unsafe { E::load::<__m256>(lane.add(k)) };
-            }
-            for (at, column) in transpose(block).into_iter().enumerate() {
-                // Where `L` is no multiple of eight, this spills over the next group's lanes,
-                // which are written after it; after the last group, into the slack.
-                // SAFETY: within the slack past `length * L`.
-                unsafe { _mm256_storeu_ps(place.add((k + at) * L + first), column) };
-            }
-        }
-    }
-    done
-}
-
-/// The last four lanes of eight inner indices from `k` on.
-///
-/// # Safety
-///
-/// Each lane is valid for reading `k + 8` elements, `place` for writing `(k + 8) * L`.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,f16c")]
-#[inline]
-unsafe fn interleave_last_four<E: Element, const L: usize>(
-    lanes: &[*const E; L],
-    k: usize,
-    place: *mut f32,
-) {
-    use std::arch::x86_64::{
-        __m256, _mm_movehl_ps, _mm_movelh_ps, _mm_storeu_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
-        _mm256_castps256_ps128, _mm256_extractf128_ps,
-    };
-    // SAFETY: `k + 8` elements of each lane, the caller's promise.
-    let rows = [4, 3, 2, 1].map(|back| unsafe { E::load::<__m256>(lanes[L - back].add(k)) });
-    for upper in [false, true] {
-        let [a, b, c, d] = rows.map(|row| {
-            if upper { _mm256_extractf128_ps::<1>(row) } else { _mm256_castps256_ps128(row) }
-        });
-        let (low, high) = (
-            (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d)),
-            (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d)),
-        );
-        let columns = [
-            _mm_movelh_ps(low.0, low.1),
-            _mm_movehl_ps(low.1, low.0),
-            _mm_movelh_ps(high.0, high.1),
-            _mm_movehl_ps(high.1, high.0),
-        ];
-        let k = if upper { k + 4 } else { k };
-        for (at, column) in columns.into_iter().enumerate() {
-            // SAFETY: the last four lanes of a group below the caller's `k + 8`.
-            unsafe { _mm_storeu_ps(place.add((k + at) * L + L - 4), column) };
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[inline]
-fn transpose(rows: [std::arch::x86_64::__m256; 8]) -> [std::arch::x86_64::__m256; 8] {
-    use std::arch::x86_64::{
-        _mm256_permute2f128_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
-    };
-    let [a, b, c, d, e, f, g, h] = rows;
-    let pairs = [
-        (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d)),
-        (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d)),
-        (_mm256_unpacklo_ps(e, f), _mm256_unpacklo_ps(g, h)),
-        (_mm256_unpackhi_ps(e, f), _mm256_unpackhi_ps(g, h)),
-    ];
-    let [first, second, third, fourth] =
-        pairs.map(|(x, y)| (_mm256_shuffle_ps::<0x44>(x, y), _mm256_shuffle_ps::<0xEE>(x, y)));
-    [
-        _mm256_permute2f128_ps::<0x20>(first.0, third.0),
-        _mm256_permute2f128_ps::<0x20>(first.1, third.1),
-        _mm256_permute2f128_ps::<0x20>(second.0, fourth.0),
-        _mm256_permute2f128_ps::<0x20>(second.1, fourth.1),
-        _mm256_permute2f128_ps::<0x31>(first.0, third.0),
-        _mm256_permute2f128_ps::<0x31>(first.1, third.1),
-        _mm256_permute2f128_ps::<0x31>(second.0, fourth.0),
-        _mm256_permute2f128_ps::<0x31>(second.1, fourth.1),
-    ]
 }

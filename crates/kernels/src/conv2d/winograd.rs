@@ -6,9 +6,9 @@
 //! a tile has is cut into parts. Each part is a convolution of the same tiles, its inputs further on,
 //! and the sum over parts is one with the sum over channels: 1×7 with 64 channels is 1×4 with 128.
 //!
-//! A task takes a block of tiles through all three steps in its own working memory, so no transformed
-//! image is ever whole. For the weight gradient, whose sum goes over the tiles, blocks are taken one
-//! after the other and each element of the transformed gradient is a task.
+//! A task takes a block of tiles through all three steps in its own working memory, so that the
+//! transformed image never exists as a whole. The weight gradient sums over the tiles: it takes block
+//! after block, and each element of the transformed gradient is a task.
 
 mod gradient;
 mod method;
@@ -16,6 +16,7 @@ mod plan;
 mod scheme;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 use std::ops::Range;
 
@@ -35,12 +36,13 @@ pub(super) use method::{Method, method, prepared_method};
 use method::{Tile, UNIT};
 use plan::{Places, Plan};
 use scheme::{Four, FourByFour, Scheme, Three, TwoByTwo};
+use vectors::{of_elements, of_pixels, to_elements};
 
-/// Tiles of a block: several times the rows of any micro-kernel, so few that those of a few channels
-/// stay in a second-level cache, and so many that the weights of many channels, which do not, are
-/// worth reading.
+/// Tiles of a block, for few channels and for many. Both are several times the rows of any
+/// micro-kernel. With few channels, so few tiles stay in a second-level cache; with many, the weights
+/// do not stay in it, and so many tiles make it worth reading them.
 const TILES: [usize; 2] = [24, 48];
-/// A few channels, of inputs and results together.
+/// The most channels, of inputs and results together, that are few.
 const FEW: usize = 128;
 /// Rows of a matrix of one element are this much further apart than the channels, so that they do
 /// not share the lines of a cache.
@@ -69,7 +71,7 @@ struct Target<'a, E> {
     finish: Option<Finish<'a>>,
 }
 
-/// The length of the transformed weights of a convolution; `which` is not `Direct`, here and below.
+/// The length of the transformed weights of a convolution. Here and below, `which` is not `Direct`.
 pub(super) fn transformed_length(isa: Isa, d: &Conv2d, which: Method) -> usize {
     length_of(isa, &forward_plan(d, which))
 }
@@ -263,6 +265,8 @@ fn transform_weights<
     });
 }
 
+/// Transforms weights.
+///
 /// # Safety
 ///
 /// Each of `taps` has `size` floats, a multiple of every vector, and `to` as many for each element,
@@ -280,16 +284,12 @@ unsafe fn weights_of<
     to: &mut [f32],
     apart: usize,
 ) {
+    let taps = taps.map(<[f32]>::as_ptr);
     for at in (0..size).step_by(V::COUNT) {
-        let mut values = [V::zero(); T];
-        for (value, tap) in values.iter_mut().zip(taps) {
-            // SAFETY: below `size`.
-            *value = unsafe { V::load(tap.as_ptr().add(at)) };
-        }
-        for (element, value) in S::weight(values).iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { value.store(to.as_mut_ptr().add(element * apart + at)) };
-        }
+        // SAFETY: `at` and a vector are within `size`.
+        let values = unsafe { of_pixels::<V, f32, T>(&taps, at) };
+        // SAFETY: the caller's promise.
+        unsafe { to_elements(&S::weight(values), to.as_mut_ptr().add(at), apart) };
     }
 }
 
@@ -305,7 +305,7 @@ laned! {
     ) = weights_of
 }
 
-/// What all tasks share.
+/// What the tasks of a convolution share.
 struct Job<'a, E> {
     plan: &'a Plan,
     x: &'a [E],
@@ -369,7 +369,7 @@ impl<E: Element> Job<'_, E> {
                     let block = Block {
                         isa,
                         depth,
-                        left: Panels::WholeRows { data: &before[element * size..], stride },
+                        left: Panels::rows(&before[element * size..], stride),
                         right: &self.weights[panel..][..depth * N],
                         rows: &rows,
                         first_column: column - columns.start,
@@ -401,8 +401,8 @@ impl<E: Element> Job<'_, E> {
     }
 }
 
-/// Where transformed tiles go: elements are `apart`, and of each, `width` channels are together,
-/// the next `panel` further on. The channels given are from the `first` on.
+/// Where transformed tiles go. Elements are `apart` from each other. `width` channels of an element are
+/// together, and the next ones follow `panel` further on. The first channel given is channel `first`.
 #[derive(Clone, Copy)]
 struct Spread {
     apart: usize,
@@ -411,7 +411,7 @@ struct Spread {
     panel: usize,
 }
 
-/// Asks for the pixels `ahead` meanwhile.
+/// Transforms the inputs of a tile, and prefetches the pixels `ahead` meanwhile.
 ///
 /// # Safety
 ///
@@ -442,14 +442,10 @@ unsafe fn inputs_of<
             for pixel in ahead {
                 prefetch(pixel.wrapping_add(channel));
             }
-            let mut tile = [V::zero(); A];
-            for (value, pixel) in tile.iter_mut().zip(pixels) {
-                // SAFETY: below `channels`.
-                *value = unsafe { E::load::<V>(pixel.add(channel)) };
-            }
-            for (element, value) in S::input(tile).iter().enumerate() {
-                // SAFETY: the caller's promise.
-                unsafe { value.store(to.add(element * spread.apart + channel - first)) };
+            // SAFETY: the channels are below `channels`; the places are the caller's promise.
+            unsafe {
+                let tile = of_pixels::<V, E, A>(pixels, channel);
+                to_elements(&S::input(tile), to.add(channel - first), spread.apart);
             }
         }
         first = last;
@@ -469,7 +465,7 @@ laned! {
     ) = inputs_of
 }
 
-/// Transforms a tile back and writes what is inside of the image, the `places` that are not null.
+/// Transforms a tile back and writes the pixels inside of the image: the `places` that are not null.
 ///
 /// # Safety
 ///
@@ -492,11 +488,8 @@ unsafe fn outputs_of<
 ) {
     let streams = y.places.streams();
     for channel in columns.clone().step_by(V::COUNT) {
-        let mut elements = [V::zero(); A];
-        for (element, value) in elements.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *value = unsafe { V::load(from.add(element * apart + channel - columns.start)) };
-        }
+        // SAFETY: the caller's promise.
+        let elements = unsafe { of_elements::<V, A>(from.add(channel - columns.start), apart) };
         let done = S::output(elements);
         for (&place, &value) in places.iter().zip(&done) {
             if place.is_null() {

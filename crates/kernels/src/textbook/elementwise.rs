@@ -35,8 +35,8 @@ pub fn sum_of_squares<T: Real>(x: &[T]) -> T {
 
 /// The twin of [`crate::health`].
 pub fn health<T: Real>(x: &[T]) -> (T, bool) {
-    // Of all numbers, only the infinities and NaN give anything but 0 here.
-    (sum_of_squares(x), x.iter().all(|&x| x - x == zero()))
+    // Only the infinities and NaN give anything but 0 here.
+    (sum_of_squares(x), x.iter().all(|&x| x * zero() == zero()))
 }
 
 /// The twin of [`crate::relu`].

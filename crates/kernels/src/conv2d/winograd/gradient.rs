@@ -3,7 +3,7 @@
 use super::{
     Block, Conv2d, Element, Four, FourByFour, Isa, Lanes, Method, Panels, Places, Plan, SKEW,
     Scheme, Slot, Spread, Three, TwoByTwo, UNIT, Write, by_scheme, forward_plan, inputs_to, laned,
-    parallel, piece, scratch, tiled,
+    of_elements, of_pixels, parallel, piece, scratch, tiled, to_elements,
 };
 
 /// Floats of transformed tiles that are kept at once, in a third-level cache.
@@ -13,7 +13,7 @@ const BLOCK: [usize; 2] = [48, 512];
 /// Tiles that one task transforms.
 const TOGETHER: usize = 8;
 
-/// The gradient of the weights; `which` is not `Direct`.
+/// The gradient of the weights. `which` is not `Direct`.
 pub(crate) fn weight_grad<E: Element>(
     d: &Conv2d,
     which: Method,
@@ -66,7 +66,7 @@ struct Step<'a, E> {
     count: usize,
 }
 
-/// Adds what a block of tiles gives to the transformed gradient, `[element, output, input]`.
+/// Adds the products of a block of tiles to the transformed gradient, `[element, output, input]`.
 fn add_block<
     const R: usize,
     const N: usize,
@@ -114,7 +114,7 @@ fn add_block<
         let block = Block {
             isa,
             depth: count,
-            left: Panels::WholeColumns { data: &left[element * out_size..], stride },
+            left: Panels::columns(&left[element * out_size..], stride),
             right: &right[element * size..][..size],
             rows: &rows,
             first_column: 0,
@@ -129,6 +129,8 @@ fn add_block<
     });
 }
 
+/// Transforms the gradients of a tile of results.
+///
 /// # Safety
 ///
 /// Each of `pixels` is valid for reading `channels` floats, a multiple of every vector; `to` is
@@ -148,14 +150,10 @@ unsafe fn gradients_of<
     apart: usize,
 ) {
     for channel in (0..channels).step_by(V::COUNT) {
-        let mut tile = [V::zero(); M];
-        for (value, pixel) in tile.iter_mut().zip(pixels) {
-            // SAFETY: below `channels`.
-            *value = unsafe { E::load::<V>(pixel.add(channel)) };
-        }
-        for (element, value) in S::output_gradient(tile).iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { value.store(to.add(element * apart + channel)) };
+        // SAFETY: the channels are below `channels`; the places are the caller's promise.
+        unsafe {
+            let tile = of_pixels::<V, E, M>(pixels, channel);
+            to_elements(&S::output_gradient(tile), to.add(channel), apart);
         }
     }
 }
@@ -172,8 +170,8 @@ laned! {
     ) = gradients_of
 }
 
-/// Transforms the gradient of one output channel's weights, of one part of the kernel, back. `taps`
-/// tells where each tap starts in `dw`; those that start at its end are outside of the kernel.
+/// Transforms the gradient of one output channel's weights back, for one part of the kernel. `taps` says
+/// where each tap starts in `dw`; those that start at its end are outside of the kernel.
 ///
 /// # Safety
 ///
@@ -189,11 +187,8 @@ unsafe fn back_of<V: Lanes, S: Scheme<A, M, T>, const A: usize, const M: usize, 
 ) {
     assert!(taps.iter().all(|&tap| tap + channels <= dw.len() || tap == dw.len()));
     for channel in (0..channels).step_by(V::COUNT) {
-        let mut elements = [V::zero(); A];
-        for (element, value) in elements.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *value = unsafe { V::load(from.add(element * apart + channel)) };
-        }
+        // SAFETY: the caller's promise.
+        let elements = unsafe { of_elements::<V, A>(from.add(channel), apart) };
         let done = S::weight_gradient(elements);
         for (&tap, value) in taps.iter().zip(&done) {
             if tap < dw.len() {
