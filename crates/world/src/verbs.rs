@@ -10,7 +10,8 @@ impl World {
     ///
     /// This is a reduce-scatter followed by the same exchanges backwards as an allgather. In a round of the reduce-scatter two
     /// ranks halve the range that both still hold; each gives one half away and adds what arrives to the other half. So every
-    /// element is added up as one binary tree over the ranks, wherever the ranges are cut. A range may be empty.
+    /// element is added up as one binary tree over the ranks, wherever the ranges are cut. A range may be empty. After an error
+    /// `values` are partly summed.
     pub fn sum(&mut self, values: &mut [f32]) -> Result<(), WorldError> {
         let mut held = 0..values.len();
         let mut rounds = Vec::new();
