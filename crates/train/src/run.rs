@@ -82,7 +82,8 @@ impl Run {
             }
         }
         let checkpoint = checkpoint::latest(&folder.join("checkpoints"))?;
-        let mut notes = Vec::new();
+        let remarks = plan.recipe.notes();
+        let mut notes: Vec<String> = remarks.iter().map(|text| format!("note: {text}")).collect();
         let (state, worked) = match checkpoint {
             Some(checkpoint) => {
                 check_facts(&folder, &plan, &checkpoint.facts, &mut notes)?;

@@ -14,7 +14,7 @@ pub trait Task {
     /// What one pass through the network takes.
     type Part;
 
-    /// The batch of the next step, in equal parts: one, unless the recipe accumulates gradients.
+    /// The batch of the next step, in the equal parts that the recipe asks for.
     fn batch(&mut self) -> Result<Vec<Self::Part>, TrainError>;
 
     /// The mean loss `[1]` of a part in train mode, which also moves the running statistics.
