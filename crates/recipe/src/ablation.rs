@@ -13,32 +13,32 @@ pub struct Ablation {
     pub preset: Preset,
     /// The whole table; teachers come before those they teach.
     pub cells: Vec<Planned>,
-    /// Those asked for whose network the preset has no stand-in for.
+    /// The cells that were asked for but have a network without a stand-in in this preset.
     pub left_out: Vec<String>,
 }
 
 /// A cell of the table at the preset's scale.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// Also its folder: `warmup`, `bs1024.warmup`.
+    /// The name of the cell and of its folder: `warmup`, `bs1024.warmup`.
     pub name: String,
     /// `Table 4, BS=1024, + LR warmup`.
     pub title: String,
     pub column: usize,
     pub row: usize,
-    /// Whether it is to run: asked for, or needed by one that is.
+    /// Whether it will run, because it was asked for or because such a cell needs it.
     pub chosen: bool,
-    /// With any seed, and of a taught row with any teacher.
+    /// The recipe. Its seed, and the teacher of a row that is taught, are set for each run.
     pub recipe: Recipe,
-    /// The cell that teaches this one, by index.
+    /// The index of the cell that teaches this one.
     pub teacher: Option<usize>,
-    /// Whether it only teaches: it then runs with the first seed alone.
+    /// Whether it is only there to teach. It then runs with the first seed alone.
     pub teaches: bool,
-    /// An earlier cell that is the very same run, by index.
+    /// The index of an earlier cell that is the very same run.
     pub same_as: Option<usize>,
 }
 
-/// What cannot be run.
+/// Why an ablation cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AblationError {
     #[error(transparent)]
@@ -52,7 +52,7 @@ pub enum AblationError {
 }
 
 impl Ablation {
-    /// A table, to run in the given rows and columns (all where none are given) and the teachers they need.
+    /// Plans a table: the given rows and columns, or all if none are given, and the teachers they need.
     pub fn new(
         table: Table,
         preset: Preset,
@@ -70,7 +70,7 @@ impl Ablation {
         };
         let (mut cells, mut chosen, mut left_out) = (Vec::<Planned>::new(), Vec::new(), Vec::new());
         for cell in table.cells() {
-            // A teacher is of another network: both need a stand-in.
+            // A teacher has another network, and both need a stand-in.
             let teachers = cell.teacher().map(|teacher| scaled(&teacher, &preset, known_models));
             let teachers = teachers.transpose()?;
             match scaled(&cell, &preset, known_models)? {
@@ -82,7 +82,7 @@ impl Ablation {
                 _ => {}
             }
         }
-        // What a chosen cell needs, later cells first: those they need come before them.
+        // Adds the cells that chosen ones need. They come earlier in the list, so this goes backwards.
         for index in (0..cells.len()).rev().filter(|&index| chosen[index]).collect::<Vec<_>>() {
             let Planned { same_as, teacher, .. } = cells[index];
             same_as.into_iter().chain(teacher).for_each(|needed| chosen[needed] = true);
@@ -95,7 +95,7 @@ impl Ablation {
         Ok(Ablation { table: table.clone(), preset, cells, left_out })
     }
 
-    /// The cell at a place of the table, or the one that is the same run.
+    /// The cell at a place of the table, or the earlier one that is the same run.
     pub fn cell(&self, column: usize, row: usize) -> Option<&Planned> {
         let found = self.cells.iter().find(|cell| (cell.column, cell.row) == (column, row))?;
         Some(found.same_as.map_or(found, |index| &self.cells[index]))
@@ -109,7 +109,7 @@ fn indices(
     names.iter().map(|name| find(name)).collect()
 }
 
-/// The cell's recipe at the preset's scale; None where nothing stands in for its network.
+/// The cell's recipe at the preset's scale; `None` if nothing stands in for its network.
 fn scaled(
     cell: &Cell,
     preset: &Preset,
@@ -122,7 +122,7 @@ fn scaled(
     Ok(Some(recipe))
 }
 
-/// A cell after those before it.
+/// Plans a cell, given those before it.
 fn planned(before: &[Planned], cell: &Cell, recipe: Recipe) -> Planned {
     let teacher = cell.teacher().map(|teacher| {
         let place = (teacher.column, teacher.row);
@@ -146,7 +146,7 @@ fn planned(before: &[Planned], cell: &Cell, recipe: Recipe) -> Planned {
     }
 }
 
-/// Whether two recipes are one run: the same but for their names, and for a linear scaling that scales by 1.
+/// Whether two recipes are the same run: they differ in nothing but their names and a linear scaling by 1.
 fn same_run(a: &Recipe, b: &Recipe) -> bool {
     let essence = |recipe: &Recipe| {
         let mut recipe = recipe.clone();

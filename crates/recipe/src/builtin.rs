@@ -2,7 +2,7 @@
 
 use crate::mistake;
 
-/// Names and texts, sorted by name.
+/// The names and texts, sorted by name.
 const RECIPES: &[(&str, &str)] = &[
     ("baseline", include_str!("../../../recipes/baseline.toml")),
     ("efficient", include_str!("../../../recipes/efficient.toml")),
@@ -32,12 +32,12 @@ pub fn names() -> Vec<&'static str> {
     RECIPES.iter().map(|(name, _)| *name).collect()
 }
 
-/// What a built-in recipe is, in a line: the first comment of its file.
+/// One line about a built-in recipe: the first comment of its file.
 pub fn summary(name: &str) -> Option<&'static str> {
     builtin(name)?.lines().next()?.strip_prefix("# ")
 }
 
-/// The built-in recipe that was meant, where one is near enough.
+/// The built-in recipe whose name is nearest to a misspelt one, if one is near enough.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names = names();
     let near = mistake::nearest(name, &names)?;

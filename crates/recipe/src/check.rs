@@ -2,12 +2,13 @@
 
 use tricks::label_smoothing;
 
+use crate::absent;
 use crate::mistake::{Complaint, Mistake};
 use crate::reader::{self, Reader};
 use crate::schema;
 use crate::tree::{Node, Place, Value};
 use crate::types::{Recipe, Span, StemChoice};
-use crate::words::STEMS;
+use crate::words::{PRECISIONS, STEMS, word};
 
 /// The widest image the small stem is made for, pixels.
 const SMALL_STEM_SIZE: usize = 64;
@@ -96,7 +97,7 @@ fn scaled_f16(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "train.loss_scale";
     let precision = match reader.has("train.precision") {
         true => reader.quietly("train.precision", reader::text).map(|(word, _)| word),
-        false => Some("f32".to_owned()),
+        false => Some(word(PRECISIONS, &absent::PRECISION).to_owned()),
     };
     match (reader.place(key), precision) {
         (Some(place), Some(precision)) if matches!(precision.as_str(), "f32" | "bf16") => {

@@ -37,7 +37,7 @@ pub(crate) fn apply(root: &mut Table, edit: &str) -> Result<(), Mistake> {
 /// A complaint and the key it is about.
 type Refusal = (String, Complaint);
 
-/// Removes what may be left out.
+/// Removes an optional key.
 fn switch_off(root: &mut Table, path: &str) -> Result<(), Refusal> {
     let (table, name) = schema::split(path);
     match schema::find(path) {
@@ -67,7 +67,7 @@ fn table_at<'a>(mut table: &'a mut Table, path: &str) -> Option<&'a mut Table> {
     Some(table)
 }
 
-/// TOML, or else the bare text: a shell takes the quotes away, and nobody should have to put them twice.
+/// Reads TOML, or else the text as it is: a shell takes quotes away, and nobody should have to write them twice.
 fn read_value(text: &str, place: &Place) -> Result<Value, Complaint> {
     match tree::value(text, place) {
         // No key of a recipe is a date; this is text that looks like one.

@@ -16,6 +16,7 @@ mod reader;
 mod schedule;
 mod schema;
 mod span;
+pub mod switches;
 pub mod tables;
 mod tree;
 mod types;

@@ -48,7 +48,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Every mistake of a recipe, one a line, in the order of the file; those without a line come first.
+/// Every mistake of a recipe, printed one per line in the order of the file; mistakes without a place come first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct RecipeErrors {
     pub mistakes: Vec<Mistake>,
@@ -77,7 +77,7 @@ impl fmt::Display for RecipeErrors {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
     pub(crate) message: String,
-    /// Empty where the example of the key is the best mend.
+    /// Empty if the example of the key is the best mend.
     pub(crate) mend: String,
 }
 
@@ -90,29 +90,29 @@ impl Complaint {
         Mistake::with_data(recipe, key, self.message, &self.mend)
     }
 
-    /// A value of another type than the key's.
+    /// The complaint about a value of the wrong type.
     pub(crate) fn expected(what: &str, found: &str) -> Self {
         Self::new(format!("expected {what}, found {found}"), "")
     }
 
-    /// `word` is none of the `valid` ones.
+    /// The complaint that `word` is none of the `valid` ones.
     pub(crate) fn not_one_of(word: &str, valid: &[&str]) -> Self {
         let message = format!("'{word}' is not one of {}", valid.join(", "));
         Self::new(message, did_you_mean(word, valid).unwrap_or_default())
     }
 }
 
-/// `did you mean 'base'?`, where something is near enough to be meant.
+/// `did you mean 'base'?`, if a valid name is near enough to be meant.
 pub(crate) fn did_you_mean<Name: AsRef<str>>(word: &str, valid: &[Name]) -> Option<String> {
     nearest(word, valid).map(|name| format!("did you mean '{name}'?"))
 }
 
-/// The name most like `word`, where one is near enough to be meant.
+/// The name most like `word`, if one is near enough to be meant.
 pub fn nearest<'a, Name: AsRef<str>>(word: &str, names: &'a [Name]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&word, &name.to_lowercase());
     let best = names.iter().map(AsRef::as_ref).min_by_key(|name| distance(name))?;
-    // A third of the letters may be wrong; further off, a guess misleads more than it helps.
+    // A third of the letters may be wrong. With more, a guess misleads more than it helps.
     let length = word.chars().count().max(best.chars().count());
     (distance(best) <= length.div_ceil(3)).then_some(best)
 }

@@ -20,15 +20,15 @@ pub(crate) const VERSION: u32 = 2;
 /// The longest edge of an image, pixels. A typing error beyond it would ask for all the memory there is.
 const LONGEST_EDGE: usize = 8192;
 
-/// Reads the recipe in `text`. `file` is what mistakes call it; `known_models` are the names of networks.
+/// Reads the recipe in `text`. Mistakes are reported as mistakes of `file`; `known_models` are the names of all networks.
 pub fn parse(text: &str, file: &str, known_models: &[String]) -> Result<Recipe, RecipeErrors> {
     parse_with_edits(text, file, &[], known_models)
 }
 
 /// Reads the recipe in `text` after the edits of `--set KEY=VALUE`, each given as `KEY=VALUE`, in order.
 ///
-/// A value is TOML, or bare text where it is not: `network.model=resnet50d`, `rate.base=0.2`,
-/// `rate.warmup={duration="5 epochs"}`. The value `off` takes away what a recipe may leave out: `rate.warmup=off`.
+/// A value is TOML, or text without quotes: `network.model=resnet50d`, `rate.base=0.2`,
+/// `rate.warmup={duration="5 epochs"}`. The value `off` removes an optional key: `rate.warmup=off`.
 pub fn parse_with_edits(
     text: &str,
     file: &str,
@@ -58,7 +58,7 @@ pub fn parse_with_edits(
 }
 
 impl RecipeErrors {
-    /// The same mistakes, those that only the data showed with the places of their keys in the recipe's text and edits.
+    /// The same mistakes, where those that only the data showed get the place of their key in the recipe's text or edits.
     pub fn located(self, text: &str, file: &str, edits: &[String]) -> RecipeErrors {
         let Ok(mut root) = tree::document(text) else { return self };
         // The recipe was read before, so each edit applies.
@@ -74,7 +74,7 @@ impl RecipeErrors {
     }
 }
 
-// In each table every key is read before the first `?`, so that one mistake never hides another.
+// Every function below reads all keys of its table before the first `?`, so that one mistake never hides another.
 
 fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
     let version = version(reader);
@@ -169,7 +169,7 @@ fn fine_tuning(reader: &mut Reader<'_>) -> Option<FineTuning> {
     Some(FineTuning { from: from?, freeze: freeze? })
 }
 
-/// A table that may be left out: `Some(None)` where it is, `None` where it is there and wrong.
+/// Reads an optional key: `Some(None)` if it is absent, `None` if it is there and wrong.
 fn optional<T>(
     reader: &mut Reader<'_>,
     key: &str,
@@ -397,7 +397,7 @@ fn step_decay(reader: &mut Reader<'_>) -> Option<Decay> {
     Some(Decay::Step { factor: factor?, at: at? })
 }
 
-/// The points where the rate falls; an empty list is a rate that never does. Every wrong point is reported.
+/// The points where the rate falls; it never does if the list is empty. Every wrong point is reported.
 fn decay_points(reader: &mut Reader<'_>) -> Option<Vec<Span>> {
     let key = "rate.decay.step.at";
     let nodes = reader.read(key, |value| match value {

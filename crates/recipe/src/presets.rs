@@ -1,34 +1,34 @@
-//! Presets: the scale that `trickbag ablate` runs a table at. All but `paper` are proxies, and say so: smaller data,
-//! images, networks and batches, fewer epochs, and the edits of the table as they are.
+//! Presets: the scale that `trickbag ablate` runs a table at. All but `paper` are proxies, and say so: they have smaller
+//! data, images, networks and batches, the whole batch as one part, and fewer epochs. The edits of the table stay as they are.
 
 use crate::mistake::nearest;
 use crate::tables::meant;
 use crate::types::{Decay, Recipe, Span};
 
-/// A scale.
+/// A scale to run tables at.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
     pub name: &'static str,
-    /// Data, network and images in a line.
+    /// Its data, networks and images in one line.
     pub summary: &'static str,
     /// Whether its accuracies can only be compared with each other.
     pub proxy: bool,
-    /// In place of the paper's 120. All other spans shrink with it, so that mixup keeps its 200 : 120.
+    /// Replaces the paper's 120. All other spans shrink with it, so mixup keeps its ratio of 200 to 120.
     pub epochs: f64,
-    /// In place of the paper's 256, which the base rate belongs to, and 1024.
+    /// Replace the paper's 256, which the base rate belongs to, and 1024.
     pub batches: [usize; 2],
-    /// What stands in for which network; empty where each is itself.
+    /// The smaller networks that stand in for the paper's; empty if each network stays itself.
     networks: &'static [StandIn],
     edits: &'static [&'static str],
 }
 
-/// Edits for the networks whose names begin so.
+/// The beginning of the names of some networks, and the edit that makes them smaller.
 type StandIn = (&'static str, &'static str);
 
 const PAPER_EPOCHS: f64 = 120.0;
 const PAPER_BATCHES: [usize; 2] = [256, 1024];
 
-/// Residual networks keep their name, and with it their tweaks, and lose blocks and channels; teachers lose fewer.
+/// Residual networks keep their names, and so their tweaks, but have fewer blocks and channels; teachers have more of them.
 const CIFAR10: &[StandIn] = &[
     ("resnet152", "network.shape={blocks=[2,2,2,2], channels=[24,48,96,192], stem_channels=16}"),
     ("resnet50", "network.shape={blocks=[1,1,1,1], channels=[16,32,64,128], stem_channels=16}"),
@@ -154,7 +154,7 @@ pub fn find(name: &str) -> Result<Preset, UnknownPreset> {
 }
 
 impl Preset {
-    /// The edits for a recipe of this network; None where nothing stands in for it.
+    /// The edits for a recipe of this network; `None` if nothing stands in for it.
     pub(crate) fn edits(&self, model: &str) -> Option<Vec<String>> {
         let mut edits: Vec<String> = self.edits.iter().map(|edit| (*edit).to_owned()).collect();
         if !self.networks.is_empty() {
@@ -191,7 +191,7 @@ impl Preset {
         }
     }
 
-    /// What a column's title, such as `BS=256`, comes to here: `BS=256, here 64`.
+    /// A column's title with the batch of this preset: `BS=256` becomes `BS=256, here 64`.
     pub fn column_title(&self, title: &str) -> String {
         let paper = title.strip_prefix("BS=").and_then(|batch| batch.parse().ok());
         let place = paper.and_then(|paper: usize| PAPER_BATCHES.iter().position(|b| *b == paper));
@@ -201,7 +201,7 @@ impl Preset {
         }
     }
 
-    /// `a proxy: …` or the paper's scale, for captions.
+    /// The preset in words, for captions: the paper's scale, or what the proxy has in its place.
     pub fn caption(&self) -> String {
         if !self.proxy {
             return format!("Preset {}: {}.", self.name, self.summary);

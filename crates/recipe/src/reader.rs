@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
         self.mistakes.push(mistake(self.file, key, place, complaint));
     }
 
-    /// The value at `key`, if it is there and reads well. A key that is not there is the schema's business.
+    /// The value at `key`, if it is there and valid. Missing keys are reported by `schema`.
     pub(crate) fn read<T>(
         &mut self,
         key: &'static str,
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value at `key` and its place, with no word about what is wrong: for rules between keys.
+    /// The value at `key` and its place, without reporting what is wrong. Rules between keys use it.
     pub(crate) fn quietly<T>(
         &self,
         key: &str,
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A mistake at a place; where the complaint has no mend, the key's example is one.
+/// A mistake at a place. If the complaint has no mend, the key's example is the mend.
 pub(crate) fn mistake(file: &str, key: &str, place: &Place, complaint: Complaint) -> Mistake {
     let Complaint { message, mut mend } = complaint;
     if mend.is_empty()
@@ -135,7 +135,7 @@ pub(crate) fn mistake(file: &str, key: &str, place: &Place, complaint: Complaint
     Mistake { source: source.to_owned(), line, column, key: key.to_owned(), message, mend }
 }
 
-/// A value of the right type that its key does not take.
+/// The complaint about a value of the right type that its key does not take.
 pub(crate) fn out_of_range(key: &str, found: &str, rule: &str) -> Complaint {
     let (_, name) = schema::split(key);
     Complaint::new(format!("{found} is out of range"), format!("{name} is {rule}"))
@@ -158,7 +158,7 @@ pub(crate) fn number(value: &Value) -> Result<f64, Complaint> {
     finite(number, number.is_finite(), value)
 }
 
-/// The same in 32 bits, read from the digits themselves: a detour over 64 bits may round twice.
+/// The same in 32 bits. It is read from the digits, because a detour over 64 bits may round twice.
 pub(crate) fn short_number(value: &Value) -> Result<f32, Complaint> {
     let number = match value {
         Value::Whole(number) => *number as f32,

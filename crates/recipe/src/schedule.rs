@@ -30,8 +30,8 @@ enum Fall {
 }
 
 impl Schedule {
-    /// Refuses what cannot be seen before the length of an epoch is known, such as a warm-up of 5 epochs in a run of
-    /// 100 steps.
+    /// Plans a run, or refuses mistakes that only show once the length of an epoch is known, such as a warm-up of 5 epochs
+    /// in a run of 100 steps.
     pub fn new(recipe: &Recipe, steps_per_epoch: u64) -> Result<Self, RecipeErrors> {
         let mistakes = mistakes(recipe, steps_per_epoch);
         if !mistakes.is_empty() {
@@ -85,7 +85,7 @@ impl Schedule {
             Some(RampEnd::OneStep) => warmup::factor(step, self.warmup_steps),
             Some(RampEnd::Zero) => warmup::factor_from_zero(step, self.warmup_steps),
         };
-        // Cosine decay counts without the warm-up (§5.1).
+        // Cosine decay does not count the warm-up (§5.1).
         let t = step.saturating_sub(self.warmup_steps);
         let total = self.total_steps - self.warmup_steps;
         let decay = match &self.decay {
@@ -104,8 +104,8 @@ impl Schedule {
         step + 1 == self.total_steps || falls_due(step, self.evaluate_every)
     }
 
-    /// Whether a checkpoint follows this step, where the recipe counts them in epochs or steps. The last step always
-    /// has one; an interval of time is the clock's business.
+    /// Whether a checkpoint follows this step, if the recipe counts their distance in epochs or steps. One always follows
+    /// the last step. A recipe that counts minutes or seconds leaves the rest to the clock.
     pub fn checkpoint_at(&self, step: u64) -> bool {
         let due = self.checkpoint_every.is_some_and(|period| falls_due(step, period));
         step + 1 == self.total_steps || due
@@ -130,7 +130,7 @@ pub(crate) fn initial_rate(recipe: &Recipe) -> f64 {
     }
 }
 
-/// Steps between two events; a fraction is kept, so that `"0.5 epochs"` never drifts from the epochs.
+/// The steps between two events. Fractions are kept, so `"0.5 epochs"` never drifts away from the epochs.
 fn period(span: Span, steps_per_epoch: u64) -> f64 {
     match span {
         Span::Epochs(epochs) => (epochs * steps_per_epoch as f64).max(1.0),
@@ -138,7 +138,7 @@ fn period(span: Span, steps_per_epoch: u64) -> f64 {
     }
 }
 
-/// Whether one of the multiples of `period`, rounded to a step, is the end of `step`.
+/// Whether some multiple of `period`, rounded to a whole step, is the end of `step`.
 fn falls_due(step: u64, period: f64) -> bool {
     let done = (step + 1) as f64;
     let nearest = (done / period).round();

@@ -1,4 +1,4 @@
-//! The keys of a recipe: which exist, which may be left out, and what each looks like.
+//! The keys of a recipe: which exist, which are optional, and what each looks like.
 
 use crate::mistake::{Complaint, did_you_mean, nearest};
 use crate::reader::Reader;
@@ -202,7 +202,7 @@ impl Key {
         let (_, value) = example.split_once(" = ").expect("an example has a value");
         let text = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
         let edit = format!("{}={}", self.path, text.unwrap_or(value));
-        // What a shell would take apart goes in quotes.
+        // Quotes keep a shell from taking the edit apart.
         let is_word = edit.chars().all(|c| c.is_ascii_alphanumeric() || "=._-".contains(c));
         if is_word { format!("--set {edit}") } else { format!("--set '{edit}'") }
     }
@@ -250,7 +250,7 @@ pub(crate) fn check_structure(reader: &mut Reader<'_>, path: &str, place: &Place
                 }
                 reader.complain(key.path, &entry.node.place, complaint);
             }
-            // A plain value: its own reader looks at it.
+            // The reader of this value checks it.
             (Some(_), _) => {}
         }
     }

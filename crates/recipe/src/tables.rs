@@ -25,10 +25,10 @@ use crate::write::to_toml;
 /// A table of the paper whose rows are runs.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// `table6`, as [`published`] knows it too.
+    /// The name of the table, such as `table6`.
     pub name: &'static str,
     pub title: &'static str,
-    /// What the first column of the paper's table is called.
+    /// The title of the first column of the paper's table.
     pub of: &'static str,
     /// The built-in recipe that the edits start from.
     base: &'static str,
@@ -39,11 +39,11 @@ pub struct Table {
 /// A group of the table's columns: another network or batch.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Empty where the table has one.
+    /// Empty if the table has only one group.
     pub name: &'static str,
-    /// The paper's.
+    /// The paper's title.
     pub title: &'static str,
-    /// None where the paper cites numbers of others, which no recipe is known for.
+    /// `None` if the paper cites numbers of others, whose recipes are not known.
     edits: Option<Vec<Edit>>,
 }
 
@@ -51,18 +51,18 @@ pub struct Column {
 #[derive(Clone, Debug)]
 pub struct TableRow {
     pub name: &'static str,
-    /// The paper's.
+    /// The paper's title.
     pub title: &'static str,
-    /// The row that this one adds to, by index.
+    /// The index of the row that this one adds to.
     pub from: Option<usize>,
     edits: Vec<Edit>,
-    /// The row whose model teaches this one (§5.3), by index.
+    /// The index of the row whose model teaches this one (§5.3).
     pub teacher: Option<usize>,
-    /// Whether this row is there to teach, and not in the paper's table.
+    /// Whether this row is only there to teach, and is not in the paper's table.
     pub teaches: bool,
 }
 
-/// A row in a column: one recipe.
+/// One row in one column, which is one recipe.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell<'a> {
     pub table: &'a Table,
@@ -70,7 +70,7 @@ pub struct Cell<'a> {
     pub row: usize,
 }
 
-/// A name that no table, row or column has.
+/// The error for a name that no table, row or column has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     #[error("no table is named {name:?}{}; there are {}", meant(nearest), known.join(", "))]
@@ -113,14 +113,14 @@ pub fn find(name: &str) -> Result<Table, TableError> {
     }
 }
 
-/// The TOML of a row, such as `table6.mixup` or, of another column than the first, `table6.mobilenet.mixup`; None where
-/// the name is not one of a table's row.
+/// The TOML of a row, such as `table6.mixup`, or in another column than the first `table6.mobilenet.mixup`; `None` if the
+/// name does not begin like a table's.
 pub fn toml(name: &str, known_models: &[String]) -> Option<Result<String, TableError>> {
     let (table, rest) = name.split_once('.')?;
     if table.ends_with(std::path::MAIN_SEPARATOR) || rest.contains(std::path::MAIN_SEPARATOR) {
         return None;
     }
-    // `my.toml` is a file and `tabel6.mixup` a mistake.
+    // `my.toml` is a file, but `tabel6.mixup` is a misspelt row.
     let names: Vec<&str> = all().iter().map(|table| table.name).collect();
     nearest(table, &names)?;
     Some(find(table).and_then(|table| Ok(table.cell(rest)?.toml(known_models))))
@@ -135,7 +135,7 @@ impl Table {
         self.with_column(name, title, Some(edits.to_vec()))
     }
 
-    /// A column of numbers that others reported.
+    /// Adds a column of numbers that others reported.
     fn cited(self, name: &'static str, title: &'static str) -> Table {
         self.with_column(name, title, None)
     }
@@ -150,18 +150,18 @@ impl Table {
         self
     }
 
-    /// A row that stands on the base alone.
+    /// Adds a row that edits the base.
     fn row(self, name: &'static str, title: &'static str, edits: &[Edit]) -> Table {
         self.with_row(name, title, None, edits)
     }
 
-    /// A row that stands on the one above.
+    /// Adds a row that edits the row above.
     fn add(self, name: &'static str, title: &'static str, edits: &[Edit]) -> Table {
         let above = self.rows.len() - 1;
         self.with_row(name, title, Some(above), edits)
     }
 
-    /// A row that stands on one further up.
+    /// Adds a row that edits a row further up.
     fn fork(
         self,
         from: &'static str,
@@ -185,13 +185,13 @@ impl Table {
         self
     }
 
-    /// The last row is a teacher.
+    /// Makes the last row a teacher.
     fn teaches(mut self) -> Table {
         self.rows.last_mut().expect("a row").teaches = true;
         self
     }
 
-    /// The last row's teacher is this row.
+    /// Makes `teacher` the teacher of the last row.
     fn taught_by(mut self, teacher: &'static str) -> Table {
         let teacher = self.index(teacher);
         self.rows.last_mut().expect("a row").teacher = Some(teacher);
@@ -258,12 +258,12 @@ impl Cell<'_> {
         }
     }
 
-    /// As `trickbag recipes` takes it.
+    /// The name that `trickbag recipes` takes.
     pub fn name(&self) -> String {
         format!("{}.{}", self.table.name, self.short_name())
     }
 
-    /// `Table 4, BS=1024, + LR warmup`.
+    /// The title for people: `Table 4, BS=1024, + LR warmup`.
     pub fn title(&self) -> String {
         let column = match self.table.columns[self.column].title {
             "" => String::new(),
@@ -289,7 +289,7 @@ impl Cell<'_> {
         Some(Cell { row, ..*self })
     }
 
-    /// All edits of the base recipe, as `--set` takes them.
+    /// All edits of the base recipe, in the form that `--set` takes.
     pub(crate) fn edits(&self) -> Vec<String> {
         let steps = self.steps();
         let mut edits = vec![format!("name={}", self.name())];
@@ -304,16 +304,16 @@ impl Cell<'_> {
         builtin(self.table.base).expect("the base of a table is a built-in recipe")
     }
 
-    /// The recipe, with the paper's hyper-parameters for ImageNet, or what `more` makes of it.
+    /// The recipe with the paper's hyper-parameters for ImageNet, after the further edits `more`.
     pub fn recipe(&self, more: &[String], known_models: &[String]) -> Result<Recipe, RecipeErrors> {
         let edits = [self.edits(), more.to_vec()].concat();
         parse_with_edits(self.base(), &self.name(), &edits, known_models)
     }
 
-    /// The recipe as TOML, and above it what it is and which numbers the paper has for it.
+    /// The recipe as TOML, below a comment that says what it is and which numbers the paper has for it.
     ///
     /// # Panics
-    /// When a model of the paper is not among the known ones.
+    /// When a network of the paper is not among the known ones.
     pub fn toml(&self, known_models: &[String]) -> String {
         let recipe = self.recipe(&[], known_models).expect("the rows of the paper are recipes");
         let steps: Vec<&str> = self.steps().iter().map(|edit| edit.name).collect();

@@ -46,7 +46,7 @@ fn inline(value: &Written) -> String {
     }
 }
 
-/// The keys that differ, each with its value in `a` and in `b`: `rate.base: 0.1 → 0.2`.
+/// The keys that differ between two recipes, each with its value in `a` and in `b`: `rate.base: 0.1 → 0.2`.
 pub fn diff(a: &Recipe, b: &Recipe) -> Vec<String> {
     let (a, b) = (leaves(a), leaves(b));
     let value = |leaves: &[(String, String)], key: &str| {

@@ -128,7 +128,8 @@ impl Journal {
             true => checkpoint::latest(&folder.join(names::CHECKPOINTS))?,
             false => None,
         };
-        let mut notes = course.recipe.notes();
+        let remarks = course.recipe.notes();
+        let mut notes: Vec<String> = remarks.iter().map(|text| format!("note: {text}")).collect();
         if let Some(checkpoint) = &checkpoint {
             check_facts(&folder, &course, &checkpoint.facts, start.device, &mut notes)?;
         }

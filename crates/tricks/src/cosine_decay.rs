@@ -10,8 +10,8 @@
 //!
 //! Seam: schedule, a factor on the rate. Recipe key: `rate.decay.cosine`.
 //!
-//! Batches count from 0, so the last, T − 1, is one step short of 0. The authors' later code has T − 1 in the place of
-//! T, which makes its rate 0 exactly; see [`factor_to_zero`], and `last = "zero"` in a recipe.
+//! Batches count from 0, so the last, T − 1, is one step short of 0. The authors' later code has T − 1 instead of T, which
+//! makes its last rate exactly 0: that is [`factor_to_zero`], and `last = "zero"` in a recipe. Table 6.
 
 /// The share of the initial rate at batch `t` of `total` after the warm-up.
 pub fn factor(t: u64, total: u64) -> f64 {

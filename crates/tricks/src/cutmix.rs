@@ -3,16 +3,15 @@
 //! Formula: x̂ = M ⊙ x_i + (1 − M) ⊙ x_j and ŷ = λ y_i + (1 − λ) y_j; M is 0 in a box of width W √(1 − λ) and height
 //! H √(1 − λ) around a uniform center, with λ from Beta(α, α).
 //!
-//! What it does: a box of one image is pasted over another, and the target follows its area.
+//! What it does: a box of one image is pasted over another, and the targets mix by the box's area.
 //!
-//! Why: unlike mixup's, the mixed images stay natural in each place. Not in the paper; practitioners expect it beside
-//! mixup.
+//! Why: unlike in mixup, every region of a mixed image looks natural. Not in the paper; practitioners expect it beside mixup.
 //!
-//! Seam: batch, as mixup. Recipe key: `cutmix`.
+//! Seam: batch, where mixup is: x_j is the partner of x_i in a permutation of their part of the batch. Recipe key: `cutmix`.
 //!
-//! A box that leaves the image is cut at its edge, and λ is then what is left of the area.
+//! A box that leaves the image is cut off at its edge, and λ is then the share of the area outside the rest.
 
-/// Pixels `left..right` and `top..bottom`.
+/// The pixels `left..right` of the rows `top..bottom`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Box {
     pub left: usize,
@@ -21,7 +20,7 @@ pub struct Box {
     pub bottom: usize,
 }
 
-/// The box that a λ asks for around a center, in a square image of `side` pixels.
+/// The box around a center that takes 1 − λ of a square image of `side` pixels.
 pub fn region(lambda: f64, side: usize, [x, y]: [usize; 2]) -> Box {
     let edge = (side as f64 * (1.0 - lambda).sqrt()) as usize;
     let span = |center: usize| {
@@ -33,13 +32,13 @@ pub fn region(lambda: f64, side: usize, [x, y]: [usize; 2]) -> Box {
 }
 
 impl Box {
-    /// λ: the share of the image outside.
+    /// λ, the share of the image outside the box.
     pub fn lambda(&self, side: usize) -> f32 {
         let inside = (self.right - self.left) * (self.bottom - self.top);
         (1.0 - inside as f64 / (side * side) as f64) as f32
     }
 
-    /// Pastes the box of x_j over x_i; both are rows of `side` RGB pixels.
+    /// Pastes the box of x_j over x_i; both are `side` rows of `side` RGB pixels.
     pub fn paste(&self, side: usize, x_i: &mut [f32], x_j: &[f32]) {
         assert!(x_i.len() == side * side * 3 && x_j.len() == x_i.len(), "two images of {side}²");
         for row in self.top..self.bottom {

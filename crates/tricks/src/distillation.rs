@@ -11,21 +11,21 @@
 //!
 //! Seam: loss, one more cross entropy. Recipe key: `distillation`.
 //!
-//! The authors' code weighs both terms by one half; see [`HALF`], and `weighting = "half"` in a recipe. The paper has
-//! T = 20 and, for ResNet-50-D, a ResNet-152-D as the teacher. Table 6.
+//! The authors' code weighs both terms by one half: that is [`HALF`], and `weighting = "half"` in a recipe. The paper has
+//! T = 20 and a ResNet-152-D as the teacher. Table 6.
 
-/// Weights of the two terms in eq. 6, but for T².
+/// The weights of the two terms in eq. 6, without T².
 pub const SUM: [f64; 2] = [1.0, 1.0];
 
-/// Weights of the two terms in the authors' code (hard weight 0.5), but for T².
+/// The weights of the two terms in the authors' code (hard weight 0.5), without T².
 pub const HALF: [f64; 2] = [0.5, 0.5];
 
-/// The weight of the true distribution's cross entropy, and that of the teacher's: by T² both gradients keep their size.
+/// The weights of the two cross entropies, with the truth and with the teacher. T² keeps the size of the teacher's gradient.
 pub fn weights([hard, soft]: [f64; 2], temperature: f64) -> [f64; 2] {
     [hard, soft * temperature * temperature]
 }
 
-/// The teacher's scores r of one image become the target softmax(r/T).
+/// Turns the teacher's scores r of one image into the target softmax(r/T).
 pub fn soften(r: &mut [f32], temperature: f64) {
     let largest = r.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(f64::from(b)));
     let exponential = |r: f32| ((f64::from(r) - largest) / temperature).exp();

@@ -8,7 +8,7 @@
 //!
 //! Seam: schedule, a factor on the rate. Recipe key: `rate.decay.exponential`.
 //!
-//! The stairs count from the start of the run, warm-up included, as the points of step decay do.
+//! The periods count from the start of the run, warm-up included, as the points of step decay do.
 
 /// The share of the initial rate left at `step`, counted from 0, when it falls to `gamma` of itself every `period` steps.
 pub fn factor(step: u64, period: f64, gamma: f64) -> f64 {

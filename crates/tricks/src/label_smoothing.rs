@@ -9,7 +9,10 @@
 //!
 //! Seam: target, p ↦ smooth(p, ε), before batches are mixed. Recipe key: `target.smoothing`.
 //!
-//! The authors' code spreads ε over all K classes, the true one too: 1 − ε + ε/K and ε/K; see [`smooth_over_all`], and
+//! Deviation: eq. 3 of the section prints the loss as −Σ q_i log p_i, with the prediction q and the truth p swapped; the loss
+//! is −Σ p_i log q_i, which is the −z_y + log Σ exp(z_i) below that equation. What eq. 4 calls q is the smoothed p.
+//!
+//! The authors' code spreads ε over all K classes, the true one too: 1 − ε + ε/K and ε/K. That is [`smooth_over_all`], and
 //! `over = "all"` in a recipe. The paper has ε = 0.1. Table 6.
 
 /// p ↦ (1 − ε) p + ε (1 − p)/(K − 1): eq. 4 where p is 1 for one class and 0 for the others.
@@ -30,7 +33,7 @@ pub fn smooth_over_all(p: &mut [f32], epsilon: f64) {
     }
 }
 
-/// The largest ε: there every class is alike, (K − 1)/K.
+/// The largest ε, (K − 1)/K, which makes all classes equal.
 pub fn largest_epsilon(classes: usize) -> f64 {
     (classes - 1) as f64 / classes as f64
 }

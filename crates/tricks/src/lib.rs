@@ -1,8 +1,8 @@
 //! The paper's tricks (§3, §4.2, §5) and those that practitioners expect beside them: one file a trick, one seam a
 //! trick, pure functions.
 //!
-//! A trick knows no loop, no device and no recipe. It takes plain numbers and gives plain numbers back; the seam
-//! it plugs into is named at the top of its file and in [`TRICKS`].
+//! A trick knows no loop, no device and no recipe. It takes plain numbers and gives plain numbers back; the seam it plugs
+//! into is named at the top of its file and in [`TRICKS`]. Which recipes have it on is not written here: `recipe` looks.
 
 pub mod cosine_decay;
 pub mod cutmix;
@@ -34,15 +34,13 @@ pub use table::TRICKS;
 pub struct Trick {
     /// The paper's own words, or the field's.
     pub name: &'static str,
-    /// Where the paper describes it, without the `§`; `–` for what practitioners expect besides.
+    /// The paper's section, without the `§`; `–` for a trick that is not in the paper.
     pub section: &'static str,
     pub summary: &'static str,
     /// The one place in the program where the trick acts.
     pub seam: &'static str,
     /// The key of a recipe that switches it.
     pub recipe_key: &'static str,
-    /// The built-in recipes that have it on.
-    pub default_in: &'static [&'static str],
 }
 
 #[cfg(test)]
@@ -56,7 +54,6 @@ mod tests {
         }
         for (index, trick) in TRICKS.iter().enumerate() {
             assert!(TRICKS[..index].iter().all(|other| other.name != trick.name), "{}", trick.name);
-            assert!(trick.default_in.is_sorted(), "{}: the recipes are sorted by name", trick.name);
         }
     }
 }

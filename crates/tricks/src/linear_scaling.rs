@@ -10,9 +10,9 @@
 //!
 //! Seam: resolving the recipe, where `rate.base` becomes the initial rate η. Recipe key: `rate.linear_scaling`.
 //!
-//! Deviation: the paper speaks of larger batches only; the same line is used below the reference batch.
+//! Deviation: the paper scales up to larger batches only; here the same formula also holds below the reference batch.
 //!
-//! On by default in `efficient`, `quickstart` and the `resnet18d-*` recipes; off in `baseline`. Table 4.
+//! Table 4.
 
 /// The initial learning rate η for `batch`, where `base` is the one meant for `reference_batch`.
 pub fn rate(base: f64, batch: usize, reference_batch: usize) -> f64 {

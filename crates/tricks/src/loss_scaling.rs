@@ -1,32 +1,31 @@
 //! §3.2 Loss scaling (Micikevicius et al. 2018), for low-precision training
 //!
-//! Formula: the gradient of s·ℓ is taken in place of that of ℓ, and divided by s before the update. s starts at 65,536,
-//! is doubled after 2,000 good steps in a row, and halved after a step whose gradient overflowed, which is skipped.
+//! Formula: the gradient of s·ℓ is computed instead of that of ℓ, and divided by s before the update. s starts at 65,536,
+//! is doubled after 2,000 good steps in a row, and halved after a step whose gradient overflowed; that step is skipped.
 //!
-//! What it does: lifts small gradients into the range of f16, whose numbers end at 6e-8 below and at 65,504 above.
+//! What it does: moves small gradients into the range of f16, which reaches from 6e-8 to 65,504.
 //!
-//! Why: gradients of activations are small, and what f16 rounds to zero teaches nothing.
+//! Why: gradients of activations are small, and those that f16 rounds to zero are lost.
 //!
 //! Seam: precision. Recipe key: `train.loss_scale`.
 //!
-//! Deviation: the paper stores parameters in FP16 too and computes in it; here activations and their gradients are halves,
-//! everything else and all arithmetic is 32 bits wide.
+//! Deviation: the paper names a fixed scale, "multiplying a scalar to the loss", and the authors' code has none (`"off"` in a
+//! recipe); here the scale follows the overflows. What the paper stores in FP16 and we do not is told in
+//! [`precision`](crate::precision). Table 4.
 //!
-//! On by default in `efficient`. Table 4.
-//!
-//! A skipped step counts as one: its batch has been seen and the schedule moves on; weights, velocities and averages stay
-//! as they are. All scales are powers of two, so that multiplying and dividing by them changes no digit.
+//! A skipped step counts as a step: its batch has been seen and the schedule moves on, but weights, velocities, averages
+//! and running statistics do not change. All scales are powers of two, so multiplying and dividing by them changes no digit.
 
 /// The first scale.
 const START: f32 = 65_536.0;
 
-/// Good steps until it is doubled.
+/// The good steps in a row after which the scale is doubled.
 const PERIOD: u32 = 2_000;
 
 /// After this many overflows in a row the scale is not at fault: a number that is not finite comes from somewhere else.
 pub const MOST_OVERFLOWS: u32 = 100;
 
-/// Where the scale stands.
+/// The state of the scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossScaling {
     pub scale: f32,
@@ -41,7 +40,7 @@ impl LossScaling {
         LossScaling { scale: START, good_steps: 0, overflows: 0 }
     }
 
-    /// Where it stands after a step more.
+    /// The state after one more step.
     pub fn after_step(self, overflow: bool) -> LossScaling {
         let LossScaling { scale, good_steps, overflows } = self;
         if overflow {

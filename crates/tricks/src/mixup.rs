@@ -10,10 +10,13 @@
 //!
 //! Seam: batch, images and targets alike. Recipe key: `mixup`.
 //!
-//! The second example is the first one's partner in a permutation of the batch, and each pair has its own λ. The
-//! authors' code pairs a batch with itself in reverse order and draws one λ for all of it: `pairing = "reversed"`.
+//! Deviation: the paper samples two examples anew for each mixed one. Here the second is the first one's partner in a
+//! permutation of their part of the batch, so each example of the part is used twice, and each pair has its own λ.
+//!
+//! The authors' code mixes each GPU's part with itself in reverse order and draws one λ for the whole batch; that is
+//! `pairing = "reversed"` in a recipe.
 
-/// x_i ← λ x_i + (1 − λ) x_j, for the values of an image as for those of its target.
+/// x_i ← λ x_i + (1 − λ) x_j, for the values of an image and for those of its target.
 pub fn mix(lambda: f32, x_i: &mut [f32], x_j: &[f32]) {
     assert_eq!(x_i.len(), x_j.len(), "two examples of one shape");
     for (a, &b) in x_i.iter_mut().zip(x_j) {
@@ -21,9 +24,9 @@ pub fn mix(lambda: f32, x_i: &mut [f32], x_j: &[f32]) {
     }
 }
 
-/// The partner of each example in a batch of `batch` read backwards. The middle one of an odd batch is its own.
-pub fn reversed(batch: usize) -> Vec<usize> {
-    (0..batch).rev().collect()
+/// The partner of each example when `count` of them are read backwards. The middle one of an odd count is its own.
+pub fn reversed(count: usize) -> Vec<usize> {
+    (0..count).rev().collect()
 }
 
 #[cfg(test)]

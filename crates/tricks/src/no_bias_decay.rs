@@ -10,7 +10,7 @@
 //!
 //! Seam: update, by role. Recipe key: `update.decay_on` (`"weights"` is the trick, `"everything"` is §2.1).
 //!
-//! On by default in `efficient`, `quickstart` and the `resnet18d-*` recipes; off in `baseline`. Table 4.
+//! Table 4.
 
 use crate::Role;
 

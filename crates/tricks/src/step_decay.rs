@@ -11,8 +11,6 @@
 //! Seam: schedule, a factor on the rate. Recipe key: `rate.decay.step`.
 //!
 //! Points count from the start of the run, warm-up included.
-//!
-//! On in every built-in recipe.
 
 /// The share of the initial rate left at `step`, counted from 0: one `gamma` for each of the `points` reached.
 pub fn factor(step: u64, points: &[u64], gamma: f64) -> f64 {

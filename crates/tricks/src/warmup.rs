@@ -11,12 +11,11 @@
 //! Seam: schedule, a factor on the rate. Recipe key: `rate.warmup`.
 //!
 //! The paper counts batches from 1 and this program counts steps from 0, so the first step trains at η/m and step
-//! m − 1 is the first at η. The authors' code starts at 0; see [`factor_from_zero`], and `first = "zero"` in a recipe.
+//! m − 1 is the first at η. The authors' code starts at 0: that is [`factor_from_zero`], and `first = "zero"` in a recipe.
 //!
-//! On by default in `efficient` (5 epochs), `quickstart` and the `resnet18d-*` recipes (1 epoch); off in
-//! `baseline`. Table 4.
+//! Table 4.
 
-/// The share of the initial rate at `step`, counted from 0, when the first `warmup_steps` warm up.
+/// The share of the initial rate at `step`, counted from 0, when the warm-up lasts `warmup_steps`.
 pub fn factor(step: u64, warmup_steps: u64) -> f64 {
     if step < warmup_steps { (step + 1) as f64 / warmup_steps as f64 } else { 1.0 }
 }

@@ -4,15 +4,15 @@
 //!
 //! What it does: evaluation and the stored model take the average; training goes on from the weights themselves.
 //!
-//! Why: the average lies deeper in the valley that the steps jump about in. Not in the paper; practitioners expect it
+//! Why: the steps jump about a minimum, and their average lies nearer to it. Not in the paper; practitioners expect it
 //! (d = 0.9999 for long runs).
 //!
 //! Seam: update, after it. Recipe key: `average`.
 //!
-//! The running statistics of batch norms are averaged alike. d_t grows with the updates, as in TensorFlow, so that the
+//! The running statistics of batch norms are averaged in the same way. d_t grows with the updates, as in TensorFlow, so that the
 //! random first weights do not linger in a short run.
 
-/// d_t after `updates` updates, the first one being 1.
+/// d_t after `updates` updates, counted from 1.
 pub fn decay(updates: u64, decay: f64) -> f64 {
     decay.min((1 + updates) as f64 / (10 + updates) as f64)
 }

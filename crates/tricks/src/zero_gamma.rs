@@ -10,7 +10,7 @@
 //!
 //! Seam: initialisation, by role. Recipe key: `network.last_gamma` (0 is the trick, 1 is §2.1).
 //!
-//! On by default in `efficient`, `quickstart` and the `resnet18d-*` recipes; off in `baseline`. Table 4.
+//! Table 4.
 
 use crate::Role;
 

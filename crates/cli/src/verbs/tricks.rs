@@ -1,6 +1,8 @@
-//! `trickbag tricks`: what each trick is and where it acts.
+//! `trickbag tricks`: what each trick is, where it acts, and which recipes have it on.
 
 use anyhow::Result;
+use recipe::Recipe;
+use recipe::switches;
 use serde_json::json;
 use tricks::TRICKS;
 
@@ -8,15 +10,18 @@ use crate::args::Tricks;
 use crate::output;
 
 pub(crate) fn run(args: &Tricks) -> Result<()> {
+    let recipes = switches::every_recipe(&zoo::names());
     if args.json {
         let list = TRICKS.iter().map(|trick| {
+            let on = recipes.iter().filter(|recipe| switches::is_on(trick, recipe));
+            let on: Vec<&str> = on.map(|recipe: &Recipe| recipe.name.as_str()).collect();
             json!({
                 "name": trick.name,
                 "section": trick.section,
                 "summary": trick.summary,
                 "seam": trick.seam,
                 "recipe_key": trick.recipe_key,
-                "default_in": trick.default_in,
+                "on_in": on,
             })
         });
         output::json(&list.collect());
@@ -30,7 +35,7 @@ pub(crate) fn run(args: &Tricks) -> Result<()> {
             trick.name.to_owned(),
             trick.seam.to_owned(),
             trick.recipe_key.to_owned(),
-            trick.default_in.join(", "),
+            switches::where_on(trick, &recipes),
         ]);
     }
     output::print(&output::table(&rows));

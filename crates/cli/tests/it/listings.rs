@@ -101,6 +101,8 @@ fn every_trick_is_listed() {
         "rate.warmup",
         "network.last_gamma",
         "update.decay_on",
+        "train.parts",
+        "update.optimizer.adamw",
         "rate.decay.cosine",
         "target.smoothing",
         "distillation",
@@ -108,6 +110,13 @@ fn every_trick_is_listed() {
     ] {
         assert!(keys.contains(&key), "{key}: {keys:?}");
     }
+    let cosine = list.as_array().unwrap().iter().find(|t| t["recipe_key"] == "rate.decay.cosine");
+    let on: Vec<&str> =
+        cosine.unwrap()["on_in"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+    for recipe in ["gluoncv-resnet50d", "table6.cosine", "table6.mobilenet.mixup"] {
+        assert!(on.contains(&recipe), "{recipe}: {on:?}");
+    }
+    assert!(!on.contains(&"baseline") && !on.contains(&"table6.efficient"), "{on:?}");
 }
 
 #[test]

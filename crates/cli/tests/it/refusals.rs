@@ -221,6 +221,26 @@ fn a_checkpoint_that_does_not_fit_is_named_and_loses_nothing() {
 }
 
 #[test]
+fn a_run_of_version_1_is_not_resumed() {
+    let sandbox = Sandbox::new();
+    let text = fs::read_to_string(sandbox.recipe()).unwrap();
+    let old = text
+        .replace("version = 2", "version = 1")
+        .replace("parts = 1\n", "")
+        .replace("optimizer = { nag = { momentum = 0.9 } }", "momentum = 0.9");
+    sandbox.write("old/recipe.toml", &old);
+    let message = sandbox.fail(&["train", "--resume", "--out", "old"], 2);
+    let line = |word: &str| old.lines().position(|line| line.starts_with(word)).unwrap() + 1;
+    for words in [
+        format!("old/recipe.toml:{}: version: this program no longer reads", line("version")),
+        format!("old/recipe.toml:{}: train: the key 'parts' is new", line("[train]")),
+        format!("old/recipe.toml:{}: update.momentum:", line("momentum")),
+    ] {
+        assert!(message.contains(&words), "no {words:?} in: {message}");
+    }
+}
+
+#[test]
 fn damaged_models_are_named() {
     let sandbox = Sandbox::new();
     let (recipe, data) = (sandbox.recipe(), sandbox.colors());

@@ -1,6 +1,6 @@
-//! The named edits that the tables are made of: each a trick of the paper, by its section.
+//! The named edits that the tables are made of. Each is a trick or a network of the paper, with its section.
 
-/// Changes of a recipe that belong together, as `--set` takes them.
+/// Changes of a recipe that belong together, in the form that `--set` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edit {
     pub name: &'static str,

@@ -16,7 +16,7 @@ pub enum Measure {
     Parameters,
     /// Billions (the paper's FLOPs).
     MultiplyAdds,
-    /// Of training, in percent of the first row's.
+    /// Images per second of training, in percent of the first row's.
     Throughput,
     MeanAveragePrecision,
     PixelAccuracy,
@@ -26,7 +26,7 @@ pub enum Measure {
 use Measure::*;
 
 impl Measure {
-    /// As a table's head has it.
+    /// The title in a table's head.
     pub fn title(self) -> &'static str {
         match self {
             Top1 => "top-1",
@@ -43,7 +43,7 @@ impl Measure {
         }
     }
 
-    /// As JSON has it.
+    /// The key in JSON.
     pub fn key(self) -> &'static str {
         match self {
             Top1 => "top1",
@@ -72,7 +72,7 @@ impl Measure {
     }
 }
 
-/// One number.
+/// One number of the paper.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Published {
     pub measure: Measure,
@@ -93,7 +93,7 @@ struct Numbers {
     rows: &'static [(&'static str, &'static [f64])],
 }
 
-/// Where the paper has a dash or a blank.
+/// Stands where the paper has a dash or a blank.
 const NONE: f64 = f64::NAN;
 
 #[rustfmt::skip]
@@ -211,7 +211,7 @@ fn numbers(table: &str) -> Option<&'static Numbers> {
     NUMBERS.iter().find(|numbers| numbers.table == table)
 }
 
-/// What a table measures, in its order; empty for one that the paper does not have.
+/// What a table measures, in the paper's order; empty for a table that the paper does not have.
 pub fn measures(table: &str) -> &'static [Measure] {
     numbers(table).map_or(&[], |numbers| numbers.measures)
 }
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Read once more from the paper.
+    /// These were read a second time from the paper.
     #[test]
     fn numbers_of_the_paper() {
         for (table, row, column, measure, value) in [

@@ -1,5 +1,7 @@
-//! Table 1: ResNet-50 with all tricks beside networks of others, which here train by the paper's baseline (§2.1). The
-//! accuracies of the others are those their authors published.
+//! Table 1: ResNet-50 with all tricks beside networks of others.
+//!
+//! Deviation: the paper cites the accuracies that the authors of the other networks published; our rows train them by the
+//! paper's baseline (§2.1).
 
 use super::Table;
 use super::edits::*;

@@ -1,5 +1,6 @@
-//! Table 4 (§3.3): the heuristics of large-batch training, stacked, at a small and at a large batch. The row without any
-//! heuristic is ours: the paper begins with linear scaling.
+//! Table 4 (§3.3): the heuristics of large-batch training, stacked, at a small and at a large batch.
+//!
+//! Deviation: the row without any heuristic is ours; the paper begins with linear scaling.
 
 use super::Table;
 use super::edits::*;

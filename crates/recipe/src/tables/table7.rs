@@ -1,5 +1,5 @@
 //! Table 7 (§5.5): MIT Places365. "ResNet-50-D Best further incorporate cosine scheduling, label smoothing and mixup." The
-//! labels of its test images are not published: `trickbag predict` writes what the challenge takes.
+//! labels of its test images are not published: `trickbag predict --submission` writes the file that the challenge takes.
 
 use super::Table;
 use super::edits::*;

@@ -167,81 +167,79 @@ fn a_mistake_knows_its_column_in_characters() {
     assert_eq!(places, [(18, 17), (18, 30)], "{errors}");
 }
 
-#[test]
-fn set_edits_a_recipe() {
-    let cases: &[(&str, &[&str], &str)] = &[
-        ("baseline", &["rate.base=0.2"], "rate.base: 0.1 → 0.2"),
-        ("baseline", &["rate.base = 2"], "rate.base: 0.1 → 2.0"),
-        (
-            "baseline",
-            &["network.model=resnet50d"],
-            "network.model: \"resnet50_original\" → \"resnet50d\"",
-        ),
-        (
-            "baseline",
-            &["network.model=\"resnet50d\""],
-            "network.model: \"resnet50_original\" → \"resnet50d\"",
-        ),
-        ("baseline", &["name=2018-12-04"], "name: \"baseline\" → \"2018-12-04\""),
-        (
-            "baseline",
-            &["train.duration=100 epochs"],
-            "train.duration: \"120 epochs\" → \"100 epochs\"",
-        ),
-        (
-            "baseline",
-            &["rate.warmup={duration=\"5 epochs\"}"],
-            "rate.warmup.duration: off → \"5 epochs\"
+/// A recipe, edits of it, and what they change.
+const EDITS: &[(&str, &[&str], &str)] = &[
+    ("baseline", &["rate.base=0.2"], "rate.base: 0.1 → 0.2"),
+    ("baseline", &["rate.base = 2"], "rate.base: 0.1 → 2.0"),
+    (
+        "baseline",
+        &["network.model=resnet50d"],
+        "network.model: \"resnet50_original\" → \"resnet50d\"",
+    ),
+    (
+        "baseline",
+        &["network.model=\"resnet50d\""],
+        "network.model: \"resnet50_original\" → \"resnet50d\"",
+    ),
+    ("baseline", &["name=2018-12-04"], "name: \"baseline\" → \"2018-12-04\""),
+    ("baseline", &["train.duration=100 epochs"], "train.duration: \"120 epochs\" → \"100 epochs\""),
+    (
+        "baseline",
+        &["rate.warmup={duration=\"5 epochs\"}"],
+        "rate.warmup.duration: off → \"5 epochs\"
              rate.warmup.first: off → \"one-step\"",
-        ),
-        (
-            "baseline",
-            &["rate.warmup.duration=5 epochs"],
-            "rate.warmup.duration: off → \"5 epochs\"
+    ),
+    (
+        "baseline",
+        &["rate.warmup.duration=5 epochs"],
+        "rate.warmup.duration: off → \"5 epochs\"
              rate.warmup.first: off → \"one-step\"",
-        ),
-        (
-            "baseline",
-            &["rate.decay.step.at=[]"],
-            "rate.decay.step.at: [\"30 epochs\", \"60 epochs\", \"90 epochs\"] → []",
-        ),
-        (
-            "efficient",
-            &["rate.warmup=off"],
-            "rate.warmup.duration: \"5 epochs\" → off
+    ),
+    (
+        "baseline",
+        &["rate.decay.step.at=[]"],
+        "rate.decay.step.at: [\"30 epochs\", \"60 epochs\", \"90 epochs\"] → []",
+    ),
+    (
+        "efficient",
+        &["rate.warmup=off"],
+        "rate.warmup.duration: \"5 epochs\" → off
              rate.warmup.first: \"one-step\" → off",
-        ),
-        (
-            "baseline",
-            &["update.optimizer={ sgd = { momentum = 0.8 } }", "update.clip.norm=2"],
-            "update.optimizer.nag.momentum: 0.9 → off
+    ),
+    (
+        "baseline",
+        &["update.optimizer={ sgd = { momentum = 0.8 } }", "update.clip.norm=2"],
+        "update.optimizer.nag.momentum: 0.9 → off
              update.optimizer.sgd.momentum: off → 0.8
              update.clip.norm: off → 2.0",
-        ),
-        ("baseline", &["train.parts=1"], "train.parts: 8 → 1"),
-        ("baseline", &["rate.warmup=off"], ""),
-        ("baseline", &["preprocess.flip=off"], "preprocess.flip: 0.5 → off"),
-        (
-            "baseline",
-            &["data.on_bad_sample=skip", "data.orientation=stored"],
-            "data.on_bad_sample: \"stop\" → \"skip\"",
-        ),
-        (
-            "baseline",
-            &["seed=1", "seed=2", "seed=18446744073709551615"],
-            "seed: 1 → 18446744073709551615",
-        ),
-        ("baseline", &["rate.base=fast", "rate.base=0.1"], ""),
-        (
-            "baseline",
-            &["preprocess.pca_noise=off", "preprocess.color=off"],
-            "preprocess.color.hue: [0.6, 1.4] → off
+    ),
+    ("baseline", &["train.parts=1"], "train.parts: 8 → 1"),
+    ("baseline", &["rate.warmup=off"], ""),
+    ("baseline", &["preprocess.flip=off"], "preprocess.flip: 0.5 → off"),
+    (
+        "baseline",
+        &["data.on_bad_sample=skip", "data.orientation=stored"],
+        "data.on_bad_sample: \"stop\" → \"skip\"",
+    ),
+    (
+        "baseline",
+        &["seed=1", "seed=2", "seed=18446744073709551615"],
+        "seed: 1 → 18446744073709551615",
+    ),
+    ("baseline", &["rate.base=fast", "rate.base=0.1"], ""),
+    (
+        "baseline",
+        &["preprocess.pca_noise=off", "preprocess.color=off"],
+        "preprocess.color.hue: [0.6, 1.4] → off
              preprocess.color.saturation: [0.6, 1.4] → off
              preprocess.color.brightness: [0.6, 1.4] → off
              preprocess.pca_noise: 0.1 → off",
-        ),
-    ];
-    for (name, edits, expected) in cases {
+    ),
+];
+
+#[test]
+fn set_edits_a_recipe() {
+    for (name, edits, expected) in EDITS {
         let edited = read_with(name, edits).unwrap_or_else(|lines| panic!("{edits:?}: {lines:#?}"));
         let expected: Vec<&str> = expected.lines().map(str::trim).collect();
         assert_eq!(crate::diff(&read(name), &edited), expected, "{edits:?}");

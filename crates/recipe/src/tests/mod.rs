@@ -1,8 +1,9 @@
-//! The whole way from text to recipe and back, as tables of cases.
+//! From text to recipe and back, as tables of cases.
 
 mod mistakes;
 mod round_trip;
 mod schedule;
+mod switches;
 mod tables;
 
 use crate::{Recipe, builtin, parse, parse_with_edits};
@@ -31,4 +32,10 @@ fn read_with(name: &str, edits: &[&str]) -> Result<Recipe, Vec<String>> {
     let text = builtin(name).expect("a built-in recipe");
     parse_with_edits(text, "r.toml", &edits, &models())
         .map_err(|errors| errors.mistakes.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn no_type_of_a_recipe_has_a_default() {
+    let types = include_str!("../types.rs");
+    assert!(!types.contains("Default"), "say in absent.rs what an absent key means");
 }

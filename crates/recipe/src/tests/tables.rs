@@ -5,7 +5,7 @@ use crate::tables::{self, TableError};
 use crate::*;
 
 /// The networks of the tables.
-fn models() -> Vec<String> {
+pub(super) fn models() -> Vec<String> {
     let names = [
         "resnet50_original",
         "resnet50",
