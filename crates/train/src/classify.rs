@@ -146,11 +146,11 @@ pub fn evaluate(
     let batch = VALIDATION_BATCH;
     let share = ValidationShare::WHOLE;
     let mut loader =
-        ValidationLoader::new(dataset.clone(), validation, normalize, batch, share, resources)?;
+        ValidationLoader::new(dataset.clone(), (validation, normalize), batch, share, resources)?;
     let (mut loss, mut first, mut five, mut count) = (0.0, 0u64, 0u64, 0u64);
     let mut predictions = Vec::with_capacity(dataset.validation.len());
     while let Some(batch) = loader.next()? {
-        let labels = batch.labels.clone();
+        let labels = batch.annotations.clone();
         let x = Tensor::from_data(images(batch), &model.device);
         let logits = rows(model.logits(x));
         for (z, &label) in logits.iter().zip(&labels) {
@@ -174,7 +174,7 @@ pub fn evaluate(
 
 /// The images of a batch as a tensor `[n, side, side, 3]`.
 fn images(batch: Batch) -> TensorData {
-    let n = batch.labels.len();
+    let n = batch.annotations.len();
     let side = (batch.images.len() / (3 * n)).isqrt();
     TensorData::new(batch.images, [n, side, side, 3])
 }
