@@ -34,7 +34,7 @@ pub(crate) fn examples(
     let mut mixing = Mixing {
         side: recipe.preprocess.size,
         classes,
-        targets: targets(recipe.target.smoothing, classes, &batch.labels),
+        targets: targets(recipe.target.smoothing, classes, &batch.annotations),
         images: batch.images,
     };
     mixing.mix(recipe, position);
@@ -170,7 +170,8 @@ mod tests {
             step: 0,
             part: 0,
             images: (0..count * VALUES).map(|value| (value / VALUES + 1) as f32).collect(),
-            labels: (0..count).map(|image| (image % CLASSES) as u32).collect(),
+            sizes: vec![[SIDE; 2]; count],
+            annotations: (0..count).map(|image| (image % CLASSES) as u32).collect(),
             indices: (0..count as u32).collect(),
             skipped: Vec::new(),
         }

@@ -107,8 +107,7 @@ impl train::Validation<Question> for ValidationFeed {
     ) -> Result<impl Iterator<Item = Result<(u64, Question), TrainError>>, TrainError> {
         let mut loader = ValidationLoader::new(
             self.dataset.clone(),
-            self.validation,
-            self.normalize,
+            (self.validation, self.normalize),
             VALIDATION_BATCH,
             self.share,
             self.resources,
@@ -123,10 +122,9 @@ impl train::Validation<Question> for ValidationFeed {
 }
 
 fn question(batch: Batch) -> Question {
-    let n = batch.labels.len();
-    let side = (batch.images.len() / (3 * n)).isqrt();
-    let images = TensorData::new(batch.images, [n, side, side, 3]);
-    Question { images, labels: batch.labels }
+    let [height, width] = batch.sizes[0];
+    let images = TensorData::new(batch.images, [batch.sizes.len(), height, width, 3]);
+    Question { images, labels: batch.annotations }
 }
 
 /// A feed that gives the same examples again and again: for benchmarks.

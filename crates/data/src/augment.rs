@@ -4,15 +4,16 @@
 //! the 8-bit image between 3 and 4, random erasing after 6. Each step that draws does so from one generator, in this
 //! order, whether or not a later step is on; a step that is off draws nothing.
 
-pub mod color;
-pub mod crop;
-pub mod erasing;
-pub mod flip;
-pub mod jitter;
-pub mod normalize;
-pub mod operations;
-pub mod pca_noise;
-pub mod randaugment;
+mod color;
+mod crop;
+mod erasing;
+mod flip;
+mod jitter;
+mod normalize;
+mod operations;
+mod pca_noise;
+mod randaugment;
+mod shorter_side;
 
 use std::time::Instant;
 
@@ -20,10 +21,11 @@ use rand_chacha::rand_core::RngCore;
 use recipe::{Normalize, Preprocess, Validation};
 
 use crate::image::RgbImage;
-use crate::resize::{Region, ResizePlan, Resizer, View, to_shorter};
+use crate::resize::{Geometry, Region, Resizer, View, to_shorter};
 use crate::times::{Times, lap};
 use normalize::Affine;
-use operations::Operation;
+pub use operations::ImageOperation;
+pub use shorter_side::ShorterSide;
 
 /// Memory that a thread uses again for every image.
 #[derive(Debug, Default)]
@@ -37,9 +39,9 @@ pub(crate) struct Scratch {
 /// What steps 2 to 6 do to one image: known from its size alone, so before it is decoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    plan: ResizePlan,
+    geometry: Geometry,
     /// What happens to the 8-bit image after step 3, in this order.
-    operations: Vec<Operation>,
+    operations: Vec<ImageOperation>,
     /// The mean pixel, which they bring in from outside.
     fill: [u8; 3],
     affine: Affine,
@@ -47,7 +49,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Draws the steps for an image of width × height.
+    /// Draws the steps of training a classifier, for an image of width × height.
     pub(crate) fn train(
         p: &Preprocess,
         width: usize,
@@ -67,32 +69,53 @@ impl Sample {
             p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
         let erased = p.erasing.as_ref().and_then(|by| erasing::draw(by, p.size, rng));
         let window = Region { left: 0, top: 0, width: p.size, height: p.size };
-        let plan = ResizePlan { region, size: [p.size, p.size], window, mirrored };
+        let geometry = Geometry { region, size: [p.size, p.size], window, mirrored };
         let fill = p.normalize.mean.map(|mean| mean.round() as u8);
-        Sample { plan, operations, fill, affine: Affine::new(color, pca, &p.normalize), erased }
+        Sample { geometry, operations, fill, affine: Affine::new(color, pca, &p.normalize), erased }
     }
 
     /// Validation, which draws nothing.
     pub(crate) fn validation(v: &Validation, n: &Normalize, width: usize, height: usize) -> Sample {
         let (size, window) = validation_geometry(v, width, height);
         let region = Region { left: 0, top: 0, width, height };
-        let plan = ResizePlan { region, size, window, mirrored: false };
+        let geometry = Geometry { region, size, window, mirrored: false };
         let (operations, fill, erased) = (Vec::new(), [0; 3], None);
-        Sample { plan, operations, fill, affine: Affine::normalize(n), erased }
+        Sample { geometry, operations, fill, affine: Affine::normalize(n), erased }
+    }
+
+    /// Draws the steps for an image that is resized as a whole, of width × height.
+    pub(crate) fn whole(
+        by: &ShorterSide,
+        width: usize,
+        height: usize,
+        rng: &mut impl RngCore,
+    ) -> Sample {
+        let size = by.size(width, height);
+        let mirrored = by.flip.is_some_and(|probability| flip::draw(probability, rng));
+        let region = Region { left: 0, top: 0, width, height };
+        let window = Region { left: 0, top: 0, width: size[0], height: size[1] };
+        let geometry = Geometry { region, size, window, mirrored };
+        let (operations, fill, erased) = (Vec::new(), [0; 3], None);
+        Sample { geometry, operations, fill, affine: Affine::normalize(&by.normalize), erased }
+    }
+
+    /// What happens to positions in the image.
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
     }
 
     /// The pixels that the sample is made of.
     pub(crate) fn needed(&self) -> Region {
-        self.plan.needed()
+        self.geometry.needed()
     }
 
     /// Makes the sample of an image, of which only what is needed has to be there.
     pub(crate) fn write(&self, scratch: &mut Scratch, image: View, out: &mut [f32]) {
-        let Region { width, height, .. } = self.plan.window;
+        let Region { width, height, .. } = self.geometry.window;
         assert_eq!(out.len(), width * height * 3, "room for {width}×{height} RGB values");
         let Scratch { resizer, resized, row, times } = scratch;
         let mut start = Instant::now();
-        resizer.run(image, &self.plan, resized);
+        resizer.run(image, &self.geometry, resized);
         lap(&mut start, &mut times.resize);
         if !self.operations.is_empty() {
             let pixels = std::mem::take(resized);
@@ -110,7 +133,7 @@ impl Sample {
 }
 
 /// What happens to the 8-bit image after step 3, in this order.
-fn operations(p: &Preprocess, rng: &mut impl RngCore) -> Vec<Operation> {
+fn operations(p: &Preprocess, rng: &mut impl RngCore) -> Vec<ImageOperation> {
     let mut operations = Vec::new();
     if let Some(by) = &p.randaugment {
         operations.extend(randaugment::draw(by, p.size, rng));

@@ -1,8 +1,8 @@
 //! The memory that a loader may take, shared by its threads.
 //!
-//! Batches come first. Of the rest a half is for one large image at a time, and the other half is parted equally: a thread
-//! whose image needs more than its part waits until it alone is large, and afterwards gives all its memory back. So
-//! the sum never exceeds the budget, and nobody who waits holds what another waits for.
+//! Batches are counted first. Half of the rest is for one large image at a time, and the other half is divided equally among
+//! the threads. A thread whose image needs more than its share waits until no other image is large, and afterwards gives all
+//! its memory back. So the sum never exceeds the budget, and no thread that waits holds what another one waits for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ pub struct Resources {
     pub memory: u64,
 }
 
-/// So many threads, without a limit.
+/// This many threads, without a limit of memory.
 impl From<usize> for Resources {
     fn from(threads: usize) -> Resources {
         Resources { threads, memory: u64::MAX }
@@ -27,17 +27,17 @@ const GROWTH: u64 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// Of the whole loader, for messages.
+    /// Bytes of the whole loader, for messages.
     pub(crate) total: u64,
-    /// What every thread may take without asking.
+    /// Bytes that every thread may take without waiting.
     part: u64,
-    /// What one image may take.
+    /// Bytes that one image may take.
     most: u64,
     large: Mutex<()>,
 }
 
 impl Budget {
-    /// What `batches` bytes of batches leave; nothing where that is nothing.
+    /// The budget that `batches` bytes of batches leave; None where they leave nothing.
     pub(crate) fn new(resources: Resources, batches: u64) -> Option<Budget> {
         let Resources { threads, memory } = resources;
         let most = memory.checked_sub(batches)? / 2;
@@ -46,7 +46,7 @@ impl Budget {
     }
 }
 
-/// What a thread has asked for, for one image.
+/// The memory that a thread has asked for, for one image.
 #[derive(Debug)]
 pub(crate) struct MemoryGrant<'a> {
     budget: &'a Budget,
@@ -59,7 +59,7 @@ impl<'a> MemoryGrant<'a> {
         MemoryGrant { budget, needed: 0, large: None }
     }
 
-    /// Asks for as many bytes more, and waits until they may be taken; or gives what the image needs, where that is too much.
+    /// Asks for more bytes, and waits until they may be taken. The error is how many the image needs, where that is too many.
     pub(crate) fn ask(&mut self, bytes: u64) -> Result<(), u64> {
         self.needed = self.needed.saturating_add(bytes.saturating_mul(GROWTH));
         let MemoryGrant { budget, needed, large } = self;
@@ -92,10 +92,11 @@ pub(crate) fn decoding(facts: &Facts, file: u64) -> u64 {
     pixels.saturating_mul(16).saturating_add(file)
 }
 
-/// Bytes that samples of so many values take on their way from an image.
-pub(crate) fn augmenting(facts_size: (usize, usize), values: usize) -> u64 {
-    let side = (values / 3).isqrt();
-    let edge = facts_size.0.max(facts_size.1);
+/// Bytes that an image takes on its way to a sample; both sizes are of two edges in any order.
+pub(crate) fn augmenting(image: (usize, usize), sample: [usize; 2]) -> u64 {
+    let side = sample[0].max(sample[1]);
+    let edge = image.0.max(image.1);
+    let values = sample[0] * sample[1] * 3;
     // The rows between the two passes, a strip on its side, weights, and the 8-bit sample twice.
     (edge * side * 3 + edge * 64 + values * 4) as u64
 }

@@ -26,7 +26,7 @@ pub type Watch<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
 
 /// What can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum FindingKind {
     Unreadable,
     Truncated,
     Empty,
@@ -42,59 +42,65 @@ pub enum Kind {
     Rotated,
 }
 
-impl Kind {
-    pub const ALL: [Kind; 13] = [
-        Kind::Unreadable,
-        Kind::Truncated,
-        Kind::Empty,
-        Kind::TooManyPixels,
-        Kind::ClassMismatch,
-        Kind::Leak,
-        Kind::Duplicate,
-        Kind::ClassImbalance,
-        Kind::Cmyk,
-        Kind::SixteenBit,
-        Kind::Palette,
-        Kind::Animated,
-        Kind::Rotated,
+impl FindingKind {
+    pub const ALL: [FindingKind; 13] = [
+        FindingKind::Unreadable,
+        FindingKind::Truncated,
+        FindingKind::Empty,
+        FindingKind::TooManyPixels,
+        FindingKind::ClassMismatch,
+        FindingKind::Leak,
+        FindingKind::Duplicate,
+        FindingKind::ClassImbalance,
+        FindingKind::Cmyk,
+        FindingKind::SixteenBit,
+        FindingKind::Palette,
+        FindingKind::Animated,
+        FindingKind::Rotated,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Unreadable => "unreadable",
-            Kind::Truncated => "truncated",
-            Kind::Empty => "zero_bytes",
-            Kind::TooManyPixels => "too_many_pixels",
-            Kind::ClassMismatch => "class_mismatch",
-            Kind::Leak => "in_both_parts",
-            Kind::Duplicate => "duplicate",
-            Kind::ClassImbalance => "class_imbalance",
-            Kind::Cmyk => "cmyk",
-            Kind::SixteenBit => "sixteen_bit",
-            Kind::Palette => "palette",
-            Kind::Animated => "animated",
-            Kind::Rotated => "rotated",
+            FindingKind::Unreadable => "unreadable",
+            FindingKind::Truncated => "truncated",
+            FindingKind::Empty => "zero_bytes",
+            FindingKind::TooManyPixels => "too_many_pixels",
+            FindingKind::ClassMismatch => "class_mismatch",
+            FindingKind::Leak => "in_both_parts",
+            FindingKind::Duplicate => "duplicate",
+            FindingKind::ClassImbalance => "class_imbalance",
+            FindingKind::Cmyk => "cmyk",
+            FindingKind::SixteenBit => "sixteen_bit",
+            FindingKind::Palette => "palette",
+            FindingKind::Animated => "animated",
+            FindingKind::Rotated => "rotated",
         }
     }
 
     /// What it means for training.
     pub fn meaning(self) -> &'static str {
         match self {
-            Kind::Unreadable => "does not decode, or cannot be read",
-            Kind::Truncated => "ends before its picture does",
-            Kind::Empty => "holds nothing",
-            Kind::TooManyPixels => "more pixels than the limit: an attack, or a scan to shrink",
-            Kind::ClassMismatch => "training and validation have different classes",
-            Kind::Leak => "a validation image that is also a training image: accuracy is flattered",
-            Kind::Duplicate => "the same content twice in one part",
-            Kind::ClassImbalance => "a class has ten times the images of another, or more",
-            Kind::Cmyk => "colors for print, converted without a profile",
-            Kind::SixteenBit => {
+            FindingKind::Unreadable => "does not decode, or cannot be read",
+            FindingKind::Truncated => "ends before its picture does",
+            FindingKind::Empty => "holds nothing",
+            FindingKind::TooManyPixels => {
+                "more pixels than the limit: an attack, or a scan to shrink"
+            }
+            FindingKind::ClassMismatch => "training and validation have different classes",
+            FindingKind::Leak => {
+                "a validation image that is also a training image: accuracy is flattered"
+            }
+            FindingKind::Duplicate => "the same content twice in one part",
+            FindingKind::ClassImbalance => "a class has ten times the images of another, or more",
+            FindingKind::Cmyk => "colors for print, converted without a profile",
+            FindingKind::SixteenBit => {
                 "16 bits a value: grey is clipped at 255, color cut to its high bytes"
             }
-            Kind::Palette => "a palette, looked up",
-            Kind::Animated => "several frames, of which the first is taken",
-            Kind::Rotated => "EXIF says to turn it, which only data.orientation = \"exif\" does",
+            FindingKind::Palette => "a palette, looked up",
+            FindingKind::Animated => "several frames, of which the first is taken",
+            FindingKind::Rotated => {
+                "EXIF says to turn it, which only data.orientation = \"exif\" does"
+            }
         }
     }
 
@@ -102,11 +108,11 @@ impl Kind {
     pub fn stops(self) -> bool {
         matches!(
             self,
-            Kind::Unreadable
-                | Kind::Truncated
-                | Kind::Empty
-                | Kind::TooManyPixels
-                | Kind::ClassMismatch
+            FindingKind::Unreadable
+                | FindingKind::Truncated
+                | FindingKind::Empty
+                | FindingKind::TooManyPixels
+                | FindingKind::ClassMismatch
         )
     }
 }
@@ -114,7 +120,7 @@ impl Kind {
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The file, or the folder or class it is about.
     pub path: String,
     pub detail: String,
@@ -122,7 +128,7 @@ pub struct Finding {
 
 /// All that was found in a dataset.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct CheckReport {
     pub classes: usize,
     pub train_images: usize,
     pub validation_images: usize,
@@ -134,26 +140,26 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-impl Report {
+impl CheckReport {
     pub fn stops_training(&self) -> bool {
         self.findings.iter().any(|finding| finding.kind.stops())
     }
 
-    fn find(&mut self, kind: Kind, path: String, detail: String) {
+    fn find(&mut self, kind: FindingKind, path: String, detail: String) {
         self.findings.push(Finding { kind, path, detail });
     }
 }
 
 /// Looks at every image of a dataset, on so many threads. Fails where no dataset can be made out.
-pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<Report, DataError> {
-    let mut report = Report::default();
+pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, DataError> {
+    let mut report = CheckReport::default();
     let (classes, parts) = match Dataset::undivided(path) {
         Ok(Dataset { classes, train, validation, .. }) => (classes, vec![train, validation]),
         Err(DataError::ClassMismatch { name, missing, extra }) => {
             let (classes, parts) = apart(Path::new(&name));
             let unseen = if parts.is_empty() { "; its images were not looked at" } else { "" };
             let detail = format!("missing {missing}; extra {extra}{unseen}");
-            report.find(Kind::ClassMismatch, name, detail);
+            report.find(FindingKind::ClassMismatch, name, detail);
             (classes, parts)
         }
         Err(error) => return Err(error),
@@ -176,7 +182,7 @@ fn apart(validation: &Path) -> (Vec<String>, Vec<ImageSet>) {
     }
 }
 
-fn imbalance(report: &mut Report, classes: &[String], parts: &[ImageSet]) {
+fn imbalance(report: &mut CheckReport, classes: &[String], parts: &[ImageSet]) {
     for part in parts.iter().filter(|part| !part.is_empty()) {
         let mut counts = vec![0usize; classes.len()];
         for index in 0..part.len() {
@@ -194,13 +200,13 @@ fn imbalance(report: &mut Report, classes: &[String], parts: &[ImageSet]) {
                     || class.clone(),
                     |folder| folder.join(class).display().to_string(),
                 );
-                report.find(Kind::ClassImbalance, beside, detail);
+                report.find(FindingKind::ClassImbalance, beside, detail);
             }
         }
     }
 }
 
-fn images(report: &mut Report, parts: &[ImageSet], threads: usize, watch: Watch) {
+fn images(report: &mut CheckReport, parts: &[ImageSet], threads: usize, watch: Watch) {
     let places: Vec<(usize, usize)> = parts
         .iter()
         .enumerate()
@@ -226,7 +232,8 @@ fn images(report: &mut Report, parts: &[ImageSet], threads: usize, watch: Watch)
             let first = *seen.entry(content).or_insert(number);
             if first != number {
                 let (first_part, first_index) = places[first];
-                let kind = if first_part == part { Kind::Duplicate } else { Kind::Leak };
+                let kind =
+                    if first_part == part { FindingKind::Duplicate } else { FindingKind::Leak };
                 let labels = [parts[first_part].label(first_index), parts[part].label(index)];
                 let other = if labels[0] == labels[1] { "" } else { ", under another class" };
                 let first = parts[first_part].name(first_index);
@@ -252,7 +259,7 @@ struct Look {
     bytes: u64,
     /// Of an image that decodes: a hash of what is stored.
     content: Option<u128>,
-    found: Vec<(Kind, String)>,
+    found: Vec<(FindingKind, String)>,
 }
 
 impl Memory {
@@ -265,7 +272,7 @@ impl Memory {
                 return Look { bytes, content: Some(hash(pixels)), found: Vec::new() };
             }
             Err(error) => {
-                let found = vec![(Kind::Unreadable, reason(&error))];
+                let found = vec![(FindingKind::Unreadable, reason(&error))];
                 return Look { found, ..Look::default() };
             }
         };
@@ -296,10 +303,10 @@ fn reason(error: &DataError) -> String {
 }
 
 /// Why a file does not decode.
-fn kind_of(error: &DataError, file: &[u8]) -> Kind {
+fn kind_of(error: &DataError, file: &[u8]) -> FindingKind {
     match error {
-        DataError::TooManyPixels { .. } => Kind::TooManyPixels,
-        _ if file.is_empty() => Kind::Empty,
+        DataError::TooManyPixels { .. } => FindingKind::TooManyPixels,
+        _ if file.is_empty() => FindingKind::Empty,
         DataError::Image { reason, .. } => {
             let is_jpeg = file.starts_with(&[0xFF, 0xD8]);
             let is_cut = if is_jpeg {
@@ -307,24 +314,24 @@ fn kind_of(error: &DataError, file: &[u8]) -> Kind {
             } else {
                 reason.to_lowercase().contains("unexpected end")
             };
-            if is_cut { Kind::Truncated } else { Kind::Unreadable }
+            if is_cut { FindingKind::Truncated } else { FindingKind::Unreadable }
         }
-        _ => Kind::Unreadable,
+        _ => FindingKind::Unreadable,
     }
 }
 
-fn unusual(facts: &Facts, orientation: u8) -> Vec<(Kind, String)> {
+fn unusual(facts: &Facts, orientation: u8) -> Vec<(FindingKind, String)> {
     let mut found = Vec::new();
-    let mut note = |is_so: bool, kind: Kind, detail: &str| {
+    let mut note = |is_so: bool, kind: FindingKind, detail: &str| {
         if is_so {
             found.push((kind, detail.to_owned()));
         }
     };
-    note(facts.cmyk, Kind::Cmyk, "four color components");
-    note(facts.deep, Kind::SixteenBit, "more than 8 bits a value");
-    note(facts.palette, Kind::Palette, "indexed colors");
-    note(facts.animated, Kind::Animated, "more than one frame");
-    note(orientation != 1, Kind::Rotated, &format!("EXIF orientation {orientation}"));
+    note(facts.cmyk, FindingKind::Cmyk, "four color components");
+    note(facts.deep, FindingKind::SixteenBit, "more than 8 bits a value");
+    note(facts.palette, FindingKind::Palette, "indexed colors");
+    note(facts.animated, FindingKind::Animated, "more than one frame");
+    note(orientation != 1, FindingKind::Rotated, &format!("EXIF orientation {orientation}"));
     found
 }
 

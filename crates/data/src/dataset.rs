@@ -1,4 +1,4 @@
-//! A dataset: class names, and two parts of labelled images.
+//! A dataset: class names, and two sets of annotated images.
 //!
 //! It comes from files of any format ([`crate::formats`]) or is the Fashion-MNIST subset inside the program.
 
@@ -21,22 +21,25 @@ use crate::resize::Region;
 use crate::times::{Times, lap};
 use crate::{DataError, split};
 
+/// Images to train on and images to validate on, each with an annotation: a label unless said otherwise.
 #[derive(Debug)]
-pub struct Dataset {
+pub struct Dataset<A = u32> {
     /// The path it was opened from, or the name of the embedded set; for messages.
     pub name: String,
     /// In the order of the labels.
     pub classes: Vec<String>,
-    pub train: ImageSet,
+    pub train: ImageSet<A>,
     /// Empty when nothing could be held out, that is when no class has two images.
-    pub validation: ImageSet,
+    pub validation: ImageSet<A>,
 }
 
-/// Labelled images, numbered from 0.
+/// Images with their annotations, numbered from 0.
 #[derive(Debug)]
-pub struct ImageSet {
+pub struct ImageSet<A = u32> {
     source: Arc<dyn Source>,
-    items: Vec<Item>,
+    /// Where each image is.
+    entries: Vec<Entry>,
+    annotations: Vec<A>,
     orientation: Orientation,
 }
 
@@ -83,32 +86,34 @@ impl Dataset {
         source: Arc<dyn Source>,
         parts: [Vec<Item>; 2],
     ) -> Dataset {
-        let [train, validation] = parts.map(|items| ImageSet {
-            source: source.clone(),
-            items,
-            orientation: Orientation::Stored,
+        let [train, validation] = parts.map(|items| ImageSet::of(source.clone(), items));
+        Dataset { name, classes, train, validation }
+    }
+
+    /// The same images with other annotations, made of each image's path inside the dataset and its label.
+    pub fn annotated<A>(self, mut annotate: impl FnMut(&str, u32) -> A) -> Dataset<A> {
+        let Dataset { name, classes, train, validation } = self;
+        let [train, validation] = [train, validation].map(|set| {
+            let ImageSet { source, entries, annotations, orientation } = set;
+            let labelled = entries.iter().zip(annotations);
+            let annotations = labelled.map(|(entry, label)| annotate(&entry.path, label)).collect();
+            ImageSet { source, entries, annotations, orientation }
         });
         Dataset { name, classes, train, validation }
     }
 
-    /// The same images, turned as the orientation says.
-    pub fn oriented(mut self, orientation: Orientation) -> Dataset {
-        self.train.orientation = orientation;
-        self.validation.orientation = orientation;
-        self
-    }
-
     /// The same with at most `limit` training images, taken evenly from the whole: each class keeps its share.
     pub fn limited(mut self, limit: usize) -> Dataset {
-        let items = &mut self.train.items;
-        let count = items.len();
+        let ImageSet { entries, annotations: labels, .. } = &mut self.train;
+        let count = entries.len();
         if limit < count {
             let mut by_class: Vec<usize> = (0..count).collect();
-            by_class.sort_by_key(|&index| items[index].label);
+            by_class.sort_by_key(|&index| labels[index]);
             let mut kept: Vec<usize> =
                 (0..limit).map(|place| by_class[place * count / limit]).collect();
             kept.sort_unstable();
-            *items = kept.into_iter().map(|index| items[index].clone()).collect();
+            *entries = kept.iter().map(|&index| entries[index].clone()).collect();
+            *labels = kept.into_iter().map(|index| labels[index]).collect();
         }
         self
     }
@@ -117,21 +122,29 @@ impl Dataset {
     pub fn fashion_mnist() -> Dataset {
         let fashion_mnist::FashionMnist { side, train, validation } = fashion_mnist::unpack();
         let shape = Shape { width: side, height: side, order: Order::Grey };
-        let part = |images: fashion_mnist::Images, name: &str| ImageSet {
-            items: grey_items(&images.labels, shape, name),
-            source: Arc::new(Pixels {
+        let set = |images: fashion_mnist::Images, name: &str| {
+            let source = Pixels {
                 files: vec![(Blob::memory("fashion-mnist".to_owned(), images.pixels), 0)],
                 stride: shape.bytes() as u64,
                 shape,
-            }),
-            orientation: Orientation::Stored,
+            };
+            ImageSet::of(Arc::new(source), grey_items(&images.labels, shape, name))
         };
         Dataset {
             name: "fashion-mnist".to_owned(),
             classes: fashion_mnist::CLASSES.map(str::to_owned).to_vec(),
-            train: part(train, "train"),
-            validation: part(validation, "test"),
+            train: set(train, "train"),
+            validation: set(validation, "test"),
         }
+    }
+}
+
+impl<A> Dataset<A> {
+    /// The same images, turned as the orientation says. Annotations are those of the turned images.
+    pub fn oriented(mut self, orientation: Orientation) -> Dataset<A> {
+        self.train.orientation = orientation;
+        self.validation.orientation = orientation;
+        self
     }
 }
 
@@ -159,21 +172,34 @@ pub(crate) struct ReadScratch {
 }
 
 impl ImageSet {
+    fn of(source: Arc<dyn Source>, items: Vec<Item>) -> ImageSet {
+        let (entries, annotations) =
+            items.into_iter().map(|Item { label, entry }| (entry, label)).unzip();
+        ImageSet { source, entries, annotations, orientation: Orientation::Stored }
+    }
+
+    /// The number of an image's class.
+    pub fn label(&self, index: usize) -> u32 {
+        self.annotations[index]
+    }
+}
+
+impl<A> ImageSet<A> {
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.entries.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.entries.is_empty()
     }
 
-    pub fn label(&self, index: usize) -> u32 {
-        self.items[index].label
+    pub fn annotation(&self, index: usize) -> &A {
+        &self.annotations[index]
     }
 
     /// The path of an image, for messages.
     pub fn name(&self, index: usize) -> String {
-        self.source.name(&self.items[index].entry)
+        self.source.name(&self.entries[index])
     }
 
     /// Reads an image as it is stored.
@@ -182,22 +208,22 @@ impl ImageSet {
         index: usize,
         buffer: &'a mut Vec<u8>,
     ) -> Result<Stored<'a>, DataError> {
-        self.source.read(&self.items[index].entry, buffer)
+        self.source.read(&self.entries[index], buffer)
     }
 
     /// The path of an image inside its dataset.
     pub(crate) fn path(&self, index: usize) -> &str {
-        &self.items[index].entry.path
+        &self.entries[index].path
     }
 
     /// Bytes of an image as it is stored.
     pub(crate) fn length(&self, index: usize) -> Result<u64, DataError> {
-        self.source.length(&self.items[index].entry)
+        self.source.length(&self.entries[index])
     }
 
     /// Bytes of all images as they are stored.
     pub fn bytes(&self) -> Result<u64, DataError> {
-        self.items.iter().map(|item| self.source.length(&item.entry)).sum()
+        self.entries.iter().map(|entry| self.source.length(entry)).sum()
     }
 
     /// Reads and decodes an image.
@@ -209,8 +235,8 @@ impl ImageSet {
         Ok(RgbImage { width: region.width, height: region.height, pixels })
     }
 
-    /// [`ImageSet::image`] into memory that is used again, and of the image at least the region that `wanted` chooses from
-    /// its width and height. `room` is asked for bytes before they are taken.
+    /// Reads and decodes an image into memory that is used again: at least the region that `wanted` chooses from the image's
+    /// width and height. `room` is asked for bytes before they are taken.
     pub(crate) fn read(
         &self,
         index: usize,

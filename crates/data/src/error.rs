@@ -87,6 +87,9 @@ pub enum DataError {
     #[error("{name}: label {label} is not {expected}; correct the label or the class names")]
     Label { name: String, label: String, expected: String },
 
+    #[error("{name}: {reason}; correct the annotation, or remove it and the image")]
+    Annotation { name: String, reason: String },
+
     #[error("{name}: the name is not valid UTF-8; rename the file")]
     NameNotText { name: String },
 
@@ -139,10 +142,13 @@ fn listed(bad: &[BadImage]) -> String {
 }
 
 impl DataError {
-    /// What is wrong with the content of an image file, and would be at any other time; nothing for other errors.
+    /// What is wrong with the content of an image file or with its annotation, and would be at any other time; None for
+    /// other errors.
     pub fn bad_image(&self) -> Option<String> {
         match self {
-            DataError::Image { reason, .. } => Some(reason.clone()),
+            DataError::Image { reason, .. } | DataError::Annotation { reason, .. } => {
+                Some(reason.clone())
+            }
             DataError::TooManyPixels { width, height, limit, .. } => {
                 Some(format!("{width}×{height} pixels are more than the limit of {limit}"))
             }

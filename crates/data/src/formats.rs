@@ -21,7 +21,6 @@ mod list;
 mod matlab;
 pub(crate) mod pack;
 mod parquet;
-mod pickle;
 mod places365;
 mod recordio;
 pub(crate) mod source;

@@ -18,7 +18,7 @@ use crate::probe::probe;
 use crate::resize::Region;
 
 /// Pillow's limit: more pixels than this are taken for an attack ("decompression bomb").
-pub const PIXEL_LIMIT: u64 = 178_956_970;
+pub(crate) const PIXEL_LIMIT: u64 = 178_956_970;
 
 /// 8-bit RGB; `pixels` holds height × width × 3 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

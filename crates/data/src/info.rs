@@ -11,7 +11,7 @@ use crate::thumbnail::{fitted, png};
 
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Info {
+pub struct DatasetInfo {
     /// Training and validation images of each class.
     pub images: Vec<[usize; 2]>,
     /// As stored.
@@ -54,14 +54,14 @@ impl Sums {
 }
 
 /// Decodes every image, on so many threads; nothing where `watch` ends it early. The result does not depend on threads.
-pub fn info(dataset: &Dataset, threads: usize, watch: Watch) -> Option<Info> {
+pub fn info(dataset: &Dataset, threads: usize, watch: Watch) -> Option<DatasetInfo> {
     let Dataset { classes, train, validation, .. } = dataset;
     let count = train.len() + validation.len();
     let place = |number: usize| match number.checked_sub(train.len()) {
         None => (train, number),
         Some(index) => (validation, index),
     };
-    let mut info = Info { images: vec![[0; 2]; classes.len()], ..Info::default() };
+    let mut info = DatasetInfo { images: vec![[0; 2]; classes.len()], ..DatasetInfo::default() };
     for (at, part) in [train, validation].into_iter().enumerate() {
         (0..part.len()).for_each(|index| info.images[part.label(index) as usize][at] += 1);
         info.bytes += part.bytes().unwrap_or(0);

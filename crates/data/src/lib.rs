@@ -1,40 +1,44 @@
 //! Image datasets: formats, decode, augment, sampler, loader (§2.1).
 //!
-//! What a batch holds is a pure function of the dataset, the recipe's `[preprocess]`, the seed and the step: not of
-//! threads, not of what came before.
+//! What a batch holds is a pure function of the dataset, the recipe's `[preprocess]`, the seed and the step. It depends
+//! neither on the number of threads nor on earlier batches.
 
-pub mod augment;
+mod annotation;
+mod augment;
 mod budget;
 pub mod check;
-pub mod dataset;
+mod dataset;
 mod error;
 pub mod exif;
 mod formats;
-pub mod image;
+mod image;
 pub mod info;
 mod jpeg;
-pub mod loader;
+mod loader;
 pub mod pack;
 mod parallel;
+mod preparation;
 mod probe;
 pub mod random;
-pub mod resize;
+mod resize;
 mod retry;
-pub mod sampler;
+mod sampler;
 mod split;
 mod thumbnail;
 mod times;
 mod workers;
 
-pub use augment::{train_sample, validation_sample};
+pub use annotation::{Annotation, BoundingBox, Boxes, Mask};
+pub use augment::{ImageOperation, ShorterSide, train_sample, validation_sample};
 pub use budget::Resources;
 pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError};
 pub use formats::images_in;
 pub use image::{RgbImage, decode};
 pub use loader::{Batch, BatchParts, Skipped, TrainLoader, ValidationLoader, ValidationShare};
+pub use preparation::Preparation;
 pub use random::{Stream, at};
-pub use resize::resize;
+pub use resize::{Geometry, Region, resize, resize_region};
 pub use sampler::order;
 pub use thumbnail::thumbnail;
 pub use times::Times;

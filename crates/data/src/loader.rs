@@ -4,30 +4,33 @@
 //! its step number. It is handed out in P equal parts: part i holds the images i·b/P .. (i+1)·b/P of the batch, and a
 //! process that needs only some of the parts decodes only their images.
 //!
-//! Deviation: the N mod b images at the end of an epoch's order do not fill a batch and are left out of that epoch, another
-//! choice of images each time; the paper does not say what becomes of them.
+//! Deviation: Algorithm 1 samples every batch on its own. Here an epoch is a permutation of the images, which is cut into
+//! batches; the N mod b images at its end do not fill a batch and are left out of that epoch, other ones in each epoch.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use recipe::{Normalize, OnBadSample, Preprocess, Validation};
+use recipe::OnBadSample;
 
 use crate::augment::Sample;
 use crate::random::{self, Stream};
 use crate::workers::{LoaderWork, NextBatch, Supply, Workers};
-use crate::{DataError, Dataset, Resources, Times, sampler};
+use crate::{Annotation, DataError, Dataset, Preparation, Resources, Times, sampler};
 
 /// Images ready for the network: one part of a training step's batch, or one validation batch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
+pub struct Batch<P = u32> {
     /// The training step, or the number of the validation batch, both counted from 0.
     pub step: u64,
     /// Which part of the step's batch this is; always 0 in validation.
     pub part: usize,
-    /// [b, size, size, 3].
+    /// The values of all images, one after the other: height × width × 3 of each.
     pub images: Vec<f32>,
-    pub labels: Vec<u32>,
+    /// Height and width of each image.
+    pub sizes: Vec<[usize; 2]>,
+    /// The annotation of each image, as it is after crop, scale and flip.
+    pub annotations: Vec<P>,
     /// Each image's number in its set.
     pub indices: Vec<u32>,
     /// The images that could not be decoded, in the order of their places. Always empty in validation.
@@ -95,11 +98,11 @@ const STAND_INS: u32 = 32;
 
 /// Training batches, part by part, without end.
 #[derive(Debug)]
-pub struct TrainLoader {
-    workers: Workers,
+pub struct TrainLoader<A: Annotation = u32> {
+    workers: Workers<A::Prepared>,
 }
 
-impl TrainLoader {
+impl<A: Annotation> TrainLoader<A> {
     /// Starts the threads of `resources` (a number of threads will do) on the first of this process's parts of step
     /// `first_step`.
     ///
@@ -108,26 +111,23 @@ impl TrainLoader {
     /// number of threads, for any cut into parts and after a resume. A file that cannot be read at all still stops the
     /// loader: it may be readable at another time, and the batch would be another one then.
     pub fn new(
-        dataset: Arc<Dataset>,
-        preprocess: Preprocess,
+        dataset: Arc<Dataset<A>>,
+        preparation: impl Into<Preparation>,
         on_bad_sample: OnBadSample,
         seed: u64,
         parts: BatchParts,
         first_step: u64,
         resources: impl Into<Resources>,
-    ) -> Result<TrainLoader, DataError> {
+    ) -> Result<TrainLoader<A>, DataError> {
         parts.check();
         let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, parts.batch)?;
         let epoch = first_step / steps_per_epoch;
-        let supply = Supply {
-            batch: parts.images(),
-            values: preprocess.size * preprocess.size * 3,
-            set: |dataset| &dataset.train,
-            dataset,
-        };
+        let preparation = preparation.into();
+        let size = preparation.size();
+        let supply = Supply { batch: parts.images(), size, set: |dataset| &dataset.train, dataset };
         let images = supply.set().len();
         let work = Training {
-            preprocess,
+            preparation,
             on_bad_sample,
             seed,
             steps_per_epoch,
@@ -142,7 +142,7 @@ impl TrainLoader {
     }
 
     /// Whole batches in an epoch; an error when there is none.
-    pub fn steps_per_epoch(dataset: &Dataset, batch: usize) -> Result<u64, DataError> {
+    pub fn steps_per_epoch(dataset: &Dataset<A>, batch: usize) -> Result<u64, DataError> {
         assert!(batch > 0, "a batch holds at least one image");
         let images = dataset.train.len();
         if images < batch {
@@ -153,7 +153,7 @@ impl TrainLoader {
 
     /// The next part: each of this process's parts of a step in order, then those of the next step.
     #[allow(clippy::should_implement_trait)] // Never ends, and can fail.
-    pub fn next(&mut self) -> Result<Batch, DataError> {
+    pub fn next(&mut self) -> Result<Batch<A::Prepared>, DataError> {
         self.workers.next()?.ok_or(DataError::Stopped)
     }
 
@@ -170,7 +170,7 @@ impl TrainLoader {
 
 /// Training's images, and how far it has come.
 struct Training {
-    preprocess: Preprocess,
+    preparation: Preparation,
     on_bad_sample: OnBadSample,
     seed: u64,
     parts: BatchParts,
@@ -206,7 +206,7 @@ impl LoaderWork for Training {
 
     fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample {
         let mut rng = random::at(self.seed, Stream::Augment, epoch, u64::from(index));
-        Sample::train(&self.preprocess, width, height, &mut rng)
+        self.preparation.sample(width, height, &mut rng)
     }
 
     fn stand_ins(&self, epoch: u64, index: u32) -> Vec<u32> {
@@ -223,37 +223,33 @@ impl LoaderWork for Training {
 
 /// The validation images in order, each once over all shares; the last batch may be short.
 #[derive(Debug)]
-pub struct ValidationLoader {
-    workers: Workers,
+pub struct ValidationLoader<A: Annotation = u32> {
+    workers: Workers<A::Prepared>,
 }
 
-impl ValidationLoader {
-    /// Starts the threads of `resources` on the first batch of `share`.
+impl<A: Annotation> ValidationLoader<A> {
+    /// Starts the threads of `resources` on the first batch of `share`. Nothing is drawn: images are not flipped.
     pub fn new(
-        dataset: Arc<Dataset>,
-        validation: Validation,
-        normalize: Normalize,
+        dataset: Arc<Dataset<A>>,
+        preparation: impl Into<Preparation>,
         batch: usize,
         share: ValidationShare,
         resources: impl Into<Resources>,
-    ) -> Result<ValidationLoader, DataError> {
+    ) -> Result<ValidationLoader<A>, DataError> {
         assert!(batch > 0, "a batch holds at least one image");
         let ValidationShare { rank, size } = share;
         assert!(rank < size, "share {rank} of {size}");
-        let supply = Supply {
-            batch,
-            values: validation.crop * validation.crop * 3,
-            set: |dataset| &dataset.validation,
-            dataset,
-        };
+        let preparation = preparation.into().fixed();
+        let sample = preparation.size();
+        let supply = Supply { batch, size: sample, set: |dataset| &dataset.validation, dataset };
         let images = supply.set().len();
-        let work = Validating { validation, normalize, images, batch, number: rank, stride: size };
+        let work = Validating { preparation, images, batch, number: rank, stride: size };
         Ok(ValidationLoader { workers: Workers::start(work, supply, resources.into())? })
     }
 
     /// The next batch; nothing when every image of the share was given.
     #[allow(clippy::should_implement_trait)] // The order of Result and Option is for `?`.
-    pub fn next(&mut self) -> Result<Option<Batch>, DataError> {
+    pub fn next(&mut self) -> Result<Option<Batch<A::Prepared>>, DataError> {
         self.workers.next()
     }
 
@@ -270,8 +266,7 @@ impl ValidationLoader {
 
 /// Validation's images, and how far it has come.
 struct Validating {
-    validation: Validation,
-    normalize: Normalize,
+    preparation: Preparation,
     /// Number of validation images.
     images: usize,
     batch: usize,
@@ -290,7 +285,9 @@ impl LoaderWork for Validating {
         (first < last).then(|| NextBatch { step, part: 0, epoch: 0, indices: indices() })
     }
 
-    fn sample(&self, _: u64, _: u32, width: usize, height: usize) -> Sample {
-        Sample::validation(&self.validation, &self.normalize, width, height)
+    fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample {
+        // The steps that are left draw nothing from it.
+        let mut rng = random::at(0, Stream::Augment, epoch, u64::from(index));
+        self.preparation.sample(width, height, &mut rng)
     }
 }

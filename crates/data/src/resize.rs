@@ -43,29 +43,29 @@ pub(crate) fn to_shorter(width: usize, height: usize, side: usize) -> [usize; 2]
 /// Cuts a region out of an image and resizes it: no pixel outside the region bleeds in.
 pub fn resize_region(image: &RgbImage, region: Region, width: usize, height: usize) -> RgbImage {
     let window = Region { left: 0, top: 0, width, height };
-    let plan = ResizePlan { region, size: [width, height], window, mirrored: false };
+    let geometry = Geometry { region, size: [width, height], window, mirrored: false };
     let mut pixels = Vec::new();
-    Resizer::default().run(image.into(), &plan, &mut pixels);
+    Resizer::default().run(image.into(), &geometry, &mut pixels);
     RgbImage { width, height, pixels }
 }
 
-/// What is resized to what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ResizePlan {
-    /// What is cut from the image.
-    pub(crate) region: Region,
-    /// Width and height the region becomes.
-    pub(crate) size: [usize; 2],
-    /// What of that is wanted.
-    pub(crate) window: Region,
+/// How an image becomes a sample: which pixels are resized to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// The part that is cut out of the image.
+    pub region: Region,
+    /// Width and height that the region is resized to.
+    pub size: [usize; 2],
+    /// The part of the resized region that is the sample.
+    pub window: Region,
     /// Whether the window is flipped left to right.
-    pub(crate) mirrored: bool,
+    pub mirrored: bool,
 }
 
-impl ResizePlan {
-    /// What of the image the window depends on.
+impl Geometry {
+    /// The part of the image on which the window depends.
     pub(crate) fn needed(&self) -> Region {
-        let ResizePlan { region, size, window, .. } = self;
+        let Geometry { region, size, window, .. } = self;
         let reach = |input: usize, output: usize, first: usize, count: usize| {
             let (from, _) = Triangle::new(input, output).span(first);
             (from, Triangle::new(input, output).span(first + count - 1).1 - from)
@@ -105,10 +105,10 @@ pub(crate) struct Resizer {
 }
 
 impl Resizer {
-    /// Writes the plan's window to `out`.
-    pub(crate) fn run(&mut self, image: View, plan: &ResizePlan, out: &mut Vec<u8>) {
-        let ResizePlan { region, size, window, mirrored } = *plan;
-        let (held, needed) = (image.region, plan.needed());
+    /// Writes the window of the geometry to `out`.
+    pub(crate) fn run(&mut self, image: View, geometry: &Geometry, out: &mut Vec<u8>) {
+        let Geometry { region, size, window, mirrored } = *geometry;
+        let (held, needed) = (image.region, geometry.needed());
         assert!(
             needed.left >= held.left
                 && needed.top >= held.top
@@ -291,8 +291,8 @@ impl Axis {
         }
     }
 
-    /// The horizontal pass. A pixel's weights are the same in every row, so a strip of rows is turned on its side: one weight then meets
-    /// the pixels of all its rows in a run of bytes.
+    /// The horizontal pass. A pixel's weights are the same in every row, so a strip of rows is turned on its side: the pixels
+    /// of all its rows that a weight multiplies are then a run of bytes.
     #[inline(always)]
     fn along_rows(
         &self,

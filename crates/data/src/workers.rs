@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use crate::augment::{Sample, Scratch};
 use crate::budget::{Budget, MemoryGrant, Resources, augmenting};
 use crate::dataset::ReadScratch;
-use crate::{Batch, DataError, Dataset, ImageSet, Skipped, Times};
+use crate::preparation::SampleSize;
+use crate::resize::Region;
+use crate::{Annotation, Batch, DataError, Dataset, ImageSet, Skipped, Times};
 
 /// Finished batches that wait to be taken.
 const QUEUE: usize = 1;
@@ -43,19 +45,76 @@ pub(crate) struct NextBatch {
 }
 
 /// Where a loader's images come from, and the sizes of what is made of them.
-pub(crate) struct Supply {
-    pub(crate) dataset: Arc<Dataset>,
+pub(crate) struct Supply<A> {
+    pub(crate) dataset: Arc<Dataset<A>>,
     /// Which set of the dataset's images it is.
-    pub(crate) set: fn(&Dataset) -> &ImageSet,
+    pub(crate) set: fn(&Dataset<A>) -> &ImageSet<A>,
     /// Images of a batch.
     pub(crate) batch: usize,
-    /// Values of one image.
-    pub(crate) values: usize,
+    pub(crate) size: SampleSize,
 }
 
-impl Supply {
-    pub(crate) fn set(&self) -> &ImageSet {
+impl<A> Supply<A> {
+    pub(crate) fn set(&self) -> &ImageSet<A> {
         (self.set)(&self.dataset)
+    }
+}
+
+/// A batch whose images are being made.
+struct BatchInProgress<P> {
+    next: NextBatch,
+    /// The values of samples of equal size, which are written to their place.
+    images: Vec<f32>,
+    made: Vec<Option<Made<P>>>,
+}
+
+/// A finished sample, without its values where these are in the batch already.
+struct Made<P> {
+    index: u32,
+    /// Height and width.
+    size: [usize; 2],
+    annotation: P,
+    /// The values of a sample that has a size of its own.
+    values: Vec<f32>,
+    skipped: Option<Skipped>,
+}
+
+impl<P> BatchInProgress<P> {
+    fn new(next: NextBatch, size: SampleSize) -> BatchInProgress<P> {
+        let count = next.indices.len();
+        let images = match size {
+            SampleSize::Equal(_) => vec![0.0; count * size.values()],
+            SampleSize::AtMost(_) => Vec::new(),
+        };
+        let made = (0..count).map(|_| None).collect();
+        BatchInProgress { next, images, made }
+    }
+
+    /// The place of each sample's values; empty where they have none before their size is known.
+    fn places(images: &mut [f32], count: usize, size: SampleSize) -> Vec<&mut [f32]> {
+        match size {
+            SampleSize::Equal(_) => images.chunks_exact_mut(size.values()).collect(),
+            SampleSize::AtMost(_) => (0..count).map(|_| Default::default()).collect(),
+        }
+    }
+
+    /// The batch, once all its images are made.
+    fn finish(self) -> Batch<P> {
+        let BatchInProgress { next: NextBatch { step, part, mut indices, .. }, mut images, made } =
+            self;
+        images.reserve_exact(made.iter().flatten().map(|made| made.values.len()).sum());
+        let mut sizes = Vec::with_capacity(made.len());
+        let mut annotations = Vec::with_capacity(made.len());
+        let mut skipped = Vec::new();
+        for (made, index) in made.into_iter().zip(&mut indices) {
+            let made = made.expect("every image before the first failure was made");
+            *index = made.index;
+            images.extend(made.values);
+            sizes.push(made.size);
+            annotations.push(made.annotation);
+            skipped.extend(made.skipped);
+        }
+        Batch { step, part, images, sizes, annotations, indices, skipped }
     }
 }
 
@@ -67,7 +126,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// Gives all memory back; what was measured stays.
+    /// Gives all memory back, and keeps what was measured.
     fn forget(&mut self) {
         let Memory { read, augment } = self;
         let times = (read.times, augment.times);
@@ -82,31 +141,33 @@ fn enough(workers: usize) -> usize {
 }
 
 /// Bytes of the batches that exist at once: those of a round, those that wait, and the one that is being used.
-fn batch_bytes(supply: &Supply, workers: usize) -> u64 {
-    let Supply { batch, values, .. } = supply;
+fn batch_bytes<A>(supply: &Supply<A>, workers: usize) -> u64 {
+    let Supply { batch, size, .. } = supply;
+    // Samples of several sizes exist twice while they are joined.
+    let copies = if matches!(size, SampleSize::Equal(_)) { 1 } else { 2 };
     let batches = enough(workers).div_ceil(*batch) + QUEUE + 1;
-    (batches * batch * values * size_of::<f32>()) as u64
+    (batches * batch * size.values() * copies * size_of::<f32>()) as u64
 }
 
 /// What the maker sends: a batch, the end, or why there are no more batches.
-type Message = Result<Option<Batch>, DataError>;
+type Message<P> = Result<Option<Batch<P>>, DataError>;
 
 /// A running loader. Dropping it ends and joins its threads.
 #[derive(Debug)]
-pub(crate) struct Workers {
-    batches: Option<Receiver<Message>>,
+pub(crate) struct Workers<P> {
+    batches: Option<Receiver<Message<P>>>,
     stop: Arc<AtomicBool>,
     maker: Option<JoinHandle<()>>,
     waited: Duration,
     times: Arc<Mutex<Times>>,
 }
 
-impl Workers {
-    pub(crate) fn start(
+impl<P: Send + 'static> Workers<P> {
+    pub(crate) fn start<A: Annotation<Prepared = P>>(
         work: impl LoaderWork,
-        supply: Supply,
+        supply: Supply<A>,
         resources: Resources,
-    ) -> Result<Workers, DataError> {
+    ) -> Result<Workers<P>, DataError> {
         let count = resources.threads.max(1);
         let batches = batch_bytes(&supply, count);
         let Some(budget) = Budget::new(resources, batches) else {
@@ -127,7 +188,7 @@ impl Workers {
     }
 
     /// The next batch; nothing when all were taken. After an error or the end there is nothing to come.
-    pub(crate) fn next(&mut self) -> Message {
+    pub(crate) fn next(&mut self) -> Message<P> {
         let start = Instant::now();
         let handed = match &self.batches {
             Some(batches) => batches.recv().unwrap_or(Err(DataError::Stopped)),
@@ -150,7 +211,7 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl<P> Drop for Workers<P> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         // Without a receiver the maker's hand-over fails at once, so it cannot stay blocked there.
@@ -163,9 +224,9 @@ impl Drop for Workers {
 }
 
 /// The thread that makes batches.
-struct Maker<T> {
-    work: T,
-    supply: Supply,
+struct Maker<W, A> {
+    work: W,
+    supply: Supply<A>,
     /// One for each worker.
     memories: Vec<Memory>,
     budget: Budget,
@@ -173,16 +234,20 @@ struct Maker<T> {
     times: Arc<Mutex<Times>>,
 }
 
-/// An image to be made: its place in the round, what it is, where its values go.
-struct Job<'a> {
+/// An image to be made: its place in the round, what it is, where its values and the rest go.
+struct Job<'a, P> {
     place: usize,
     epoch: u64,
     index: u32,
     out: &'a mut [f32],
+    made: &'a mut Option<Made<P>>,
 }
 
-impl<T: LoaderWork> Maker<T> {
-    fn run(&mut self, sender: &SyncSender<Message>) {
+/// The place in the round of an image that could not be made, and why.
+type Failure = (usize, DataError);
+
+impl<W: LoaderWork, A: Annotation> Maker<W, A> {
+    fn run(&mut self, sender: &SyncSender<Message<A::Prepared>>) {
         loop {
             let mut batches = self.plan();
             if batches.is_empty() {
@@ -195,13 +260,13 @@ impl<T: LoaderWork> Maker<T> {
                 return;
             }
             let mut first = 0;
-            for (_, batch) in batches {
-                let next = first + batch.indices.len();
+            for batch in batches {
+                let next = first + batch.made.len();
                 if failure.as_ref().is_some_and(|&(place, _)| place < next) {
                     break;
                 }
                 first = next;
-                if sender.send(Ok(Some(batch))).is_err() {
+                if sender.send(Ok(Some(batch.finish()))).is_err() {
                     return;
                 }
             }
@@ -212,46 +277,43 @@ impl<T: LoaderWork> Maker<T> {
         }
     }
 
-    /// The empty batches of a round, with their epochs: enough images to keep all workers busy.
-    fn plan(&mut self) -> Vec<(u64, Batch)> {
+    /// The empty batches of a round: enough images to keep all workers busy.
+    fn plan(&mut self) -> Vec<BatchInProgress<A::Prepared>> {
         let enough = enough(self.memories.len());
         let mut batches = Vec::new();
         let mut images = 0;
         while images < enough {
-            let Some(NextBatch { step, part, epoch, indices }) = self.work.next_batch() else {
-                break;
-            };
-            images += indices.len();
-            let set = self.supply.set();
-            let labels = indices.iter().map(|&index| set.label(index as usize)).collect();
-            let values = vec![0.0; indices.len() * self.supply.values];
-            let skipped = Vec::new();
-            batches.push((epoch, Batch { step, part, images: values, labels, indices, skipped }));
+            let Some(next) = self.work.next_batch() else { break };
+            images += next.indices.len();
+            batches.push(BatchInProgress::new(next, self.supply.size));
         }
         batches
     }
 
     /// Makes the images of a round. Of several failures the one of the first image counts.
-    fn fill(&mut self, batches: &mut [(u64, Batch)]) -> Option<(usize, DataError)> {
+    fn fill(&mut self, batches: &mut [BatchInProgress<A::Prepared>]) -> Option<Failure> {
         let Maker { work: steps, supply, memories, budget, stop, times, .. } = self;
-        let jobs: Vec<Job> = batches
+        let jobs: Vec<Job<A::Prepared>> = batches
             .iter_mut()
-            .flat_map(|(epoch, batch)| {
-                let outs = batch.images.chunks_exact_mut(supply.values);
-                batch.indices.iter().zip(outs).map(|(&index, out)| (*epoch, index, out))
+            .flat_map(|BatchInProgress { next, images, made }| {
+                let outs = BatchInProgress::<A::Prepared>::places(images, made.len(), supply.size);
+                let epoch = next.epoch;
+                let indices = next.indices.iter().copied();
+                indices
+                    .zip(outs)
+                    .zip(made)
+                    .map(move |((index, out), made)| (epoch, index, out, made))
             })
             .enumerate()
-            .map(|(place, (epoch, index, out))| Job { place, epoch, index, out })
+            .map(|(place, (epoch, index, out, made))| Job { place, epoch, index, out, made })
             .collect();
         let queue = Mutex::new(jobs.into_iter());
-        let failure: Mutex<Option<(usize, DataError)>> = Mutex::new(None);
-        let skipped: Mutex<Vec<(usize, Skipped)>> = Mutex::default();
+        let failure: Mutex<Option<Failure>> = Mutex::new(None);
         let work = |memory: &mut Memory| {
             while !stop.load(Ordering::Relaxed) {
                 let Some(mut job) = lock(&queue).next() else { return };
                 match make_or_stand_in(steps, supply, &mut job, budget, memory) {
-                    Ok(None) => {}
-                    Ok(Some(found)) => lock(&skipped).push((job.place, found)),
+                    Ok(made) => *job.made = Some(made),
                     Err(error) => {
                         let mut failure = lock(&failure);
                         if failure.as_ref().is_none_or(|&(place, _)| job.place < place) {
@@ -265,7 +327,7 @@ impl<T: LoaderWork> Maker<T> {
         thread::scope(|scope| {
             for memory in helpers {
                 let helper = thread::Builder::new().name("loader".to_owned());
-                // A helper that the system refuses is only missed, not needed.
+                // The work gets done without a helper that the system refuses.
                 if helper.spawn_scoped(scope, || work(memory)).is_err() {
                     break;
                 }
@@ -277,41 +339,29 @@ impl<T: LoaderWork> Maker<T> {
             times.add(std::mem::take(&mut read.times));
             times.add(std::mem::take(&mut augment.times));
         }
-        let skipped = skipped.into_inner().unwrap_or_else(PoisonError::into_inner);
-        note_skipped(supply.set(), batches, skipped);
         failure.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes into the batches of a round which of their images others stand in for.
-fn note_skipped(set: &ImageSet, batches: &mut [(u64, Batch)], mut skipped: Vec<(usize, Skipped)>) {
-    skipped.sort_by_key(|&(place, _)| place);
-    let mut skipped = skipped.into_iter().peekable();
-    let mut first = 0;
-    for (_, batch) in batches {
-        let next = first + batch.indices.len();
-        while let Some((place, found)) = skipped.next_if(|&(place, _)| place < next) {
-            batch.indices[place - first] = found.stand_in;
-            batch.labels[place - first] = set.label(found.stand_in as usize);
-            batch.skipped.push(found);
-        }
-        first = next;
-    }
-}
-
 /// Makes the image of a job, or where it does not decode, the first of its stand-ins that does.
-fn make_or_stand_in(
+fn make_or_stand_in<A: Annotation>(
     work: &impl LoaderWork,
-    supply: &Supply,
-    job: &mut Job,
+    supply: &Supply<A>,
+    job: &mut Job<A::Prepared>,
     budget: &Budget,
     memory: &mut Memory,
-) -> Result<Option<Skipped>, DataError> {
-    let Err(error) = make(work, supply, job, job.index, budget, memory) else { return Ok(None) };
+) -> Result<Made<A::Prepared>, DataError> {
+    let index = job.index;
+    let error = match make(work, supply, job, index, budget, memory) {
+        Ok(made) => return Ok(made),
+        Err(error) => error,
+    };
     let Some(reason) = error.bad_image() else { return Err(error) };
-    for stand_in in work.stand_ins(job.epoch, job.index) {
+    for stand_in in work.stand_ins(job.epoch, index) {
         match make(work, supply, job, stand_in, budget, memory) {
-            Ok(()) => return Ok(Some(Skipped { index: job.index, stand_in, reason })),
+            Ok(made) => {
+                return Ok(Made { skipped: Some(Skipped { index, stand_in, reason }), ..made });
+            }
             Err(other) if other.bad_image().is_some() => {}
             Err(other) => return Err(other),
         }
@@ -321,39 +371,49 @@ fn make_or_stand_in(
 
 /// Reads, decodes and prepares one image in the place of a job's, with the job's random numbers. A panic on the way is an
 /// error that names the image.
-fn make(
+fn make<A: Annotation>(
     work: &impl LoaderWork,
-    supply: &Supply,
-    job: &mut Job,
+    supply: &Supply<A>,
+    job: &mut Job<A::Prepared>,
     index: u32,
     budget: &Budget,
     memory: &mut Memory,
-) -> Result<(), DataError> {
-    let index = index as usize;
-    let mut room = MemoryGrant::new(budget);
+) -> Result<Made<A::Prepared>, DataError> {
+    let (set, number) = (supply.set(), index as usize);
+    let mut grant = MemoryGrant::new(budget);
     let made = catch_unwind(AssertUnwindSafe(|| {
-        let mut sample = None;
+        let mut drawn = None;
         let mut wanted = |width, height| {
-            sample.insert(work.sample(job.epoch, job.index, width, height)).needed()
+            let sample = work.sample(job.epoch, job.index, width, height);
+            drawn.insert(([width, height], sample)).1.needed()
         };
         let Memory { read, augment } = &mut *memory;
         let mut ask = |bytes| {
-            room.ask(bytes).map_err(|needed| DataError::TooMuchMemory {
-                name: supply.set().name(index),
+            grant.ask(bytes).map_err(|needed| DataError::TooMuchMemory {
+                name: set.name(number),
                 needed,
                 budget: budget.total,
             })
         };
-        supply.set().read(index, &mut wanted, &mut ask, read)?;
-        ask(augmenting(read.cut.size(), supply.values))?;
-        sample.expect("a picture that was read has a size").write(
-            augment,
-            (&read.cut).into(),
-            job.out,
-        );
-        Ok(())
+        set.read(number, &mut wanted, &mut ask, read)?;
+        let (image_size, sample) = drawn.expect("a picture that was read has a size");
+        let Region { width, height, .. } = sample.geometry().window;
+        ask(augmenting(read.cut.size(), [height, width]))?;
+        let mut values = Vec::new();
+        let out = match supply.size {
+            SampleSize::Equal(_) => &mut *job.out,
+            SampleSize::AtMost(_) => {
+                values.resize(height * width * 3, 0.0);
+                values.as_mut_slice()
+            }
+        };
+        sample.write(augment, (&read.cut).into(), out);
+        let annotation = set.annotation(number).prepare(image_size, sample.geometry());
+        let annotation = annotation
+            .map_err(|reason| DataError::Annotation { name: set.name(number), reason })?;
+        Ok(Made { index, size: [height, width], annotation, values, skipped: None })
     }));
-    if room.is_large() {
+    if grant.is_large() {
         memory.forget();
     }
     made.unwrap_or_else(|panic| {
@@ -362,7 +422,7 @@ fn make(
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
-        Err(DataError::Panic { name: supply.set().name(index), reason: reason.to_owned() })
+        Err(DataError::Panic { name: set.name(number), reason: reason.to_owned() })
     })
 }
 
@@ -400,7 +460,8 @@ mod tests {
     fn a_panic_comes_out_as_an_error_at_its_batch() {
         for count in [1usize, 3] {
             let dataset = Arc::new(Dataset::fashion_mnist());
-            let supply = Supply { dataset, set: |set| &set.train, batch: 4, values: 3 };
+            let size = SampleSize::Equal([1, 1]);
+            let supply = Supply { dataset, set: |set| &set.train, batch: 4, size };
             let mut workers =
                 Workers::start(Failing { next: 0 }, supply, Resources::from(count)).unwrap();
             for step in 0..2 {

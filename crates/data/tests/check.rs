@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use data::check::{Kind, Report, bad_images, check};
+use data::check::{CheckReport, FindingKind, bad_images, check};
 use data::info::{contact_sheet, info, unwatched};
 use data::{DataError, Dataset, RgbImage, decode};
 use image::{DynamicImage, ImageFormat};
@@ -57,7 +57,7 @@ fn animation() -> Vec<u8> {
 const BOMB: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0\x2C\0\0\0\0\xFF\xFF\xFF\xFF\0\x02\x01\0\0\x3B";
 
 /// A dataset of two classes with one of everything, and what is to be found.
-fn one_of_everything(root: &Path) -> BTreeSet<(Kind, &'static str)> {
+fn one_of_everything(root: &Path) -> BTreeSet<(FindingKind, &'static str)> {
     let photo = jpeg(ColorType::Rgb, 3, 0);
     let grey = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(9, 7, image::Luma([999u16]));
     let files: [(&str, Vec<u8>); 16] = [
@@ -84,26 +84,26 @@ fn one_of_everything(root: &Path) -> BTreeSet<(Kind, &'static str)> {
         fs::write(path, bytes).unwrap();
     }
     [
-        (Kind::Unreadable, "train/a/words.jpg"),
-        (Kind::Truncated, "train/a/cut.jpg"),
-        (Kind::Truncated, "train/a/cut.png"),
-        (Kind::Empty, "train/a/empty.jpg"),
-        (Kind::Empty, "train/a/also-empty.png"),
-        (Kind::TooManyPixels, "train/a/bomb.gif"),
-        (Kind::Leak, "val/b/leak.jpg"),
+        (FindingKind::Unreadable, "train/a/words.jpg"),
+        (FindingKind::Truncated, "train/a/cut.jpg"),
+        (FindingKind::Truncated, "train/a/cut.png"),
+        (FindingKind::Empty, "train/a/empty.jpg"),
+        (FindingKind::Empty, "train/a/also-empty.png"),
+        (FindingKind::TooManyPixels, "train/a/bomb.gif"),
+        (FindingKind::Leak, "val/b/leak.jpg"),
         // The first of them by name is the original.
-        (Kind::Duplicate, "train/a/fine.jpg"),
-        (Kind::ClassImbalance, "train/b"),
-        (Kind::Cmyk, "train/a/print.jpg"),
-        (Kind::SixteenBit, "train/a/deep.png"),
-        (Kind::Palette, "train/a/moving.gif"),
-        (Kind::Animated, "train/a/moving.gif"),
-        (Kind::Rotated, "train/a/turned.jpg"),
+        (FindingKind::Duplicate, "train/a/fine.jpg"),
+        (FindingKind::ClassImbalance, "train/b"),
+        (FindingKind::Cmyk, "train/a/print.jpg"),
+        (FindingKind::SixteenBit, "train/a/deep.png"),
+        (FindingKind::Palette, "train/a/moving.gif"),
+        (FindingKind::Animated, "train/a/moving.gif"),
+        (FindingKind::Rotated, "train/a/turned.jpg"),
     ]
     .into()
 }
 
-fn found<'a>(report: &'a Report, root: &Path) -> BTreeSet<(Kind, &'a str)> {
+fn found<'a>(report: &'a CheckReport, root: &Path) -> BTreeSet<(FindingKind, &'a str)> {
     let root = format!("{}/", root.display());
     let findings = report.findings.iter();
     findings.map(|found| (found.kind, found.path.strip_prefix(&root).unwrap())).collect()
@@ -113,8 +113,8 @@ fn found<'a>(report: &'a Report, root: &Path) -> BTreeSet<(Kind, &'a str)> {
 fn every_kind_is_found_once_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
     let expected = one_of_everything(place.path());
-    let kinds: BTreeSet<Kind> = expected.iter().map(|&(kind, _)| kind).collect();
-    assert_eq!(kinds.len(), Kind::ALL.len() - 1, "all but classes that differ");
+    let kinds: BTreeSet<FindingKind> = expected.iter().map(|&(kind, _)| kind).collect();
+    assert_eq!(kinds.len(), FindingKind::ALL.len() - 1, "all but classes that differ");
     let mut reports = Vec::new();
     for threads in [1, 3] {
         let mut seen = 0;
@@ -131,7 +131,7 @@ fn every_kind_is_found_once_and_nothing_else() {
         reports.push(report.findings);
     }
     assert_eq!(reports[0], reports[1]);
-    let leak = reports[0].iter().find(|found| found.kind == Kind::Leak).unwrap();
+    let leak = reports[0].iter().find(|found| found.kind == FindingKind::Leak).unwrap();
     assert!(leak.detail.contains("train/a/again.jpg, under another class"), "{}", leak.detail);
 }
 
@@ -141,10 +141,11 @@ fn classes_that_differ_are_one_finding_among_the_others() {
     let mut expected = one_of_everything(place.path());
     fs::rename(place.path().join("val/b"), place.path().join("val/c")).unwrap();
     let report = check(place.path(), 2, &mut unwatched).unwrap();
-    expected.remove(&(Kind::Leak, "val/b/leak.jpg"));
-    expected.extend([(Kind::Leak, "val/c/leak.jpg"), (Kind::ClassMismatch, "val")]);
+    expected.remove(&(FindingKind::Leak, "val/b/leak.jpg"));
+    expected.extend([(FindingKind::Leak, "val/c/leak.jpg"), (FindingKind::ClassMismatch, "val")]);
     assert_eq!(found(&report, place.path()), expected);
-    let mismatch = report.findings.iter().find(|found| found.kind == Kind::ClassMismatch).unwrap();
+    let mismatch =
+        report.findings.iter().find(|found| found.kind == FindingKind::ClassMismatch).unwrap();
     assert_eq!(mismatch.detail, "missing b; extra c");
 }
 

@@ -161,7 +161,7 @@ fn damaged_files_are_named_with_what_is_wrong() {
             "its 4000 bytes are no multiple of 3074",
         ),
         ("cifar-100-binary", "test.bin", |b| b[1] = 9, "test.bin: image 0: label 9 is not 0 to 2"),
-        ("cifar-100-python", "test", |b| b.truncate(3000), "the file ends at byte"),
+        ("cifar-100-python", "test", |b| b.truncate(3000), "cut short at byte"),
         (
             "parquet",
             "data/validation-00000-of-00001.parquet",

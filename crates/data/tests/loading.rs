@@ -123,15 +123,15 @@ fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
     let validation = Validation { resize: 8, crop: 8 };
     let share = ValidationShare::WHOLE;
     let mut loader =
-        ValidationLoader::new(set.clone(), validation, NORMALIZE, 300, share, 2usize).unwrap();
+        ValidationLoader::new(set.clone(), (validation, NORMALIZE), 300, share, 2usize).unwrap();
     let mut indices = Vec::new();
     let mut sizes = Vec::new();
     while let Some(batch) = loader.next().unwrap() {
-        assert_eq!(batch.images.len(), batch.labels.len() * 8 * 8 * 3);
-        for (&index, &label) in batch.indices.iter().zip(&batch.labels) {
+        assert_eq!(batch.images.len(), batch.annotations.len() * 8 * 8 * 3);
+        for (&index, &label) in batch.indices.iter().zip(&batch.annotations) {
             assert_eq!(set.validation.label(index as usize), label);
         }
-        sizes.push(batch.labels.len());
+        sizes.push(batch.annotations.len());
         indices.extend(batch.indices);
     }
     assert_eq!(sizes, [300, 300, 300, 100]);
@@ -204,7 +204,8 @@ fn joined(parts: &[Batch]) -> Batch {
     for part in &parts[1..] {
         assert_eq!(part.step, whole.step);
         whole.images.extend(&part.images);
-        whole.labels.extend(&part.labels);
+        whole.annotations.extend(&part.annotations);
+        whole.sizes.extend(&part.sizes);
         whole.indices.extend(&part.indices);
         whole.skipped.extend(part.skipped.clone());
     }
@@ -312,7 +313,7 @@ fn bad_images_are_skipped_and_listed_alike_for_any_number_of_threads() {
             let stands_in = replaced.iter().position(|&replaced| replaced == at);
             let index = stands_in.map_or(expected, |one| batch.skipped[one].stand_in);
             assert_eq!(batch.indices[at], index);
-            assert_eq!(batch.labels[at], set.train.label(index as usize));
+            assert_eq!(batch.annotations[at], set.train.label(index as usize));
             assert!(!bad(index));
         }
         assert!(batch.skipped.iter().all(|skipped| !skipped.reason.is_empty()));

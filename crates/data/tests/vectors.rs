@@ -1,8 +1,6 @@
 //! Against what Pillow and torchvision made of the same images; written by `refs/data_vectors.py`.
 
-use data::augment::operations::Operation;
-use data::resize::{Region, resize_region};
-use data::{RgbImage, decode, resize, validation_sample};
+use data::{ImageOperation, Region, RgbImage, decode, resize, resize_region, validation_sample};
 use recipe::{Normalize, Validation};
 
 struct Reader(&'static [u8]);
@@ -113,20 +111,20 @@ fn operations_give_pillows_bits() {
         let mut image = vectors.image(width, height);
         let expected = vectors.image(width, height);
         let operation = match kind {
-            0 => Operation::Identity,
-            1 => Operation::AutoContrast,
-            2 => Operation::Equalize,
-            3 => Operation::Rotate(strength),
-            4 => Operation::Solarize(strength as u16),
-            5 => Operation::Posterize(strength as u32),
-            6 => Operation::Color(strength as f32),
-            7 => Operation::Contrast(strength as f32),
-            8 => Operation::Brightness(strength as f32),
-            9 => Operation::Sharpness(strength as f32),
-            10 => Operation::ShearX(strength),
-            11 => Operation::ShearY(strength),
-            12 => Operation::TranslateX(strength as i64),
-            13 => Operation::TranslateY(strength as i64),
+            0 => ImageOperation::Identity,
+            1 => ImageOperation::AutoContrast,
+            2 => ImageOperation::Equalize,
+            3 => ImageOperation::Rotate(strength),
+            4 => ImageOperation::Solarize(strength as u16),
+            5 => ImageOperation::Posterize(strength as u32),
+            6 => ImageOperation::Color(strength as f32),
+            7 => ImageOperation::Contrast(strength as f32),
+            8 => ImageOperation::Brightness(strength as f32),
+            9 => ImageOperation::Sharpness(strength as f32),
+            10 => ImageOperation::ShearX(strength),
+            11 => ImageOperation::ShearY(strength),
+            12 => ImageOperation::TranslateX(strength as i64),
+            13 => ImageOperation::TranslateY(strength as i64),
             other => panic!("kind {other}"),
         };
         operation.apply(&mut image, [124, 117, 104]);

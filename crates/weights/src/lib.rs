@@ -1,10 +1,11 @@
-//! Tensors by name out of the files of other programs: safetensors, and what `torch.save` writes, now (a zip) and once (a
-//! sequence of pickles). Nothing in a file is ever executed.
+//! Tensors by name out of the files of other programs: safetensors, and what `torch.save` writes, today (a zip) and before
+//! PyTorch 1.6 (a sequence of pickles); and the arrays of bytes in a pickle of NumPy's. Nothing in a file is ever executed.
 //!
-//! A file is read whole; of it stay its bytes and, for each tensor, where its numbers lie. Numbers are made only when they
-//! are asked for, so a hostile file costs its own size and no more than a million small objects beside.
+//! A file is read whole; what stays of it is its bytes and, for each tensor, where its numbers lie. Numbers are made only
+//! when they are asked for, so a hostile file costs its own size and at most a million small objects.
 
 mod error;
+mod numpy;
 mod pickle;
 mod pytorch;
 mod safetensors;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use error::WeightsError;
+pub use numpy::NumpyPickle;
 
 use tensor::Stored;
 

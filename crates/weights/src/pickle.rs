@@ -1,8 +1,8 @@
-//! A reader of pickles that executes nothing: it knows the instructions that PyTorch writes, builds plain values of its
-//! own, and refuses every name that is not on its list.
+//! A reader of pickles that executes nothing: it knows the instructions that PyTorch and NumPy write, builds plain values
+//! of its own, and refuses every name that is not in its vocabulary.
 //!
 //! Containers live in a heap and values point into it, so that nothing here recurses: a pickle may nest as deep as it likes
-//! and refer to itself, and costs one small object for each of its instructions at most.
+//! and refer to itself, and costs at most one small object for each of its instructions.
 
 mod globals;
 mod instructions;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use crate::error::WeightsError;
 use crate::tensor::Dtype;
 
-pub(crate) use globals::Global;
+pub(crate) use globals::{Global, Vocabulary};
 
 /// A value that a pickle describes. Cheap to copy: what has a size is in the [`Heap`] or in the pickle itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +29,10 @@ pub(crate) enum Value<'a> {
     Global(Global),
     Storage(usize),
     Tensor(usize),
+    /// A NumPy array, empty until its state is given.
+    Array(usize),
+    /// NumPy's type of unsigned bytes.
+    ByteType,
     /// Something that is let pass and never looked into, such as the arguments a training script was started with.
     Inert,
 }
@@ -47,6 +51,8 @@ impl Value<'_> {
             Value::Global(_) => "a type",
             Value::Storage(_) => "a storage",
             Value::Tensor(_) => "a tensor",
+            Value::Array(_) => "an array",
+            Value::ByteType => "a type of numbers",
             Value::Inert => "an object",
         }
     }
@@ -71,6 +77,13 @@ pub(crate) struct TensorRef {
     pub(crate) strides: Vec<usize>,
 }
 
+/// A NumPy array of unsigned bytes in C order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ByteArray<'a> {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: &'a [u8],
+}
+
 /// What values point to.
 #[derive(Debug, Default)]
 pub(crate) struct Heap<'a> {
@@ -78,6 +91,8 @@ pub(crate) struct Heap<'a> {
     pub(crate) dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     pub(crate) storages: Vec<StorageRef<'a>>,
     pub(crate) tensors: Vec<TensorRef>,
+    /// None for an array of another type or order, or without a state.
+    pub(crate) arrays: Vec<Option<ByteArray<'a>>>,
 }
 
 /// A pickle as read: its value and where it ends.
@@ -91,10 +106,14 @@ pub(crate) struct Pickled<'a> {
 /// More instructions than any model's pickle has: a training file of a thousand tensors has about a hundred thousand.
 const MOST_INSTRUCTIONS: usize = 1 << 20;
 
-/// Reads the pickle at the start of `bytes`.
-pub(crate) fn read(bytes: &[u8]) -> Result<Pickled<'_>, WeightsError> {
+/// Reads the pickle at the start of `bytes`. An error comes with the place of the instruction that failed.
+pub(crate) fn read(
+    bytes: &[u8],
+    vocabulary: Vocabulary,
+) -> Result<Pickled<'_>, (WeightsError, usize)> {
     let mut machine = Machine {
         bytes,
+        vocabulary,
         at: 0,
         stack: Vec::new(),
         marks: Vec::new(),
@@ -102,17 +121,19 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Pickled<'_>, WeightsError> {
         heap: Heap::default(),
     };
     for _ in 0..MOST_INSTRUCTIONS {
-        if machine.step()? {
-            let value = machine.pop()?;
+        let place = machine.at;
+        if let Some(value) = machine.step().map_err(|error| (error, place))? {
             return Ok(Pickled { value, heap: machine.heap, end: machine.at });
         }
     }
-    Err(WeightsError::pickle(format!("it has more than {MOST_INSTRUCTIONS} instructions")))
+    let problem = format!("it has more than {MOST_INSTRUCTIONS} instructions");
+    Err((WeightsError::pickle(problem), machine.at))
 }
 
 /// A pickle being read.
 struct Machine<'a> {
     bytes: &'a [u8],
+    vocabulary: Vocabulary,
     at: usize,
     stack: Vec<Value<'a>>,
     /// Heights of the stack where a run of values began.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::error::WeightsError;
-use crate::pickle::{self, Heap, Pickled, StorageRef, Value};
+use crate::pickle::{self, Heap, Pickled, StorageRef, Value, Vocabulary};
 use crate::tensor::{Dtype, Storage, Stored};
 use crate::zip::{self, Entries};
 
@@ -23,6 +23,10 @@ const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 /// The version of the legacy format.
 const LEGACY_VERSION: i64 = 1001;
 
+fn read(bytes: &[u8]) -> Result<Pickled<'_>, WeightsError> {
+    pickle::read(bytes, Vocabulary::Torch).map_err(|(error, _)| error)
+}
+
 pub(crate) fn is_legacy(bytes: &[u8]) -> bool {
     bytes.get(2..).is_some_and(|rest| rest.starts_with(MAGIC))
 }
@@ -40,7 +44,7 @@ pub(crate) fn zip(bytes: &[u8]) -> Result<Found, WeightsError> {
     if order.is_some_and(|order| bytes[order.clone()] != *b"little") {
         return Err(WeightsError::pickle("its numbers are big-endian"));
     }
-    let pickled = pickle::read(&bytes[entries[format!("{root}/data.pkl").as_str()].clone()])?;
+    let pickled = read(&bytes[entries[format!("{root}/data.pkl").as_str()].clone()])?;
     tensors(&pickled, |storage| in_zip(&entries, root, storage))
 }
 
@@ -67,7 +71,7 @@ fn in_zip(
 pub(crate) fn legacy(bytes: &[u8]) -> Result<Found, WeightsError> {
     let mut at = 0;
     let mut next = || -> Result<Pickled<'_>, WeightsError> {
-        let pickled = pickle::read(&bytes[at..])?;
+        let pickled = read(&bytes[at..])?;
         at += pickled.end;
         Ok(pickled)
     };

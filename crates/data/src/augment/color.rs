@@ -5,6 +5,9 @@
 //! brightness c: x ↦ c·x.
 //! In this order, in 32-bit floats, never clamped. All three are linear, so an image has one 3×3 matrix:
 //! brightness · saturation · hue.
+//!
+//! Deviation: the hue is rotated in YIQ. The paper says to scale it, and leaves open in which space; to scale the hue angle of
+//! HSV would make a step where the angle begins anew, at red.
 
 use rand_chacha::rand_core::RngCore;
 use recipe::Color;
@@ -22,13 +25,13 @@ const YIQ: Matrix = [GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]
 
 /// The coefficients of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Coefficients {
+pub(super) struct Coefficients {
     pub hue: f64,
     pub saturation: f64,
     pub brightness: f64,
 }
 
-pub fn draw(color: &Color, rng: &mut impl RngCore) -> Coefficients {
+pub(super) fn draw(color: &Color, rng: &mut impl RngCore) -> Coefficients {
     Coefficients {
         hue: between(rng, color.hue),
         saturation: between(rng, color.saturation),
@@ -36,7 +39,7 @@ pub fn draw(color: &Color, rng: &mut impl RngCore) -> Coefficients {
     }
 }
 
-/// brightness · saturation · hue.
+/// The matrix of an image: brightness · saturation · hue.
 pub(crate) fn matrix(c: Coefficients) -> Matrix {
     multiply(brightness(c.brightness), multiply(saturation(c.saturation), hue(c.hue)))
 }
@@ -61,7 +64,7 @@ pub(crate) fn multiply(a: Matrix, b: Matrix) -> Matrix {
     a.map(|row| [0, 1, 2].map(|column| (0..3).map(|k| row[k] * b[k][column]).sum()))
 }
 
-/// By cofactors.
+/// The inverse of a matrix, by cofactors.
 fn inverse(m: Matrix) -> Matrix {
     let cofactor = |row: usize, column: usize| {
         let (r1, r2) = ((row + 1) % 3, (row + 2) % 3);

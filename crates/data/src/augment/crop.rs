@@ -3,7 +3,10 @@
 //!
 //! area = H·W·U(a₀, a₁), ratio = exp U(ln r₀, ln r₁), w = ⌊√(area·ratio)⌉, h = ⌊√(area/ratio)⌉ (halves to even),
 //! accepted when it fits, at a uniform place. After ten misses: the largest centred region whose ratio is clamped
-//! into [r₀, r₁]. The ratio is log-uniform, as in torchvision and timm, so that r and 1/r are equally likely.
+//! into [r₀, r₁].
+//!
+//! Deviation: the ratio is log-uniform, as in torchvision and timm, so that r and 1/r are equally likely; the paper only says
+//! that it is random.
 
 use rand_chacha::rand_core::RngCore;
 use recipe::Crop;
@@ -14,7 +17,7 @@ use crate::resize::Region;
 const TRIES: usize = 10;
 
 /// A random region of an image of width × height.
-pub fn region(crop: &Crop, width: usize, height: usize, rng: &mut impl RngCore) -> Region {
+pub(super) fn region(crop: &Crop, width: usize, height: usize, rng: &mut impl RngCore) -> Region {
     let pixels = (width * height) as f64;
     let log_aspect = crop.aspect.map(f64::ln);
     for _ in 0..TRIES {

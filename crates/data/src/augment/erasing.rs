@@ -11,7 +11,7 @@ use crate::resize::Region;
 const ATTEMPTS: usize = 100;
 
 /// The rectangle of one image of `side` pixels.
-pub fn draw(by: &Erasing, side: usize, rng: &mut impl RngCore) -> Option<Region> {
+pub(super) fn draw(by: &Erasing, side: usize, rng: &mut impl RngCore) -> Option<Region> {
     if unit(rng) >= by.probability {
         return None;
     }

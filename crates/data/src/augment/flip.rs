@@ -7,7 +7,7 @@ use rand_chacha::rand_core::RngCore;
 use crate::random::unit;
 
 /// Whether this image is flipped.
-pub fn draw(probability: f64, rng: &mut impl RngCore) -> bool {
+pub(super) fn draw(probability: f64, rng: &mut impl RngCore) -> bool {
     unit(rng) < probability
 }
 

@@ -7,16 +7,16 @@
 use rand_chacha::rand_core::RngCore;
 use recipe::Jitter;
 
-use super::operations::Operation;
+use super::operations::ImageOperation;
 use crate::random::{between, permutation};
 
 /// The operations of one image.
-pub fn draw(by: &Jitter, rng: &mut impl RngCore) -> [Operation; 3] {
+pub(super) fn draw(by: &Jitter, rng: &mut impl RngCore) -> [ImageOperation; 3] {
     let mut coefficient = |range| between(rng, range) as f32;
     let operations = [
-        Operation::Brightness(coefficient(by.brightness)),
-        Operation::Contrast(coefficient(by.contrast)),
-        Operation::Color(coefficient(by.saturation)),
+        ImageOperation::Brightness(coefficient(by.brightness)),
+        ImageOperation::Contrast(coefficient(by.contrast)),
+        ImageOperation::Color(coefficient(by.saturation)),
     ];
     let order = permutation(rng, 3);
     [0, 1, 2].map(|place| operations[order[place] as usize])
@@ -34,9 +34,9 @@ mod tests {
         for index in 0..600 {
             let drawn = draw(&by, &mut at(0, Stream::Augment, 0, index));
             let name = |operation| match operation {
-                Operation::Brightness(0.6..1.4) => 'b',
-                Operation::Contrast(0.1..0.2) => 'c',
-                Operation::Color(2.0) => 's',
+                ImageOperation::Brightness(0.6..1.4) => 'b',
+                ImageOperation::Contrast(0.1..0.2) => 'c',
+                ImageOperation::Color(2.0) => 's',
                 other => panic!("{other:?}"),
             };
             *orders.entry(drawn.map(name)).or_insert(0) += 1;

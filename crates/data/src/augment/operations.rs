@@ -5,7 +5,7 @@ use crate::image::RgbImage;
 
 /// An operation with its strength.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Operation {
+pub enum ImageOperation {
     Identity,
     /// Each channel stretched to 0..=255.
     AutoContrast,
@@ -33,14 +33,14 @@ pub enum Operation {
     TranslateY(i64),
 }
 
-impl Operation {
+impl ImageOperation {
     /// Changes the image; `fill` is what pixels from outside it become.
     pub fn apply(self, image: &mut RgbImage, fill: [u8; 3]) {
         match self {
-            Operation::Identity => {}
-            Operation::AutoContrast => by_channel(image, stretched),
-            Operation::Equalize => by_channel(image, equalized),
-            Operation::Solarize(threshold) => {
+            ImageOperation::Identity => {}
+            ImageOperation::AutoContrast => by_channel(image, stretched),
+            ImageOperation::Equalize => by_channel(image, equalized),
+            ImageOperation::Solarize(threshold) => {
                 by_level(
                     image,
                     |level| {
@@ -48,21 +48,21 @@ impl Operation {
                     },
                 )
             }
-            Operation::Posterize(bits) => {
+            ImageOperation::Posterize(bits) => {
                 by_level(image, |level| level & !(((1u16 << (8 - bits)) - 1) as u8));
             }
-            Operation::Color(c) => blend(image, c, |pixel| [grey(pixel); 3]),
-            Operation::Contrast(c) => {
+            ImageOperation::Color(c) => blend(image, c, |pixel| [grey(pixel); 3]),
+            ImageOperation::Contrast(c) => {
                 let mean = mean_grey(image);
                 blend(image, c, |_| [mean; 3]);
             }
-            Operation::Brightness(c) => blend(image, c, |_| [0; 3]),
-            Operation::Sharpness(c) => sharpen(image, c),
-            Operation::Rotate(degrees) => rotate(image, degrees, fill),
-            Operation::ShearX(s) => transform(image, [1.0, s, 0.0, 0.0, 1.0, 0.0], fill),
-            Operation::ShearY(s) => transform(image, [1.0, 0.0, 0.0, s, 1.0, 0.0], fill),
-            Operation::TranslateX(x) => translate(image, [x, 0], fill),
-            Operation::TranslateY(y) => translate(image, [0, y], fill),
+            ImageOperation::Brightness(c) => blend(image, c, |_| [0; 3]),
+            ImageOperation::Sharpness(c) => sharpen(image, c),
+            ImageOperation::Rotate(degrees) => rotate(image, degrees, fill),
+            ImageOperation::ShearX(s) => transform(image, [1.0, s, 0.0, 0.0, 1.0, 0.0], fill),
+            ImageOperation::ShearY(s) => transform(image, [1.0, 0.0, 0.0, s, 1.0, 0.0], fill),
+            ImageOperation::TranslateX(x) => translate(image, [x, 0], fill),
+            ImageOperation::TranslateY(y) => translate(image, [0, y], fill),
         }
     }
 }

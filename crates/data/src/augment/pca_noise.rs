@@ -14,7 +14,7 @@ pub(crate) const EIGENVECTORS: [[f64; 3]; 3] =
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
 
 /// α of one image.
-pub fn draw(sigma: f64, rng: &mut impl RngCore) -> [f64; 3] {
+pub(super) fn draw(sigma: f64, rng: &mut impl RngCore) -> [f64; 3] {
     [0, 1, 2].map(|_| sigma * normal(rng))
 }
 

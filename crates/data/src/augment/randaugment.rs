@@ -6,35 +6,35 @@
 use rand_chacha::rand_core::RngCore;
 use recipe::RandAugment;
 
-use super::operations::Operation;
+use super::operations::ImageOperation;
 use crate::random::below;
 
 /// The operations of one image of `side` pixels.
-pub fn draw(by: &RandAugment, side: usize, rng: &mut impl RngCore) -> Vec<Operation> {
+pub(super) fn draw(by: &RandAugment, side: usize, rng: &mut impl RngCore) -> Vec<ImageOperation> {
     (0..by.operations).map(|_| operation(below(rng, 14), by.magnitude, side, rng)).collect()
 }
 
-fn operation(kind: u64, magnitude: f64, side: usize, rng: &mut impl RngCore) -> Operation {
+fn operation(kind: u64, magnitude: f64, side: usize, rng: &mut impl RngCore) -> ImageOperation {
     let share = magnitude / 10.0;
     // The sign is drawn whether or not the operation has one.
     let signed = if below(rng, 2) == 0 { share } else { -share };
     let factor = (1.0 + 0.9 * signed) as f32;
     let pixels = (signed * 150.0 / 331.0 * side as f64) as i64;
     match kind {
-        0 => Operation::Identity,
-        1 => Operation::AutoContrast,
-        2 => Operation::Equalize,
-        3 => Operation::Rotate(30.0 * signed),
-        4 => Operation::Solarize((256.0 * (1.0 - share)).round() as u16),
-        5 => Operation::Posterize(8 - (4.0 * share).round() as u32),
-        6 => Operation::Color(factor),
-        7 => Operation::Contrast(factor),
-        8 => Operation::Brightness(factor),
-        9 => Operation::Sharpness(factor),
-        10 => Operation::ShearX(0.3 * signed),
-        11 => Operation::ShearY(0.3 * signed),
-        12 => Operation::TranslateX(pixels),
-        _ => Operation::TranslateY(pixels),
+        0 => ImageOperation::Identity,
+        1 => ImageOperation::AutoContrast,
+        2 => ImageOperation::Equalize,
+        3 => ImageOperation::Rotate(30.0 * signed),
+        4 => ImageOperation::Solarize((256.0 * (1.0 - share)).round() as u16),
+        5 => ImageOperation::Posterize(8 - (4.0 * share).round() as u32),
+        6 => ImageOperation::Color(factor),
+        7 => ImageOperation::Contrast(factor),
+        8 => ImageOperation::Brightness(factor),
+        9 => ImageOperation::Sharpness(factor),
+        10 => ImageOperation::ShearX(0.3 * signed),
+        11 => ImageOperation::ShearY(0.3 * signed),
+        12 => ImageOperation::TranslateX(pixels),
+        _ => ImageOperation::TranslateY(pixels),
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
             assert_eq!(drawn.len(), 2);
             for operation in drawn {
                 let kinds = (0..14).map(|kind| self::operation(kind, 9.0, 32, &mut rng));
-                let same = |other: Operation| {
+                let same = |other: ImageOperation| {
                     std::mem::discriminant(&other) == std::mem::discriminant(&operation)
                 };
                 seen[kinds.into_iter().position(same).expect("one of the 14")] += 1;
@@ -69,23 +69,23 @@ mod tests {
             let found = operation(kind, magnitude, 331, &mut rng);
             let negative = matches!(
                 found,
-                Operation::Rotate(..0.0)
-                    | Operation::ShearX(..0.0)
-                    | Operation::TranslateX(..0)
-                    | Operation::Color(..1.0)
+                ImageOperation::Rotate(..0.0)
+                    | ImageOperation::ShearX(..0.0)
+                    | ImageOperation::TranslateX(..0)
+                    | ImageOperation::Color(..1.0)
             );
             if !negative {
                 return found;
             }
         };
-        assert_eq!(ends(3, 10.0), Operation::Rotate(30.0));
-        assert_eq!(ends(4, 10.0), Operation::Solarize(0));
-        assert_eq!(ends(4, 0.0), Operation::Solarize(256));
-        assert_eq!(ends(5, 10.0), Operation::Posterize(4));
-        assert_eq!(ends(5, 0.0), Operation::Posterize(8));
-        assert_eq!(ends(6, 10.0), Operation::Color(1.9));
-        assert_eq!(ends(6, 0.0), Operation::Color(1.0));
-        assert_eq!(ends(10, 5.0), Operation::ShearX(0.15));
-        assert_eq!(ends(12, 10.0), Operation::TranslateX(150));
+        assert_eq!(ends(3, 10.0), ImageOperation::Rotate(30.0));
+        assert_eq!(ends(4, 10.0), ImageOperation::Solarize(0));
+        assert_eq!(ends(4, 0.0), ImageOperation::Solarize(256));
+        assert_eq!(ends(5, 10.0), ImageOperation::Posterize(4));
+        assert_eq!(ends(5, 0.0), ImageOperation::Posterize(8));
+        assert_eq!(ends(6, 10.0), ImageOperation::Color(1.9));
+        assert_eq!(ends(6, 0.0), ImageOperation::Color(1.0));
+        assert_eq!(ends(10, 5.0), ImageOperation::ShearX(0.15));
+        assert_eq!(ends(12, 10.0), ImageOperation::TranslateX(150));
     }
 }

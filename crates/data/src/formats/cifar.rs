@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use weights::NumpyPickle;
+
+use super::Found;
 use super::blob::Blob;
 use super::classes::{Gathering, Side, name_lines};
 use super::layout::{Entry, Tree, base_name};
 use super::source::{Order, Pixels, Root, Shape};
-use super::{Found, pickle};
 use crate::DataError;
 
 const SHAPE: Shape = Shape { width: 32, height: 32, order: Order::Planar };
@@ -118,18 +120,15 @@ fn add_pickled(
     kind: Kind,
 ) -> Result<u64, DataError> {
     let bytes = blob.all()?;
-    let pickle = pickle::read(&bytes).map_err(|reason| malformed(blob, reason))?;
-    let get = |key: &str| pickle.get(pickle.root, key);
+    let pickle = NumpyPickle::read(&bytes).map_err(|reason| malformed(blob, reason))?;
     let lacking = |what: &str| malformed(blob, format!("it holds no {what}"));
     let key = if kind.is_hundred { "fine_labels" } else { "labels" };
-    let labels = get(key).and_then(|id| pickle.numbers(id)).ok_or_else(|| lacking(key))?;
-    let (shape, range) = get("data")
-        .and_then(|id| pickle.array(id))
-        .ok_or_else(|| lacking("array data of bytes"))?;
-    let names = get("filenames").and_then(|id| pickle.texts(id)).unwrap_or_default();
+    let labels = pickle.numbers(key).ok_or_else(|| lacking(key))?;
+    let (shape, range) = pickle.array("data").ok_or_else(|| lacking("array data of bytes"))?;
+    let names = pickle.texts("filenames").unwrap_or_default();
     let count = labels.len();
     let pixels = PIXELS as usize;
-    if shape != [count as i64, pixels as i64] || Some(range.len()) != count.checked_mul(pixels) {
+    if shape != [count, pixels] || Some(range.len()) != count.checked_mul(pixels) {
         let reason = format!("{count} labels, but data of {shape:?} in {} bytes", range.len());
         return Err(malformed(blob, reason));
     }
@@ -146,11 +145,10 @@ fn add_pickled(
 /// The names of classes in `batches.meta` or `meta`.
 fn pickled_names(blob: &Blob) -> Result<Vec<String>, DataError> {
     let bytes = blob.all()?;
-    let pickle = pickle::read(&bytes).map_err(|reason| malformed(blob, reason))?;
-    let found = ["label_names", "fine_label_names"]
-        .iter()
-        .find_map(|key| pickle.get(pickle.root, key))
-        .and_then(|id| pickle.texts(id))
+    let pickle = NumpyPickle::read(&bytes).map_err(|reason| malformed(blob, reason))?;
+    let found = pickle
+        .texts("label_names")
+        .or_else(|| pickle.texts("fine_label_names"))
         .ok_or_else(|| malformed(blob, "it holds no label_names".to_owned()))?;
     name_lines(&found.join("\n"), &blob.name)
 }

@@ -52,7 +52,7 @@ pub(crate) fn validation_share(
 ) -> Vec<Batch> {
     let validation = Validation { resize: 14, crop: 12 };
     let mut loader =
-        ValidationLoader::new(dataset.clone(), validation, NORMALIZE, 4, share, workers).unwrap();
+        ValidationLoader::new(dataset.clone(), (validation, NORMALIZE), 4, share, workers).unwrap();
     let mut batches = Vec::new();
     while let Some(batch) = loader.next().unwrap() {
         batches.push(batch);

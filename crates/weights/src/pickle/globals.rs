@@ -1,9 +1,18 @@
 //! The names that a pickle may ask for, and what stands in for each. None of them is Python's: asking for a name finds a row
 //! of the table here, and calling it builds a value.
 
-use super::{Machine, StorageRef, TensorRef, Value, unfit};
+use super::{ByteArray, Machine, StorageRef, TensorRef, Value, unfit};
 use crate::error::WeightsError;
 use crate::tensor::Dtype;
+
+/// Whose names a pickle may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vocabulary {
+    /// What `torch.save` writes.
+    Torch,
+    /// Arrays, as NumPy 1 and 2 write them.
+    Numpy,
+}
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +27,12 @@ pub(crate) enum Global {
     Dict,
     /// `torch.Size`: its one argument.
     Size,
+    /// `_reconstruct(ndarray, …)`: an empty array, which is given its state afterwards.
+    RebuildArray,
+    /// `numpy.dtype(name, …)`.
+    ArrayType,
+    /// `numpy.ndarray`, which is only an argument.
+    Array,
     /// Holds no weights. It is let pass, since training files of timm and torchvision keep such things beside the
     /// weights; neither its arguments nor its state is looked at, and no tensor can come out of it.
     Inert,
@@ -52,7 +67,21 @@ const STORAGES: [(&str, Dtype); 10] = [
     ("BoolStorage", Dtype::Other("bool", 1)),
 ];
 
-fn find(module: &str, name: &str) -> Option<Global> {
+fn find(vocabulary: Vocabulary, module: &str, name: &str) -> Option<Global> {
+    match vocabulary {
+        Vocabulary::Torch => find_torch(module, name),
+        Vocabulary::Numpy => match (module, name) {
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Some(Global::RebuildArray)
+            }
+            ("numpy", "dtype") => Some(Global::ArrayType),
+            ("numpy", "ndarray") => Some(Global::Array),
+            _ => None,
+        },
+    }
+}
+
+fn find_torch(module: &str, name: &str) -> Option<Global> {
     let storage = || STORAGES.iter().find(|(known, _)| *known == name);
     match (module, name) {
         ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Some(Global::RebuildTensor),
@@ -67,7 +96,7 @@ fn find(module: &str, name: &str) -> Option<Global> {
 
 impl<'a> Machine<'a> {
     pub(super) fn global(&mut self, module: &str, name: &str) -> Result<(), WeightsError> {
-        let found = find(module, name).ok_or_else(|| {
+        let found = find(self.vocabulary, module, name).ok_or_else(|| {
             // A name of any length may stand in a file; a message is for reading.
             let name: String = format!("{module}.{name}").escape_debug().take(80).collect();
             WeightsError::Forbidden { name }
@@ -118,6 +147,14 @@ impl<'a> Machine<'a> {
             }
             (Global::RebuildParameter, &[tensor @ Value::Tensor(_), ..]) => self.push(tensor),
             (Global::Size, &[size @ Value::List(_)]) => self.push(size),
+            (Global::RebuildArray, &[Value::Global(Global::Array), ..]) => {
+                self.heap.arrays.push(None);
+                self.push(Value::Array(self.heap.arrays.len() - 1));
+            }
+            (Global::ArrayType, &[Value::Text("u1") | Value::Bytes(b"u1"), ..]) => {
+                self.push(Value::ByteType);
+            }
+            (Global::ArrayType, _) => self.push(Value::Inert),
             (Global::Dict, []) => self.push_dict(&[])?,
             (Global::Dict, &[pairs]) => {
                 let mut items = Vec::new();
@@ -136,11 +173,26 @@ impl<'a> Machine<'a> {
 
     /// Gives an object its state. A state dict's is the versions of its modules, which say nothing of the weights.
     pub(super) fn build(&mut self) -> Result<(), WeightsError> {
-        let _state = self.pop()?;
+        let state = self.pop()?;
         match self.top()? {
-            Value::Dict(_) | Value::Inert => Ok(()),
+            Value::Dict(_) | Value::Inert | Value::ByteType => Ok(()),
+            Value::Array(array) => {
+                self.heap.arrays[array] = self.byte_array(state)?;
+                Ok(())
+            }
             other => Err(unfit("gives a state to", other)),
         }
+    }
+
+    /// The array of a state (version, dimensions, type, whether columns come first, values); None where its numbers are not
+    /// bytes in C order.
+    fn byte_array(&self, state: Value<'a>) -> Result<Option<ByteArray<'a>>, WeightsError> {
+        let &[_, shape, Value::ByteType, Value::Bool(false) | Value::Int(0), Value::Bytes(values)] =
+            self.items(state)?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(ByteArray { shape: self.indices(shape)?, values }))
     }
 
     fn indices(&self, value: Value<'a>) -> Result<Vec<usize>, WeightsError> {

@@ -5,11 +5,11 @@ use super::{Machine, Value, unfit};
 use crate::error::WeightsError;
 
 impl<'a> Machine<'a> {
-    /// Does one instruction; tells whether it was the last one.
-    pub(super) fn step(&mut self) -> Result<bool, WeightsError> {
+    /// Does one instruction; the last one gives the pickle's value.
+    pub(super) fn step(&mut self) -> Result<Option<Value<'a>>, WeightsError> {
         let instruction = self.byte()?;
         match instruction {
-            b'.' => return Ok(true),
+            b'.' => return self.pop().map(Some),
             // Protocol and frame: neither changes what follows.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
@@ -60,7 +60,7 @@ impl<'a> Machine<'a> {
             _ if self.plain(instruction)? || self.container(instruction)? => {}
             other => return Err(unknown(other)),
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Numbers, texts and bytes; whether it was one of them.
@@ -162,5 +162,7 @@ fn unknown(instruction: u8) -> WeightsError {
         true => format!("'{}'", char::from(instruction)),
         false => format!("0x{instruction:02x}"),
     };
-    WeightsError::pickle(format!("it has the instruction {shown}, which torch.save does not write"))
+    WeightsError::pickle(format!(
+        "it has the instruction {shown}, which neither torch.save nor NumPy writes"
+    ))
 }

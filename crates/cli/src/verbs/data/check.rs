@@ -1,7 +1,7 @@
 //! `trickbag data check`: what is wrong with a dataset, as a table by kind.
 
 use anyhow::{Result, bail};
-use data::check::{self, Finding, Kind, Report};
+use data::check::{self, CheckReport, Finding, FindingKind};
 use serde_json::json;
 
 use crate::args::DataCheck;
@@ -25,11 +25,11 @@ pub(crate) fn run(args: &DataCheck) -> Result<()> {
     Ok(())
 }
 
-fn as_json(args: &DataCheck, report: &Report) -> serde_json::Value {
+fn as_json(args: &DataCheck, report: &CheckReport) -> serde_json::Value {
     let findings = report.findings.iter().map(|Finding { kind, path, detail }| {
         json!({"kind": kind.name(), "stops_training": kind.stops(), "path": path, "detail": detail})
     });
-    let counts: serde_json::Map<String, serde_json::Value> = Kind::ALL
+    let counts: serde_json::Map<String, serde_json::Value> = FindingKind::ALL
         .into_iter()
         .map(|kind| (kind.name().to_owned(), of(report, kind).count().into()))
         .collect();
@@ -45,11 +45,11 @@ fn as_json(args: &DataCheck, report: &Report) -> serde_json::Value {
     })
 }
 
-fn of(report: &Report, kind: Kind) -> impl Iterator<Item = &Finding> {
+fn of(report: &CheckReport, kind: FindingKind) -> impl Iterator<Item = &Finding> {
     report.findings.iter().filter(move |finding| finding.kind == kind)
 }
 
-fn as_text(args: &DataCheck, report: &Report) -> String {
+fn as_text(args: &DataCheck, report: &CheckReport) -> String {
     let mut text = format!(
         "{}: {} training and {} validation images in {} classes, {}",
         args.path.display(),
@@ -58,8 +58,8 @@ fn as_text(args: &DataCheck, report: &Report) -> String {
         report.classes,
         output::bytes(report.bytes),
     );
-    let found: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|&kind| of(report, kind).next().is_some()).collect();
+    let found: Vec<FindingKind> =
+        FindingKind::ALL.into_iter().filter(|&kind| of(report, kind).next().is_some()).collect();
     if found.is_empty() {
         return text + "\nnothing found";
     }

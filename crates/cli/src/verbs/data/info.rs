@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use data::Dataset;
-use data::info::{self, Info};
+use data::info::{self, DatasetInfo};
 use serde_json::json;
 
 use crate::args::DataInfo;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &DataInfo) -> Result<()> {
     Ok(())
 }
 
-fn as_json(dataset: &Dataset, info: &Info) -> serde_json::Value {
+fn as_json(dataset: &Dataset, info: &DatasetInfo) -> serde_json::Value {
     let classes = dataset.classes.iter().zip(&info.images).map(|(class, [train, validation])| {
         json!({"class": class, "train_images": train, "validation_images": validation})
     });
@@ -56,7 +56,7 @@ fn as_json(dataset: &Dataset, info: &Info) -> serde_json::Value {
     })
 }
 
-fn as_text(dataset: &Dataset, info: &Info) -> String {
+fn as_text(dataset: &Dataset, info: &DatasetInfo) -> String {
     let spread = |[least, middle, greatest]: [usize; 3]| {
         format!("{least} to {greatest} pixels, median {middle}")
     };
