@@ -12,7 +12,7 @@ mod prediction;
 mod rows;
 mod skip;
 
-pub use measure::{Best, Better, MeasureColumn, MeasureColumns, Unit};
+pub use measure::{Best, Better, LOSS, MeasureColumn, MeasureColumns, Unit};
 pub use outcome::Outcome;
 pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};
 pub use rows::{EvaluationRow, MetricsRow, TrainRow, step_of};

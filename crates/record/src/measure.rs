@@ -2,12 +2,15 @@
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::names::MEASURE_KEY;
 
 /// Keys that rows have of their own; no column may take them.
 const RESERVED: [&str; 4] = ["kind", "step", "epoch", "seconds"];
+
+/// The name of the column that training rows share with those measures that have it.
+pub const LOSS: &str = "loss";
 
 /// One number of a measure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +109,7 @@ impl MeasureColumns {
     /// The measure of classification: loss, top-1 and top-5 accuracy, and the number of images.
     pub fn classification() -> MeasureColumns {
         let columns = vec![
-            MeasureColumn::new("loss", "loss", Unit::CrossEntropy).in_full("validation loss"),
+            MeasureColumn::new(LOSS, "loss", Unit::CrossEntropy).in_full("validation loss"),
             MeasureColumn::new("top1", "top-1", Unit::Percent).in_full("top-1 accuracy"),
             MeasureColumn::new("top5", "top-5", Unit::Percent).in_full("top-5 accuracy"),
             MeasureColumn::new("images", "images", Unit::Count),
@@ -116,7 +119,7 @@ impl MeasureColumns {
 
     /// The columns that `run.json` tells, and those of classification where it has no such key: the runs before there was
     /// one were classification's. None where the key holds anything but columns.
-    pub fn of_run(run: &Value) -> Option<MeasureColumns> {
+    pub fn of_run(run: &Map<String, Value>) -> Option<MeasureColumns> {
         match run.get(MEASURE_KEY) {
             None => Some(MeasureColumns::classification()),
             Some(columns) => MeasureColumns::deserialize(columns).ok(),
@@ -160,14 +163,13 @@ impl MeasureColumns {
         self.value(values, &self.headline).expect("the headline is a column")
     }
 
-    /// Whether `value` of the headline is better than the best one so far. NaN is never better, and anything is better
-    /// than NaN.
+    /// Whether `value` of the headline is better than the best one so far. A value that is not finite is never better.
     pub fn improves(&self, best: Option<f64>, value: f64) -> bool {
         let beats = |best: f64| match self.better {
             Better::Higher => value > best,
             Better::Lower => value < best,
         };
-        !value.is_nan() && best.is_none_or(|best| best.is_nan() || beats(best))
+        value.is_finite() && best.is_none_or(|best| !best.is_finite() || beats(best))
     }
 
     /// The columns in the order in which people read them: the headline, other percentages, other numbers, counts.
@@ -246,11 +248,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn of_run(run: &Value) -> Option<MeasureColumns> {
+        MeasureColumns::of_run(run.as_object().unwrap())
+    }
+
     #[test]
     fn columns_come_back_from_json() {
         let columns = MeasureColumns::classification();
         let run = json!({ "threads": 2, "measure": columns });
-        assert_eq!(MeasureColumns::of_run(&run), Some(columns));
+        assert_eq!(of_run(&run), Some(columns));
         let first = json!({
             "name": "loss", "title": "loss", "full_title": "validation loss", "unit": "cross_entropy"
         });
@@ -263,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_run_that_tells_no_columns_is_classifications() {
-        let columns = MeasureColumns::of_run(&json!({ "threads": 2 }));
+        let columns = of_run(&json!({ "threads": 2 }));
         assert_eq!(columns, Some(MeasureColumns::classification()));
     }
 
@@ -278,9 +284,9 @@ mod tests {
                 "headline": headline, "better": "lower", "columns": names.map(column),
             });
             let run = json!({ "measure": columns });
-            assert_eq!(MeasureColumns::of_run(&run), None, "{run}");
+            assert_eq!(of_run(&run), None, "{run}");
         }
-        assert_eq!(MeasureColumns::of_run(&json!({ "measure": "top1" })), None);
+        assert_eq!(of_run(&json!({ "measure": "top1" })), None);
     }
 
     #[test]
@@ -312,6 +318,7 @@ mod tests {
             (Some(1.0), 1.0, false, false),
             (Some(1.0), f64::NAN, false, false),
             (None, f64::NAN, false, false),
+            (Some(1.0), f64::INFINITY, false, false),
             (Some(f64::NAN), 1.0, true, true),
         ] {
             let found = (higher.improves(best, value), lower.improves(best, value));

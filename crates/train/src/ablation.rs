@@ -11,7 +11,7 @@ use std::sync::Arc;
 use data::{Dataset, Resources};
 use recipe::Recipe;
 use recipe::ablation::{Ablation, Planned};
-use serde::Serialize;
+use record::{MeasureColumns, Outcome, names};
 use serde_json::{Map, Value};
 
 use crate::classify::train_to_end;
@@ -19,9 +19,6 @@ use crate::durable::{self, WriteError};
 use crate::error::TrainError;
 use crate::plan::{self, Plan};
 use crate::run::{self, Run, Start};
-
-const IDENTITY: &str = "ablation.json";
-const RESULT: &str = "result.json";
 
 /// A run of a cell with a seed.
 #[derive(Clone, Debug)]
@@ -31,26 +28,6 @@ pub struct Job {
     pub seed: u64,
     pub folder: PathBuf,
     pub recipe: Recipe,
-}
-
-/// What a run came to: `result.json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Percent, of the last evaluation; null, as are the next two, where the loss became NaN or infinite.
-    pub top1: Option<f64>,
-    pub top5: Option<f64>,
-    pub loss: Option<f64>,
-    pub images: u64,
-    pub steps: u64,
-    pub parameters: u64,
-    /// For a validation image.
-    pub multiply_adds: u64,
-    /// Of training alone; median over the log.
-    pub images_per_second: Option<f64>,
-    /// Of training alone.
-    pub seconds_per_epoch: Option<f64>,
-    /// All work, evaluations and earlier sessions too.
-    pub seconds: f64,
 }
 
 /// With what the runs of an ablation train.
@@ -69,10 +46,11 @@ pub fn jobs(ablation: &Ablation, seeds: &[u64], folder: &Path) -> Vec<Job> {
     let job = |index: usize, cell: &Planned, seed| {
         let mut recipe = Recipe { seed, ..cell.recipe.clone() };
         if let (Some(distillation), Some(teacher)) = (&mut recipe.distillation, cell.teacher) {
-            let teacher = run_folder(folder, &ablation.cells[teacher].name, seeds[0]);
+            let teacher = folder.join(names::run_folder(&ablation.cells[teacher].name, seeds[0]));
             distillation.teacher = teacher.display().to_string();
         }
-        Job { cell: index, seed, folder: run_folder(folder, &cell.name, seed), recipe }
+        let folder = folder.join(names::run_folder(&cell.name, seed));
+        Job { cell: index, seed, folder, recipe }
     };
     for (index, cell) in cells().filter(|(_, cell)| cell.teaches) {
         jobs.push(job(index, cell, seeds[0]));
@@ -85,17 +63,13 @@ pub fn jobs(ablation: &Ablation, seeds: &[u64], folder: &Path) -> Vec<Job> {
     jobs
 }
 
-fn run_folder(folder: &Path, cell: &str, seed: u64) -> PathBuf {
-    folder.join("runs").join(cell).join(format!("seed-{seed}"))
-}
-
 /// Makes the folder this ablation's, or refuses one that is another's.
 ///
 /// # Panics
 /// When `identity` is no JSON object.
 pub fn claim(folder: &Path, identity: &Value) -> Result<(), TrainError> {
     let identity = identity.as_object().expect("an identity has keys");
-    let path = folder.join(IDENTITY);
+    let path = folder.join(names::ABLATION);
     if let Some(known) = read(&path)? {
         let known: Map<String, Value> = serde_json::from_str(&known).map_err(|error| {
             let problem = format!("is damaged ({error}); give another folder with --out");
@@ -149,7 +123,7 @@ pub fn check(
 pub fn is_finished(job: &Job) -> Result<bool, TrainError> {
     let Some(known) = run::recipe_of(&job.folder) else { return Ok(false) };
     run::check_recipe(&job.folder, &known, &job.recipe)?;
-    Ok(job.folder.join(RESULT).is_file())
+    Ok(job.folder.join(names::RESULT).is_file())
 }
 
 /// Begins a job or goes on with it, to its result; None where a signal stopped it.
@@ -177,11 +151,13 @@ pub fn run(job: &Job, with: &With) -> Result<Option<Outcome>, TrainError> {
     };
     let images_per_second = run.images_per_second();
     let per_epoch = run.plan().steps_per_epoch * job.recipe.train.batch as u64;
+    let images = run.plan().dataset.validation.len() as f64;
+    let values = match &evaluation {
+        Some(each) => vec![each.loss, each.top1, each.top5, images],
+        None => vec![f64::NAN, f64::NAN, f64::NAN, images],
+    };
     let outcome = Outcome {
-        top1: evaluation.as_ref().map(|each| each.top1),
-        top5: evaluation.as_ref().map(|each| each.top5),
-        loss: evaluation.as_ref().map(|each| each.loss),
-        images: run.plan().dataset.validation.len() as u64,
+        values,
         steps: state.step,
         parameters: cost.parameters,
         multiply_adds: cost.multiply_adds,
@@ -189,8 +165,8 @@ pub fn run(job: &Job, with: &With) -> Result<Option<Outcome>, TrainError> {
         seconds_per_epoch: images_per_second.map(|speed| per_epoch as f64 / speed),
         seconds: run.worked().as_secs_f64(),
     };
-    let text = serde_json::to_string_pretty(&outcome).expect("an outcome is plain data");
-    durable::write(&job.folder.join(RESULT), text.as_bytes())?;
+    let text = outcome.to_json(&MeasureColumns::classification());
+    durable::write(&job.folder.join(names::RESULT), text.as_bytes())?;
     Ok(Some(outcome))
 }
 
@@ -223,7 +199,7 @@ mod tests {
         assert!(error.is_usage());
         let text = error.to_string();
         assert!(text.contains(r#"data: {"train_images":10} → {"train_images":11}"#), "{text}");
-        fs::write(folder.join(IDENTITY), "{").unwrap();
+        fs::write(folder.join(names::ABLATION), "{").unwrap();
         let text = claim(&folder, &identity(10)).unwrap_err().to_string();
         assert!(text.contains("ablation.json: is damaged"), "{text}");
     }
@@ -240,10 +216,10 @@ mod tests {
         let with = With { data: None, resources: 1.into(), environment };
         assert!(!is_finished(&job).unwrap());
         let outcome = run(&job, &with).unwrap().unwrap();
-        assert_eq!((outcome.top1, outcome.top5, outcome.loss), (None, None, None));
+        assert!(outcome.values[..3].iter().all(|value| value.is_nan()), "{outcome:?}");
         assert!(outcome.steps < 30 && outcome.parameters > 0, "{outcome:?}");
         assert!(is_finished(&job).unwrap());
-        let text = fs::read_to_string(job.folder.join(RESULT)).unwrap();
+        let text = fs::read_to_string(job.folder.join(names::RESULT)).unwrap();
         assert!(text.contains("\"top1\": null"), "{text}");
         job.recipe.rate.base = 0.1;
         let text = is_finished(&job).unwrap_err().to_string();

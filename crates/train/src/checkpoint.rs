@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use record::Best;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::{Deserialize, Serialize};
 
@@ -58,15 +59,6 @@ pub struct RunFacts {
     /// Images trained on since the start of the run.
     pub images: u64,
     pub classes: Vec<String>,
-}
-
-/// The evaluation with the highest top-1 accuracy so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Best {
-    pub step: u64,
-    /// Percent.
-    pub top1: f64,
 }
 
 /// Where a loss scale stands.
@@ -268,9 +260,9 @@ fn names(folder: &Path) -> Result<Vec<String>, CheckpointError> {
 /// The safetensors header, padded with spaces so that the values start at a multiple of 8 bytes.
 fn header(checkpoint: &Checkpoint) -> Vec<u8> {
     let facts = &checkpoint.facts;
-    let top1 = facts.best.map_or(0.0, |best| best.top1);
+    let best = facts.best.map_or(0.0, |best| best.value);
     assert!(facts.work_seconds.is_finite(), "work_seconds is {}", facts.work_seconds);
-    assert!(top1.is_finite(), "best.top1 is {top1}");
+    assert!(best.is_finite(), "best.value is {best}");
     let stamp = Stamp { step: checkpoint.step, facts, crc32c: checksum(checkpoint) };
     let stamp = serde_json::to_string(&stamp).expect("a fact is plain data");
 
@@ -413,7 +405,7 @@ mod tests {
         RunFacts {
             recipe: "version = 1\nname = \"größe \\ \"\n".to_owned(),
             instruction_set: "avx2".to_owned(),
-            best: Some(Best { step: 3, top1: 71.234_567_890_123_45 }),
+            best: Some(Best { step: 3, value: 71.234_567_890_123_45 }),
             loss_scaling: Some(ScaleFacts { scale: 32_768.0, good_steps: 1_999 }),
             work_seconds: 0.1 + 0.2,
             images: u64::MAX,

@@ -8,50 +8,15 @@
 pub mod bad_samples;
 mod csv;
 mod events;
-mod jsonl;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use record::{EvaluationRow, MeasureColumns, TrainRow, names};
 
 use crate::durable::{self, WriteError};
-
-const JSONL: &str = "metrics.jsonl";
-const CSV: &str = "metrics.csv";
-/// TensorBoard looks for `tfevents` in the name; the number and the rest are free.
-const EVENTS: &str = "events.out.tfevents.0000000001.trickbag";
-
-/// What training did since the last such row.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct TrainRow {
-    pub step: u64,
-    pub epoch: f64,
-    pub loss: f64,
-    pub rate: f64,
-    pub images_per_second: f64,
-    /// The part of the time that the loop waited for data, 0 to 1.
-    pub wait_share: f64,
-    /// Seconds of work since the start of the run.
-    pub seconds: f64,
-}
-
-/// One pass over the validation images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct EvaluationRow {
-    pub step: u64,
-    pub epoch: f64,
-    pub loss: f64,
-    /// Percent.
-    pub top1: f64,
-    /// Percent.
-    pub top5: f64,
-    pub images: u64,
-    /// Seconds of work since the start of the run.
-    pub seconds: f64,
-}
 
 /// Why a log could not be opened or written, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +38,7 @@ pub enum LogError {
 /// The three open logs of a run.
 #[derive(Debug)]
 pub struct RunLog {
+    measure: MeasureColumns,
     jsonl: Rows,
     csv: Rows,
     events: Rows,
@@ -81,18 +47,30 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Opens the logs in `folder`, new or cut back to the rows with `step <= last_step`. TensorBoard's time of a row is
-    /// `start` plus its `seconds`: for a resumed run, `start` is now minus the seconds of work already done.
-    pub fn open(folder: &Path, last_step: u64, start: SystemTime) -> Result<RunLog, LogError> {
+    /// Opens the logs in `folder`, new or cut back to the rows with `step <= last_step`. Evaluations have the columns of
+    /// `measure`. TensorBoard's time of a row is `start` plus the row's `seconds`: for a resumed run, `start` is now minus
+    /// the seconds of work already done.
+    pub fn open(
+        folder: &Path,
+        measure: MeasureColumns,
+        last_step: u64,
+        start: SystemTime,
+    ) -> Result<RunLog, LogError> {
         let start = start.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         durable::create_folder(folder)?;
         let open = |name, head: &[u8], whole: &dyn Fn(&[u8]) -> Result<usize, Fault>| {
             Rows::open(folder.join(name), head, whole)
         };
+        let csv_head = csv::head(&measure);
         let log = RunLog {
-            jsonl: open(JSONL, &[], &|bytes| jsonl::whole(bytes, last_step))?,
-            csv: open(CSV, csv::HEAD.as_bytes(), &|bytes| csv::whole(bytes, last_step))?,
-            events: open(EVENTS, &events::head(start), &|bytes| events::whole(bytes, last_step))?,
+            jsonl: open(names::METRICS_JSONL, &[], &|bytes| whole_json(bytes, last_step))?,
+            csv: open(names::METRICS_CSV, csv_head.as_bytes(), &|bytes| {
+                csv::whole(bytes, &csv_head, last_step)
+            })?,
+            events: open(names::EVENTS, &events::head(start), &|bytes| {
+                events::whole(bytes, last_step)
+            })?,
+            measure,
             start,
         };
         durable::sync_folder(folder).map_err(|cause| WriteError::new(folder, cause))?;
@@ -100,15 +78,15 @@ impl RunLog {
     }
 
     pub fn train(&mut self, row: &TrainRow) -> Result<(), LogError> {
-        self.jsonl.append(&jsonl::train(row))?;
-        self.csv.append(csv::train(row).as_bytes())?;
+        self.jsonl.append(row.to_line().as_bytes())?;
+        self.csv.append(csv::train(row, &self.measure).as_bytes())?;
         self.events.append(&events::train(row, self.start))
     }
 
     pub fn evaluation(&mut self, row: &EvaluationRow) -> Result<(), LogError> {
-        self.jsonl.append(&jsonl::evaluation(row))?;
-        self.csv.append(csv::evaluation(row).as_bytes())?;
-        self.events.append(&events::evaluation(row, self.start))
+        self.jsonl.append(row.to_line(&self.measure).as_bytes())?;
+        self.csv.append(csv::evaluation(row, &self.measure).as_bytes())?;
+        self.events.append(&events::evaluation(row, &self.measure, self.start))
     }
 
     /// Makes all rows so far durable. Called before a checkpoint is saved, so that a run that goes on from it finds them.
@@ -181,8 +159,13 @@ impl Rows {
     }
 }
 
-/// The length of the lines from `begin` on that are whole and have `step <= last_step`. `step` reads a line, and says
-/// `None` when it cannot: at the end that is a half-written line; before a line to keep it is damage.
+/// The length of the lines of JSON that are whole and have `step <= last_step`.
+fn whole_json(bytes: &[u8], last_step: u64) -> Result<usize, Fault> {
+    whole_lines(bytes, 0, last_step, record::step_of)
+}
+
+/// The length of the lines from `begin` on that are whole and have `step <= last_step`. `step` reads the step of a line
+/// and gives None where it cannot: a half-written line at the end, damage before a line to keep.
 fn whole_lines(
     bytes: &[u8],
     begin: usize,
@@ -208,9 +191,16 @@ fn whole_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use record::names::{EVENTS, METRICS_CSV as CSV, METRICS_JSONL as JSONL};
+    use record::{Better, MeasureColumn, Unit};
     use std::collections::BTreeMap;
     use std::fs;
     use std::time::Duration;
+
+    /// Opens the logs of a classifier's run.
+    fn open(folder: &Path, last_step: u64) -> Result<RunLog, LogError> {
+        RunLog::open(folder, MeasureColumns::classification(), last_step, start())
+    }
 
     fn start() -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000)
@@ -219,15 +209,21 @@ mod tests {
     fn write(log: &mut RunLog, steps: std::ops::RangeInclusive<u64>) {
         for step in steps {
             let (epoch, seconds) = (step as f64 / 2.0, step as f64 * 1.5);
-            let (loss, rate) = (1.0 / step as f64, 0.1);
-            let speed = (33.5, 0.25);
-            let (images_per_second, wait_share) = speed;
-            let row = TrainRow { step, epoch, loss, rate, images_per_second, wait_share, seconds };
+            let loss = 1.0 / step as f64;
+            let row = TrainRow {
+                step,
+                epoch,
+                loss,
+                rate: 0.1,
+                images_per_second: 33.5,
+                wait_share: 0.25,
+                seconds,
+                ..TrainRow::default()
+            };
             log.train(&row).unwrap();
             if step % 2 == 0 {
-                let (top1, top5, images) = (50.0 + step as f64, 90.0, 1000);
-                let row = EvaluationRow { step, epoch, loss, top1, top5, images, seconds };
-                log.evaluation(&row).unwrap();
+                let values = vec![loss, 50.0 + step as f64, 90.0, 1000.0];
+                log.evaluation(&EvaluationRow { step, epoch, values, seconds }).unwrap();
             }
         }
         log.sync().unwrap();
@@ -247,7 +243,7 @@ mod tests {
     /// The files of a run of `steps` that nothing interrupted.
     fn uninterrupted(steps: u64) -> BTreeMap<String, Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
-        write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=steps);
+        write(&mut open(folder.path(), 0).unwrap(), 1..=steps);
         files(folder.path())
     }
 
@@ -272,11 +268,61 @@ mod tests {
         );
         assert_eq!(
             str::from_utf8(&files[CSV]).unwrap(),
-            "step,epoch,kind,loss,rate,top1,top5,images,images_per_second,wait_share,seconds\n\
-             1,0.5,train,1,0.1,,,,33.5,0.25,1.5\n\
-             2,1,train,0.5,0.1,,,,33.5,0.25,3\n\
-             2,1,evaluation,0.5,,52,90,1000,,,3\n"
+            "step,epoch,kind,loss,rate,top1,top5,images,images_per_second,wait_share,seconds,\
+             gradient_norm,loss_scale,skipped,terms\n\
+             1,0.5,train,1,0.1,,,,33.5,0.25,1.5,,,,\n\
+             2,1,train,0.5,0.1,,,,33.5,0.25,3,,,,\n\
+             2,1,evaluation,0.5,,52,90,1000,,,3,,,,\n"
         );
+    }
+
+    #[test]
+    fn logs_have_the_columns_of_the_task_and_the_parts_of_its_loss() {
+        let columns = vec![
+            MeasureColumn::new("map", "mAP", Unit::Percent),
+            MeasureColumn::new("images", "images", Unit::Count),
+        ];
+        let measure = MeasureColumns::new("map", Better::Higher, columns);
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = RunLog::open(folder.path(), measure.clone(), 0, start()).unwrap();
+        let row = TrainRow {
+            step: 1,
+            loss: 1.5,
+            gradient_norm: Some(2.5),
+            terms: vec![("class".to_owned(), 1.0), ("box".to_owned(), 0.5)],
+            loss_scale: Some(1024.0),
+            skipped: 3,
+            ..TrainRow::default()
+        };
+        log.train(&row).unwrap();
+        let values = vec![41.25, 4952.0];
+        log.evaluation(&EvaluationRow { step: 1, epoch: 0.5, values, seconds: 2.0 }).unwrap();
+        drop(log);
+        let csv = fs::read_to_string(folder.path().join(CSV)).unwrap();
+        assert_eq!(
+            csv,
+            "step,epoch,kind,loss,rate,map,images,images_per_second,wait_share,seconds,\
+             gradient_norm,loss_scale,skipped,terms\n\
+             1,0,train,1.5,0,,,0,0,0,2.5,1024,3,class=1 box=0.5\n\
+             1,0.5,evaluation,,,41.25,4952,,,2,,,,\n"
+        );
+        let jsonl = fs::read_to_string(folder.path().join(JSONL)).unwrap();
+        assert!(
+            jsonl.ends_with("\"epoch\":0.5,\"map\":41.25,\"images\":4952,\"seconds\":2.0}\n"),
+            "{jsonl}"
+        );
+        let events = fs::read(folder.path().join(EVENTS)).unwrap();
+        let events = String::from_utf8_lossy(&events);
+        for tag in ["train/gradient_norm", "train/loss_scale", "train/terms/box", "validation/map"]
+        {
+            assert!(events.contains(tag), "{tag}");
+        }
+        assert!(!events.contains("validation/images"), "a count is no result");
+        let before = files(folder.path());
+        RunLog::open(folder.path(), measure, 1, start()).unwrap();
+        assert_eq!(files(folder.path()), before);
+        let error = open(folder.path(), 1).unwrap_err();
+        assert!(matches!(error, LogError::Foreign { .. }), "{error}: the columns of another task");
     }
 
     #[test]
@@ -284,8 +330,8 @@ mod tests {
         let whole = uninterrupted(9);
         for last_step in 0..=9 {
             let folder = tempfile::tempdir().unwrap();
-            write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=9);
-            let mut log = RunLog::open(folder.path(), last_step, start()).unwrap();
+            write(&mut open(folder.path(), 0).unwrap(), 1..=9);
+            let mut log = open(folder.path(), last_step).unwrap();
             assert_eq!(files(folder.path()), uninterrupted(last_step));
             write(&mut log, last_step + 1..=9);
             assert!(files(folder.path()) == whole, "resumed from {last_step}");
@@ -294,18 +340,19 @@ mod tests {
 
     #[test]
     fn a_file_cut_at_any_byte_keeps_its_whole_rows() {
-        type Whole = fn(&[u8], u64) -> Result<usize, Fault>;
+        type Whole<'a> = &'a dyn Fn(&[u8]) -> Result<usize, Fault>;
         let files = uninterrupted(4);
+        let csv_head = csv::head(&MeasureColumns::classification());
         let readers: [(_, _, Whole); 3] = [
-            (JSONL, 0, jsonl::whole),
-            (CSV, csv::HEAD.len(), csv::whole),
-            (EVENTS, events::head(0.0).len(), events::whole),
+            (JSONL, 0, &|bytes| whole_json(bytes, 4)),
+            (CSV, csv_head.len(), &|bytes| csv::whole(bytes, &csv_head, 4)),
+            (EVENTS, events::head(0.0).len(), &|bytes| events::whole(bytes, 4)),
         ];
         for (name, head, whole) in readers {
             let bytes = &files[name];
             let mut kept = vec![];
             for length in 0..=bytes.len() {
-                kept.push(whole(&bytes[..length], 4).unwrap());
+                kept.push(whole(&bytes[..length]).unwrap());
                 assert!(kept[length] <= length, "{name} cut at {length}");
             }
             assert_eq!(kept[head], head);
@@ -324,16 +371,16 @@ mod tests {
         for (name, bytes) in &whole {
             fs::write(folder.path().join(name), &bytes[..bytes.len() - 3]).unwrap();
         }
-        write(&mut RunLog::open(folder.path(), 3, start()).unwrap(), 4..=4);
+        write(&mut open(folder.path(), 3).unwrap(), 4..=4);
         assert!(files(folder.path()) == whole);
     }
 
     #[test]
     fn a_missing_log_is_begun_again() {
         let folder = tempfile::tempdir().unwrap();
-        write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=4);
+        write(&mut open(folder.path(), 0).unwrap(), 1..=4);
         fs::remove_file(folder.path().join(CSV)).unwrap();
-        write(&mut RunLog::open(folder.path(), 3, start()).unwrap(), 4..=4);
+        write(&mut open(folder.path(), 3).unwrap(), 4..=4);
         let csv = fs::read_to_string(folder.path().join(CSV)).unwrap();
         assert_eq!(csv.lines().count(), 3, "{csv}");
     }
@@ -343,16 +390,16 @@ mod tests {
         for (name, line) in [(JSONL, 2), (CSV, 3)] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
-            write(&mut RunLog::open(folder.path(), 0, start()).unwrap(), 1..=4);
+            write(&mut open(folder.path(), 0).unwrap(), 1..=4);
             let text = fs::read_to_string(&path).unwrap().replacen("\n2,", "\n\0,", 1);
             let text = text.replacen(r#""step":2"#, r#""step":?"#, 1);
             fs::write(&path, &text).unwrap();
-            let error = RunLog::open(folder.path(), 4, start()).unwrap_err().to_string();
+            let error = open(folder.path(), 4).unwrap_err().to_string();
             let says = format!("line {line} of {}", path.display());
             assert!(error.starts_with(&says), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
             // When nothing after it is to be kept, it goes with the rest.
-            RunLog::open(folder.path(), 1, start()).unwrap();
+            open(folder.path(), 1).unwrap();
             assert_eq!(fs::read(&path).unwrap(), uninterrupted(1)[name]);
         }
     }
@@ -363,7 +410,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
             fs::write(&path, "these,are,my,own,columns\n1,2,3,4,5\n").unwrap();
-            let error = RunLog::open(folder.path(), 4, start()).unwrap_err().to_string();
+            let error = open(folder.path(), 4).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("move it away"), "{error}");
             assert!(fs::read_to_string(&path).unwrap().starts_with("these"));
         }
@@ -382,23 +429,24 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_do_not_break_a_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = RunLog::open(folder.path(), 0, start()).unwrap();
+        let mut log = open(folder.path(), 0).unwrap();
         let row = TrainRow {
             step: 1,
             epoch: 0.5,
             loss: f64::NAN,
             rate: f64::INFINITY,
+            gradient_norm: Some(f64::NAN),
             images_per_second: 1.0,
-            wait_share: 0.0,
             seconds: 1.0,
+            ..TrainRow::default()
         };
         log.train(&row).unwrap();
         let files = files(folder.path());
         let line: serde_json::Value = serde_json::from_slice(&files[JSONL]).unwrap();
-        assert!(line["loss"].is_null() && line["rate"].is_null());
+        assert!(["loss", "rate", "gradient_norm"].iter().all(|key| line[key].is_null()), "{line}");
         let csv = str::from_utf8(&files[CSV]).unwrap();
-        assert!(csv.ends_with("\n1,0.5,train,NaN,inf,,,,1,0,1\n"), "{csv}");
-        RunLog::open(folder.path(), 1, start()).unwrap();
+        assert!(csv.ends_with("\n1,0.5,train,NaN,inf,,,,1,0,1,NaN,,,\n"), "{csv}");
+        open(folder.path(), 1).unwrap();
         assert_eq!(self::files(folder.path()), files);
     }
 }

@@ -9,13 +9,13 @@ use std::fs;
 use std::path::Path;
 
 use data::{Part, thumbnail};
-use serde::Serialize;
+use record::{PredictionRow, names, surest_mistakes};
 
 use crate::classify::softmax;
 use crate::durable::{self, WriteError};
 use crate::error::TrainError;
 
-/// Of one image.
+/// The model's answer for one validation image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     pub label: u32,
@@ -27,8 +27,7 @@ pub struct Prediction {
     pub gap: f64,
 }
 
-/// At most so many thumbnails, of at most so many pixels on the longer edge.
-const MISTAKES: usize = 24;
+/// The pixels of a thumbnail's longer edge, at most.
 const THUMBNAIL: usize = 96;
 
 impl Prediction {
@@ -51,16 +50,6 @@ impl Prediction {
     }
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    step: u64,
-    image: &'a str,
-    label: u32,
-    predicted: u32,
-    confidence: f64,
-    gap: f64,
-}
-
 /// Writes both into the run folder, over those of an earlier evaluation. `images` are what was predicted.
 pub fn write(
     folder: &Path,
@@ -68,39 +57,24 @@ pub fn write(
     images: &Part,
     predictions: &[Prediction],
 ) -> Result<(), TrainError> {
-    durable::write_with(&folder.join("predictions.jsonl"), |out| {
-        for (index, &Prediction { label, predicted, confidence, gap }) in
-            predictions.iter().enumerate()
-        {
-            let image = &images.name(index);
-            let row = Row { step, image, label, predicted, confidence, gap };
-            serde_json::to_writer(&mut *out, &row)?;
-            out.write_all(b"\n")?;
-        }
-        Ok(())
+    let row = |(index, prediction): (usize, &Prediction)| {
+        let Prediction { label, predicted, confidence, gap } = *prediction;
+        PredictionRow { step, image: images.name(index), label, predicted, confidence, gap }
+    };
+    let rows: Vec<PredictionRow> = predictions.iter().enumerate().map(row).collect();
+    durable::write_with(&folder.join(names::PREDICTIONS), |out| {
+        rows.iter().try_for_each(|row| out.write_all(row.to_line().as_bytes()))
     })?;
-    let mistakes = folder.join("mistakes");
+    let mistakes = folder.join(names::MISTAKES);
     if mistakes.is_dir() {
         fs::remove_dir_all(&mistakes).map_err(|cause| WriteError::new(&mistakes, cause))?;
     }
     durable::create_folder(&mistakes)?;
-    for index in surest_mistakes(predictions) {
+    for index in surest_mistakes(&rows) {
         let png = thumbnail(&images.image(index)?, THUMBNAIL);
-        durable::write(&mistakes.join(format!("{index:06}.png")), &png)?;
+        durable::write(&mistakes.join(names::mistake(index)), &png)?;
     }
     Ok(())
-}
-
-/// The wrong answers of the highest confidence, the surest first; of equally sure ones the earlier image.
-fn surest_mistakes(predictions: &[Prediction]) -> Vec<usize> {
-    let is_wrong = |index: &usize| {
-        let Prediction { label, predicted, confidence, .. } = predictions[*index];
-        label != predicted && confidence.is_finite()
-    };
-    let mut wrong: Vec<usize> = (0..predictions.len()).filter(is_wrong).collect();
-    wrong.sort_by(|&a, &b| predictions[b].confidence.total_cmp(&predictions[a].confidence));
-    wrong.truncate(MISTAKES);
-    wrong
 }
 
 #[cfg(test)]
@@ -121,15 +95,6 @@ mod tests {
     }
 
     #[test]
-    fn the_surest_mistakes_come_first_and_are_few() {
-        let wrong = |(label, confidence)| Prediction { label, predicted: 1, confidence, gap: 0.0 };
-        let list = [(0, 0.5), (1, 0.9), (2, 0.7), (0, 0.7), (0, f64::NAN)].map(wrong);
-        assert_eq!(surest_mistakes(&list), [2, 3, 0]);
-        let many = vec![Prediction { label: 0, predicted: 1, confidence: 0.5, gap: 0.0 }; 100];
-        assert_eq!(surest_mistakes(&many), (0..MISTAKES).collect::<Vec<_>>());
-    }
-
-    #[test]
     fn a_folder_holds_the_latest_predictions_only() {
         let dataset = data::Dataset::fashion_mnist();
         let folder = tempfile::tempdir().unwrap();
@@ -146,7 +111,7 @@ mod tests {
         assert_eq!(names(), ["000001.png", "000002.png"]);
         write(folder.path(), 8, &dataset.validation, &[said(1), said(3)]).unwrap();
         assert_eq!(names(), ["000000.png"]);
-        let text = fs::read_to_string(folder.path().join("predictions.jsonl")).unwrap();
+        let text = fs::read_to_string(folder.path().join(names::PREDICTIONS)).unwrap();
         let first = "{\"step\":8,\"image\":\"fashion-mnist:test/0\",\"label\":3,\"predicted\":1,\"confidence\":0.5,\"gap\":null}";
         assert_eq!(text.lines().next(), Some(first));
         assert_eq!(text.lines().count(), 2);

@@ -1,15 +1,16 @@
-//! What a person sees while a run trains: a bar on a terminal, a plain line each 30 seconds elsewhere.
+//! What a person sees while a run trains: a bar on a terminal, a plain line every 30 seconds elsewhere.
 //!
-//! Everything goes to standard error, and a reader that went away is nobody's error. The time left is reckoned from
-//! the steps since this start alone, evaluations and waiting included: a resumed run must not count steps that it did
-//! not do. The clock is given, so that tests need not wait.
+//! Everything goes to standard error, and it is no error when nobody reads it any more. The time left is estimated from the
+//! steps of this session alone, evaluations and waiting included: a resumed run must not count steps that it did not do.
+//! The clock is an argument, so that tests need not wait.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use record::{MeasureColumn, TrainRow};
 
-/// Between two plain lines.
+/// The time between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Shows how far a run is.
@@ -20,37 +21,29 @@ pub struct Progress {
     started: Instant,
     clock: Clock,
     surface: Surface,
-    top1: Option<f64>,
-    latest: Option<Latest>,
+    /// The latest evaluation's headline in words: `top-1 71.50 %`.
+    headline: Option<String>,
+    /// The latest row, and whether it was shown.
+    latest: Option<(TrainRow, bool)>,
 }
 
-/// Says what time it is.
+/// Tells the time.
 pub type Clock = Box<dyn Fn() -> Instant + Send>;
 
-/// What progress is shown on.
+/// The place where progress is shown.
 pub enum Surface {
     Bar(ProgressBar),
     Lines { out: Box<dyn Write + Send>, last: Option<Instant> },
 }
 
-#[derive(Clone, Copy)]
-struct Latest {
-    step: u64,
-    loss: f64,
-    rate: f64,
-    images_per_second: f64,
-    wait_share: f64,
-    shown: bool,
-}
-
 impl Progress {
-    /// Progress from `start_step` to `total_steps`, on standard error: a bar where that is a terminal.
+    /// Progress from `start_step` to `total_steps` on standard error: a bar where that is a terminal, else plain lines.
     pub fn new(total_steps: u64, start_step: u64, steps_per_epoch: u64) -> Progress {
         let surface = Surface::bar(total_steps);
         Progress::on(surface, Box::new(Instant::now), total_steps, start_step, steps_per_epoch)
     }
 
-    /// The same, on another surface, by another clock.
+    /// Progress on another surface, by another clock.
     pub fn on(
         surface: Surface,
         clock: Clock,
@@ -61,31 +54,34 @@ impl Progress {
         if let Surface::Bar(bar) = &surface {
             bar.set_position(start_step);
         }
-        let (started, top1, latest) = (clock(), None, None);
-        Progress { total_steps, start_step, steps_per_epoch, started, clock, surface, top1, latest }
+        let (started, headline, latest) = (clock(), None, None);
+        Progress {
+            total_steps,
+            start_step,
+            steps_per_epoch,
+            started,
+            clock,
+            surface,
+            headline,
+            latest,
+        }
     }
 
-    /// `step` steps are done. `top1` is in percent; without one, the last one known stays.
-    pub fn step(
-        &mut self,
-        step: u64,
-        loss: f64,
-        rate: f64,
-        images_per_second: f64,
-        wait_share: f64,
-        top1: Option<f64>,
-    ) {
-        self.top1 = top1.or(self.top1);
-        let latest = Latest { step, loss, rate, images_per_second, wait_share, shown: false };
+    /// Takes a new row, and shows it where that is due. `headline` is the value of the measure's headline with its column;
+    /// without one, the last one known stays.
+    pub fn step(&mut self, row: &TrainRow, headline: Option<(&MeasureColumn, f64)>) {
+        if let Some((column, value)) = headline {
+            self.headline = Some(column.say(value));
+        }
         let now = (self.clock)();
         let due = match &self.surface {
             Surface::Bar(_) => true,
             Surface::Lines { last, .. } => last.is_none_or(|last| now - last >= INTERVAL),
         };
-        self.latest = Some(latest);
         if due {
-            self.show(latest, now);
+            self.show(row, now);
         }
+        self.latest = Some((row.clone(), due));
     }
 
     /// Prints a line that stays, above the bar.
@@ -98,47 +94,46 @@ impl Progress {
 
     /// Leaves the last numbers on the screen. The run may have stopped early.
     pub fn finish(&mut self) {
-        if let Some(latest) = self.latest.filter(|latest| !latest.shown) {
-            self.show(latest, (self.clock)());
+        if let Some((row, false)) = self.latest.take() {
+            self.show(&row, (self.clock)());
         }
         if let Surface::Bar(bar) = &self.surface {
             bar.abandon();
         }
     }
 
-    fn show(&mut self, latest: Latest, now: Instant) {
-        let text = self.describe(&latest, now);
+    fn show(&mut self, row: &TrainRow, now: Instant) {
+        let text = self.describe(row, now);
         match &mut self.surface {
             Surface::Bar(bar) => {
                 bar.set_message(text);
-                bar.set_position(latest.step);
+                bar.set_position(row.step);
             }
             Surface::Lines { out, last } => {
-                print(out, &format!("step {}/{}, {text}", latest.step, self.total_steps));
+                print(out, &format!("step {}/{}, {text}", row.step, self.total_steps));
                 *last = Some(now);
             }
         }
-        self.latest = Some(Latest { shown: true, ..latest });
     }
 
-    fn describe(&self, latest: &Latest, now: Instant) -> String {
+    fn describe(&self, row: &TrainRow, now: Instant) -> String {
         let epoch = |step| step as f64 / self.steps_per_epoch.max(1) as f64;
-        let top1 = self.top1.map_or(String::new(), |top1| format!("top-1 {top1:.2} %, "));
-        let left = self.time_left(latest.step, now).map_or("?".to_owned(), duration);
+        let headline = self.headline.as_ref().map_or(String::new(), |text| format!("{text}, "));
+        let left = self.time_left(row.step, now).map_or("?".to_owned(), duration);
         // A narrow terminal cuts a bar's text at its end, so what people look for comes first.
         format!(
-            "epoch {:.2}/{:.0}, loss {:.4}, {top1}ETA {left}, {:.*} images/s, wait {:.1} %, rate {:.5}",
-            epoch(latest.step),
+            "epoch {:.2}/{:.0}, loss {:.4}, {headline}ETA {left}, {:.*} images/s, wait {:.1} %, rate {:.5}",
+            epoch(row.step),
             epoch(self.total_steps),
-            latest.loss,
-            if latest.images_per_second < 100.0 { 1 } else { 0 },
-            latest.images_per_second,
-            100.0 * latest.wait_share,
-            latest.rate,
+            row.loss,
+            if row.images_per_second < 100.0 { 1 } else { 0 },
+            row.images_per_second,
+            100.0 * row.wait_share,
+            row.rate,
         )
     }
 
-    /// The steps to do, at the pace of those done since `started`.
+    /// The time that the steps to do take at the pace of those done since `started`.
     fn time_left(&self, step: u64, now: Instant) -> Option<Duration> {
         let done = step.checked_sub(self.start_step).filter(|&done| done > 0)?;
         let to_do = self.total_steps.saturating_sub(step);
@@ -165,12 +160,12 @@ impl Surface {
     }
 }
 
-/// One write a line, so that lines of several processes do not mix. Nobody may be reading any more.
+/// Prints a line in one write, so that lines of several processes do not mix. A failure is ignored: nobody reads any more.
 fn print(out: &mut dyn Write, text: &str) {
     let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
 }
 
-/// Two units are enough to plan by: `2 d 03 h`, `1 h 05 min`, `3 min 20 s`, `7 s`.
+/// A duration in its two largest units, which are enough to plan by: `2 d 03 h`, `1 h 05 min`, `3 min 20 s`, `7 s`.
 fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
@@ -185,10 +180,11 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use record::{MeasureColumns, Unit};
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Arc, Mutex};
 
-    /// A clock that a test turns, and a page that it reads.
+    /// A clock that a test turns, and a page of lines that it reads.
     #[derive(Clone, Default)]
     struct Desk {
         seconds: Arc<AtomicU64>,
@@ -225,13 +221,26 @@ mod tests {
         }
     }
 
+    fn row(step: u64, images_per_second: f64) -> TrainRow {
+        TrainRow {
+            step,
+            loss: 1.5,
+            rate: 0.1,
+            images_per_second,
+            wait_share: 0.031,
+            ..TrainRow::default()
+        }
+    }
+
     #[test]
     fn a_line_after_the_first_step_then_each_thirty_seconds_and_at_the_end() {
         let desk = Desk::default();
+        let measure = MeasureColumns::classification();
         let mut progress = Progress::on(desk.surface(), desk.clock(), 1000, 0, 100);
         for (seconds, step) in [(2, 1), (31, 15), (32, 16), (61, 30), (62, 31), (63, 32)] {
             desk.at(seconds);
-            progress.step(step, 1.5, 0.1, 99.96, 0.031, (step > 20).then_some(71.5));
+            let headline = (step > 20).then_some((measure.headline(), 71.5));
+            progress.step(&row(step, 99.96), headline);
         }
         progress.note("saved");
         progress.finish();
@@ -253,10 +262,11 @@ mod tests {
         let desk = Desk::default();
         let mut progress = Progress::on(desk.surface(), desk.clock(), 1000, 900, 100);
         desk.at(10);
-        progress.step(901, 1.5, 0.1, 10.0, 0.0, Some(50.0));
+        progress.step(&row(901, 10.0), Some((MeasureColumns::classification().headline(), 50.0)));
         desk.at(60);
         // The accuracy of an earlier step stays.
-        progress.step(910, f64::NAN, 1e-5, 1234.5, 0.0, None);
+        let strange = TrainRow { loss: f64::NAN, rate: 1e-5, ..row(910, 1234.5) };
+        progress.step(&strange, None);
         let lines = desk.lines();
         assert!(lines[0].contains("ETA 16 min 30 s, "), "{lines:?}");
         assert!(lines[1].contains("loss NaN, "), "{lines:?}");
@@ -271,7 +281,8 @@ mod tests {
         let mut progress = Progress::on(Surface::Bar(bar.clone()), desk.clock(), 100, 40, 10);
         assert_eq!(bar.position(), 40);
         desk.at(10);
-        progress.step(50, 1.0, 0.5, 10.0, 0.5, None);
+        let half = TrainRow { loss: 1.0, rate: 0.5, wait_share: 0.5, ..row(50, 10.0) };
+        progress.step(&half, None);
         progress.note("hello");
         assert_eq!(bar.position(), 50);
         assert_eq!(
@@ -296,7 +307,7 @@ mod tests {
         }
         let surface = Surface::Lines { out: Box::new(Closed), last: None };
         let mut progress = Progress::on(surface, Box::new(Instant::now), 10, 0, 1);
-        progress.step(1, 1.0, 1.0, 1.0, 0.0, None);
+        progress.step(&row(1, 1.0), None);
         progress.note("hello");
         progress.finish();
     }
@@ -304,12 +315,15 @@ mod tests {
     #[test]
     fn strange_numbers_do_not_panic() {
         let desk = Desk::default();
+        let other = MeasureColumn::new("distance", "distance", Unit::Plain);
         let mut progress = Progress::on(desk.surface(), desk.clock(), 0, 5, 0);
         for step in [5, 3, 6] {
-            progress.step(step, f64::INFINITY, f64::NAN, f64::INFINITY, f64::NAN, None);
+            let loss = f64::INFINITY;
+            let row = TrainRow { loss, rate: f64::NAN, wait_share: f64::NAN, ..row(step, loss) };
+            progress.step(&row, Some((&other, f64::NAN)));
         }
         progress.finish();
-        assert!(desk.lines()[0].contains("ETA ?, "));
+        assert!(desk.lines()[0].contains("loss inf, distance NaN, ETA ?, "), "{:?}", desk.lines());
     }
 
     #[test]

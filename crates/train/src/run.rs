@@ -9,14 +9,15 @@ use std::time::Duration;
 use data::Skipped;
 use nn::{Device, Gradients, Nag, ParameterSpec, Tensor};
 use recipe::{Interval, OnBadSample, Recipe, Schedule};
+use record::{Best, EvaluationRow, MeasureColumns, SkipRow, TrainRow, names};
 use tricks::gradient_clipping;
 
-use crate::checkpoint::{self, Best, Checkpoint, RunFacts};
+use crate::checkpoint::{self, Checkpoint, RunFacts};
 use crate::clock::Clock;
 use crate::durable;
 use crate::error::TrainError;
-use crate::log::bad_samples::{BadSamples, SkipRow};
-use crate::log::{EvaluationRow, RunLog, TrainRow};
+use crate::log::RunLog;
+use crate::log::bad_samples::BadSamples;
 use crate::model_folder::{self, Card};
 use crate::origin;
 use crate::plan::Plan;
@@ -29,6 +30,7 @@ use crate::task::Evaluation;
 pub struct Run {
     folder: PathBuf,
     plan: Plan,
+    measure: MeasureColumns,
     log: RunLog,
     /// Where the recipe skips bad images.
     bad_samples: Option<BadSamples>,
@@ -60,7 +62,7 @@ pub struct Start<'a> {
 
 /// The recipe that a run folder was started with, as TOML; None where there is no run.
 pub fn recipe_of(folder: &Path) -> Option<String> {
-    std::fs::read_to_string(folder.join("recipe.toml")).ok()
+    std::fs::read_to_string(folder.join(names::RECIPE)).ok()
 }
 
 impl Run {
@@ -77,11 +79,11 @@ impl Run {
                 std::fs::create_dir_all(&folder).map_err(make)?;
                 let environment = serde_json::to_string_pretty(&start.environment);
                 let environment = environment.expect("an environment is plain data");
-                durable::write(&folder.join("run.json"), environment.as_bytes())?;
-                durable::write(&folder.join("recipe.toml"), text.as_bytes())?;
+                durable::write(&folder.join(names::RUN), environment.as_bytes())?;
+                durable::write(&folder.join(names::RECIPE), text.as_bytes())?;
             }
         }
-        let checkpoint = checkpoint::latest(&folder.join("checkpoints"))?;
+        let checkpoint = checkpoint::latest(&folder.join(names::CHECKPOINTS))?;
         let mut notes = Vec::new();
         let (state, worked) = match checkpoint {
             Some(checkpoint) => {
@@ -97,7 +99,8 @@ impl Run {
             }
         };
         let clock = Clock::after(worked);
-        let log = RunLog::open(&folder, state.step, clock.start_of_run())?;
+        let measure = MeasureColumns::classification();
+        let log = RunLog::open(&folder, measure.clone(), state.step, clock.start_of_run())?;
         let skips = plan.recipe.data.on_bad_sample == OnBadSample::Skip;
         let bad_samples = skips.then(|| BadSamples::open(&folder, state.step)).transpose()?;
         let total = plan.schedule.total_steps();
@@ -110,6 +113,7 @@ impl Run {
             speeds: Vec::new(),
             folder,
             plan,
+            measure,
             log,
             bad_samples,
             progress,
@@ -209,18 +213,12 @@ impl Run {
             images_per_second: images as f64 / seconds,
             wait_share: ((waited - self.logged.waited).as_secs_f64() / seconds).min(1.0),
             seconds: worked.as_secs_f64(),
+            ..TrainRow::default()
         };
         self.log.train(&row)?;
-        let TrainRow { images_per_second, wait_share, .. } = row;
-        self.speeds.push(images_per_second);
-        self.progress.step(
-            state.step,
-            loss,
-            rate,
-            images_per_second,
-            wait_share,
-            self.last.as_ref().map(|last| last.top1),
-        );
+        self.speeds.push(row.images_per_second);
+        let headline = self.last.as_ref().map(|last| (self.measure.headline(), last.top1));
+        self.progress.step(&row, headline);
         self.logged = Logged { step: state.step, worked, waited };
         Ok(())
     }
@@ -257,12 +255,13 @@ impl Run {
         let Evaluation { loss, top1, top5, images, .. } = evaluation;
         let worked = self.clock.worked();
         let (step, epoch, seconds) = (state.step, self.epoch(state.step), worked.as_secs_f64());
-        self.log.evaluation(&EvaluationRow { step, epoch, loss, top1, top5, images, seconds })?;
-        self.progress.note(&format!(
-            "epoch {epoch:.2}: top-1 {top1:.2} %, top-5 {top5:.2} %, loss {loss:.4} on {images} images"
-        ));
-        if state.best.is_none_or(|best| best.top1 < top1) {
-            state.best = Some(Best { step, top1 });
+        let values = vec![loss, top1, top5, images as f64];
+        let row = EvaluationRow { step, epoch, values, seconds };
+        self.log.evaluation(&row)?;
+        self.progress.note(&format!("epoch {epoch:.2}: {}", self.measure.say(&row.values)));
+        let value = self.measure.headline_value(&row.values);
+        if self.measure.improves(state.best.map(|best| best.value), value) {
+            state.best = Some(Best { step, value });
         }
         if state.best.is_some_and(|best| best.step == step) || step == self.schedule().total_steps()
         {
@@ -305,7 +304,7 @@ impl Run {
             classes: self.plan.dataset.classes.clone(),
         };
         let checkpoint = Checkpoint { step: state.step, facts, tensors: state.tensors() };
-        let folder = self.folder.join("checkpoints");
+        let folder = self.folder.join(names::CHECKPOINTS);
         checkpoint::save(&folder, &checkpoint)?;
         checkpoint::prune(&folder, recipe.checkpoint.keep, state.best.map(|best| best.step))?;
         self.saved = (self.clock.worked(), Some(state.step));
@@ -317,7 +316,7 @@ impl Run {
     pub fn finish(&mut self, state: &mut State) -> Result<(), TrainError> {
         self.progress.finish();
         let card = Card::of_run(&self.plan, state.step);
-        model_folder::write(&self.folder.join("model"), state.evaluated(), &card)
+        model_folder::write(&self.folder.join(names::MODEL), state.evaluated(), &card)
     }
 
     /// Puts the progress away: the run will go on another time.
@@ -327,7 +326,7 @@ impl Run {
 }
 
 pub(crate) fn check_recipe(folder: &Path, known: &str, recipe: &Recipe) -> Result<(), TrainError> {
-    let file = folder.join("recipe.toml").display().to_string();
+    let file = folder.join(names::RECIPE).display().to_string();
     let known = recipe::parse(known, &file, &zoo::names())?;
     let differences = recipe::diff(&known, recipe);
     if differences.is_empty() {

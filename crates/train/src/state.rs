@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use nn::{Device, Nag, ParameterSpec, Tensor, Velocity};
 use recipe::Recipe;
+use record::Best;
 use tricks::loss_scaling::LossScaling;
 use tricks::weight_average;
 use zoo::{FileTensors, Model, Network, from_file_layout, to_file_tensor};
 
-use crate::checkpoint::{Best, Checkpoint, RunFacts};
+use crate::checkpoint::{Checkpoint, RunFacts};
 use crate::error::TrainError;
 
 /// What Algorithm 1 moves.

@@ -4,22 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use record::SkipRow;
+use record::names::BAD_SAMPLES;
 
 use super::{LogError, Rows, whole_lines};
-
-/// The file's name in a run folder.
-pub const FILE: &str = "bad_samples.jsonl";
-
-/// One skip.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkipRow {
-    /// Steps done with the batch that it was in.
-    pub step: u64,
-    pub image: String,
-    pub reason: String,
-    pub stand_in: String,
-}
 
 /// The open list, and what is in it.
 #[derive(Debug)]
@@ -33,11 +21,11 @@ impl BadSamples {
     /// Opens the list in `folder`, new or cut back to the rows with `step <= last_step`.
     pub fn open(folder: &Path, last_step: u64) -> Result<BadSamples, LogError> {
         let (mut images, mut skips) = (BTreeSet::new(), 0);
-        let rows = Rows::open(folder.join(FILE), &[], &|bytes| {
-            whole_lines(bytes, 0, last_step, |line| read(line).map(|row| row.step))
+        let rows = Rows::open(folder.join(BAD_SAMPLES), &[], &|bytes| {
+            whole_lines(bytes, 0, last_step, |line| SkipRow::read(line).map(|row| row.step))
         })?;
-        let kept = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
-        for row in kept.lines().filter_map(read) {
+        let kept = std::fs::read_to_string(folder.join(BAD_SAMPLES)).unwrap_or_default();
+        for row in kept.lines().filter_map(SkipRow::read) {
             images.insert(row.image);
             skips += 1;
         }
@@ -46,9 +34,7 @@ impl BadSamples {
 
     /// Lists a skip; tells whether it is this image's first.
     pub fn list(&mut self, row: &SkipRow) -> Result<bool, LogError> {
-        let mut line = serde_json::to_vec(row).expect("a row is plain text");
-        line.push(b'\n');
-        self.rows.append(&line)?;
+        self.rows.append(row.to_line().as_bytes())?;
         self.skips += 1;
         Ok(self.images.insert(row.image.clone()))
     }
@@ -61,10 +47,6 @@ impl BadSamples {
     pub fn counts(&self) -> (u64, u64) {
         (self.images.len() as u64, self.skips)
     }
-}
-
-fn read(line: &str) -> Option<SkipRow> {
-    serde_json::from_str(line).ok()
 }
 
 #[cfg(test)]
@@ -89,7 +71,7 @@ mod tests {
         let mut list = BadSamples::open(folder.path(), 2).unwrap();
         assert_eq!(list.counts(), (2, 3));
         assert!(list.list(&row(3, "c")).unwrap());
-        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(BAD_SAMPLES)).unwrap();
         assert_eq!(text.lines().count(), 4);
     }
 }

@@ -4,7 +4,9 @@
 //! data, all little-endian. The first record carries the version `brain.Event:2`. A record whose checksum differs ends
 //! the file, as it does for TensorBoard: what follows has lost its frame, and `metrics.jsonl` has those rows still.
 
-use super::{EvaluationRow, Fault, TrainRow};
+use record::{EvaluationRow, MeasureColumn, MeasureColumns, TrainRow, Unit};
+
+use super::Fault;
 
 const VERSION: &[u8] = b"brain.Event:2";
 
@@ -39,24 +41,29 @@ pub(super) fn head(start: f64) -> Vec<u8> {
 }
 
 pub(super) fn train(row: &TrainRow, start: f64) -> Vec<u8> {
-    let values = [
-        ("train/loss", row.loss),
-        ("train/rate", row.rate),
-        ("train/images_per_second", row.images_per_second),
+    let mut values = vec![
+        ("train/loss".to_owned(), row.loss),
+        ("train/rate".to_owned(), row.rate),
+        ("train/images_per_second".to_owned(), row.images_per_second),
     ];
+    values.extend(row.gradient_norm.map(|norm| ("train/gradient_norm".to_owned(), norm)));
+    values.extend(row.loss_scale.map(|scale| ("train/loss_scale".to_owned(), scale)));
+    values.extend(row.terms.iter().map(|(name, value)| (format!("train/terms/{name}"), *value)));
     scalars(row.step, start + row.seconds, &values)
 }
 
-pub(super) fn evaluation(row: &EvaluationRow, start: f64) -> Vec<u8> {
-    let values = [
-        ("validation/top1", row.top1),
-        ("validation/top5", row.top5),
-        ("validation/loss", row.loss),
-    ];
+/// Counts are left out: they describe the evaluation and are no curve.
+pub(super) fn evaluation(row: &EvaluationRow, measure: &MeasureColumns, start: f64) -> Vec<u8> {
+    let results = measure.for_people().into_iter().filter(|column| column.unit != Unit::Count);
+    let value = |column: &MeasureColumn| {
+        let value = measure.value(&row.values, &column.name)?;
+        Some((format!("validation/{}", column.name), value))
+    };
+    let values: Vec<(String, f64)> = results.filter_map(value).collect();
     scalars(row.step, start + row.seconds, &values)
 }
 
-fn scalars(step: u64, time: f64, values: &[(&str, f64)]) -> Vec<u8> {
+fn scalars(step: u64, time: f64, values: &[(String, f64)]) -> Vec<u8> {
     let mut summary = Message::default();
     for (tag, value) in values {
         let mut message = Message::default();
@@ -249,7 +256,7 @@ mod tests {
 
     #[test]
     fn steps_are_read_back_and_a_damaged_record_ends_the_file() {
-        let rows = [1, 300, 70_000].map(|step| scalars(step, 2.0, &[("a", 1.0)]));
+        let rows = [1, 300, 70_000].map(|step| scalars(step, 2.0, &[("a".to_owned(), 1.0)]));
         let bytes = [&head(1.0), &rows[0], &rows[1], &rows[2]].map(Vec::as_slice).concat();
         let length = |rows_kept: usize| {
             head(1.0).len() + rows[..rows_kept].iter().map(Vec::len).sum::<usize>()
