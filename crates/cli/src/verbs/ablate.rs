@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use recipe::ablation::Ablation;
 use recipe::{presets, tables};
+use record::{MeasureColumns, names};
 use report::ablation::{Results, markdown};
 use serde_json::{Value, json};
 use train::ablation::{self as running, Job, With};
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
         true => output::json(&results.json()),
         false => output::print(markdown(&results).trim_end()),
     }
-    output::note(&format!("table: {}", folder.join("table.md").display()));
+    output::note(&format!("table: {}", folder.join(names::TABLE_MARKDOWN).display()));
     Ok(())
 }
 
@@ -176,12 +177,12 @@ impl Whole<'_> {
             let Some(outcome) = running::run(job, with)? else { return Ok(false) };
             pace.expected += expected[&job.cell];
             pace.taken += outcome.seconds;
-            match (outcome.top1, outcome.top5) {
-                (Some(top1), Some(top5)) => output::note(&format!(
-                    "top-1 {top1:.2} %, top-5 {top5:.2} % after {}",
-                    duration(outcome.seconds)
-                )),
-                _ => output::note(&format!("diverged at step {}", outcome.steps)),
+            let measure = MeasureColumns::classification();
+            if measure.headline_value(&outcome.values).is_finite() {
+                let said = measure.say(&outcome.values);
+                output::note(&format!("{said} after {}", duration(outcome.seconds)));
+            } else {
+                output::note(&format!("diverged at step {}", outcome.steps));
             }
             self.write()?;
         }
@@ -207,8 +208,8 @@ impl Whole<'_> {
         ];
         let results = Results::read(self.folder, self.ablation, self.seeds, facts)?;
         let json = serde_json::to_string_pretty(&results.json())?;
-        durable::write(&self.folder.join("table.json"), json.as_bytes())?;
-        durable::write(&self.folder.join("table.md"), markdown(&results).as_bytes())?;
+        durable::write(&self.folder.join(names::TABLE_JSON), json.as_bytes())?;
+        durable::write(&self.folder.join(names::TABLE_MARKDOWN), markdown(&results).as_bytes())?;
         Ok(results)
     }
 }

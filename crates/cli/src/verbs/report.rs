@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use record::names;
 
 use crate::args::Report;
 use crate::output;
@@ -10,8 +11,8 @@ use crate::output;
 pub(crate) fn run(args: &Report) -> Result<()> {
     let file = match (&args.out, args.runs.as_slice()) {
         (Some(file), _) => file.clone(),
-        (None, [run]) => run.join("report.html"),
-        (None, _) => PathBuf::from("report.html"),
+        (None, [run]) => run.join(names::REPORT),
+        (None, _) => PathBuf::from(names::REPORT),
     };
     let folders: Vec<&Path> = args.runs.iter().map(PathBuf::as_path).collect();
     let page = write(&folders, &file)?;

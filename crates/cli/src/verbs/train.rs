@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
             ));
         }
         Some(evaluation) => {
-            let page = report::write(&[run.folder()], &run.folder().join("report.html"))?;
+            let page = report::write(&[run.folder()], &run.folder().join(record::names::REPORT))?;
             summarize(args, &run, &state, &evaluation, &page);
         }
     }
@@ -187,7 +187,7 @@ fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, pa
             "top5": top5,
             "loss": loss,
             "images": images,
-            "best_top1": state.best.map(|best| best.top1),
+            "best_top1": state.best.map(|best| best.value),
             "seconds": seconds,
             "bad_images": bad_images,
             "skips": skips,
@@ -204,7 +204,7 @@ fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, pa
             "{} bad images were skipped, {} times in all: {}",
             grouped(bad_images),
             grouped(skips),
-            run.folder().join(train::log::bad_samples::FILE).display(),
+            run.folder().join(record::names::BAD_SAMPLES).display(),
         ));
     }
     output::print(&format!("model: {}", model.display()));
