@@ -55,4 +55,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error.is::<recipe::ablation::AblationError>()
         || error.is::<zoo::NetworkError>()
         || error.downcast_ref::<train::TrainError>().is_some_and(train::TrainError::is_usage)
+        || error
+            .downcast_ref::<classify::ClassifyError>()
+            .is_some_and(classify::ClassifyError::is_usage)
 }

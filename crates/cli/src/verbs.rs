@@ -14,12 +14,12 @@ pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod recipes;
 pub(crate) mod report;
+pub(crate) mod timing;
 pub(crate) mod train;
-pub(crate) mod trial;
 pub(crate) mod tricks;
 
-use ::train::Plan;
 use clap::CommandFactory;
+use classify::Plan;
 
 use crate::args::{Args, Threads};
 

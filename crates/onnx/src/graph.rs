@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use zoo::{FileTensor, FileTensors, Network};
+use nn::{FileTensor, FileTensors};
+use zoo::Network;
 
 use crate::BatchNorms;
 use crate::schema::{

@@ -1,10 +1,10 @@
 //! Each kind of layer as ONNX's operators.
 
 use nn::{
-    Activation, Conv, Conv2d, ConvBn, EPSILON, Layer, Norm, PoolOptions, Residual,
+    Activation, Conv, Conv2d, ConvBn, EPSILON, FileTensor, Layer, Norm, PoolOptions, Residual,
     SqueezeExcitation,
 };
-use zoo::{FileTensor, Network};
+use zoo::Network;
 
 use crate::BatchNorms;
 use crate::graph::{Graph, INPUT, Value, float, int, ints};

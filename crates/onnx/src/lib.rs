@@ -11,8 +11,9 @@ pub mod schema;
 #[cfg(test)]
 mod tests;
 
+use nn::{Model, Module};
 use prost::Message;
-use zoo::Model;
+use zoo::Network;
 
 use graph::Graph;
 use schema::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
@@ -56,25 +57,27 @@ pub enum OnnxError {
 ///
 /// # Errors
 /// When the tensors do not fit into a file.
-pub fn export(model: &Model, options: Options) -> Result<Vec<u8>, OnnxError> {
-    let statistics: usize =
-        model.network.batch_norms().iter().map(|(_, channels)| 2 * channels).sum();
+pub fn export(model: &Model<Network>, options: Options) -> Result<Vec<u8>, OnnxError> {
+    let statistics: usize = model.module.norms().iter().map(|norm| 2 * norm.channels).sum();
     let bytes = size_of::<f32>() * (model.parameters.count() + statistics);
     if bytes > LIMIT {
-        return Err(OnnxError::TooLarge { network: model.network.name.clone(), bytes });
+        return Err(OnnxError::TooLarge { network: model.module.name.clone(), bytes });
     }
     Ok(describe(model, options).encode_to_vec())
 }
 
-fn describe(model: &Model, Options { side, batch_norms, metadata }: Options) -> ModelProto {
+fn describe(
+    model: &Model<Network>,
+    Options { side, batch_norms, metadata }: Options,
+) -> ModelProto {
     let mut graph = Graph::new(model.tensors(), batch_norms);
-    graph.network(&model.network, side);
+    graph.network(&model.module, side);
     let entry = |(key, value)| StringStringEntryProto { key, value };
     ModelProto {
         ir_version: IR_VERSION,
         producer_name: "trickbag".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph.finish(&model.network, side)),
+        graph: Some(graph.finish(&model.module, side)),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: metadata.into_iter().map(entry).collect(),
     }

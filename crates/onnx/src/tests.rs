@@ -4,9 +4,9 @@ mod interpreter;
 
 use std::collections::BTreeMap;
 
-use nn::{Layer, Tensor, TensorData};
+use nn::{FileTensor, FileTensors, Layer, Model, Tensor, TensorData};
 use prost::Message;
-use zoo::{FileTensor, FileTensors, Model, Network, Shape, StemSize};
+use zoo::{Network, Shape, StemSize};
 
 use self::interpreter::{Array, run};
 use crate::schema::{DataType, Extent, GraphProto, ModelProto, ValueInfoProto};
@@ -22,20 +22,8 @@ fn hashed(seed: usize, index: usize) -> f64 {
 }
 
 /// A model whose every tensor differs from a fresh one's.
-fn model(network: Network) -> Model {
-    let mut shapes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for spec in network.parameters() {
-        let shape = match spec.shape[..] {
-            [out, height, width, c_in] => vec![out, c_in, height, width],
-            _ => spec.shape.clone(),
-        };
-        shapes.insert(spec.name, shape);
-    }
-    for (name, channels) in network.batch_norms() {
-        for kind in ["running_mean", "running_var"] {
-            shapes.insert(format!("{name}.{kind}"), vec![channels]);
-        }
-    }
+fn model(network: Network) -> Model<Network> {
+    let shapes: BTreeMap<String, Vec<usize>> = nn::file_shapes(&network).into_iter().collect();
     let mut tensors = FileTensors::new();
     for (seed, (name, shape)) in shapes.into_iter().enumerate() {
         let fan_in: usize = shape[1..].iter().product();
@@ -96,7 +84,7 @@ fn hidden_of(units: usize, mut network: Network) -> Network {
     network
 }
 
-fn exported(model: &Model, side: usize, batch_norms: BatchNorms) -> ModelProto {
+fn exported(model: &Model<Network>, side: usize, batch_norms: BatchNorms) -> ModelProto {
     let metadata = vec![("label_names".to_owned(), "[\"cat\"]".to_owned())];
     let bytes = export(model, Options { side, batch_norms, metadata }).expect("a small file");
     ModelProto::decode(bytes.as_slice()).expect("a protocol buffer")
@@ -137,10 +125,10 @@ fn images(side: usize) -> (Tensor<4>, Array) {
 fn check(family: &str) {
     let mut found = families().into_iter().filter(|(network, _)| network.name == *family);
     let (network, side) = found.next().expect("a family");
-    let mut model = model(network);
-    let name = model.network.name.clone();
+    let model = model(network);
+    let name = model.module.name.clone();
     let (x, input) = images(side);
-    let logits: Vec<f32> = model.logits(x).into_data().try_into_vec().unwrap();
+    let logits: Vec<f32> = zoo::logits(&model, x).into_data().try_into_vec().unwrap();
     for batch_norms in [BatchNorms::Folded, BatchNorms::Kept] {
         let graph = exported(&model, side, batch_norms).graph.unwrap();
         let found = run(&graph, input.clone());
@@ -190,7 +178,7 @@ a_graph_computes_what_the_network_does! {
 fn a_file_says_what_goes_in_and_out() {
     for (network, side) in families() {
         let model = model(network);
-        let network = &model.network;
+        let network = &model.module;
         let file = exported(&model, side, BatchNorms::Folded);
         assert_eq!(file.opset_import[0].version, OPSET);
         assert_eq!(file.metadata_props[0].key, "label_names");
@@ -211,10 +199,10 @@ fn a_file_says_what_goes_in_and_out() {
 fn folding_takes_the_batch_norms_away() {
     for (network, side) in families() {
         let model = model(network);
-        let network = &model.network;
+        let network = &model.module;
         let kept = exported(&model, side, BatchNorms::Kept).graph.unwrap();
         let folded = exported(&model, side, BatchNorms::Folded).graph.unwrap();
-        let (norms, convolutions) = (network.norms().len(), network.conv_bns().len());
+        let (norms, convolutions) = (network.bare_norms().len(), network.conv_bns().len());
         let count = |graph, operator| operators(graph).get(operator).copied().unwrap_or(0);
         let name = &network.name;
         assert_eq!(count(&folded, "BatchNormalization"), norms, "{name}");

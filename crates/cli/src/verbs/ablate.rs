@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use classify::Plan;
+use classify::ablation::{self as running, Job, Settings};
 use recipe::ablation::Ablation;
 use recipe::{presets, tables};
 use record::{MeasureColumns, names};
 use report::ablation::{Results, markdown};
 use serde_json::{Value, json};
-use train::ablation::{self as running, Job, With};
-use train::{Plan, durable, signal};
+use train::{durable, signal};
 
 use crate::args::Ablate;
 use crate::output::{self, duration, grouped};
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     let any = plans.values().next().expect("some cell is chosen");
     let folder = folder(args);
     let jobs = running::jobs(&ablation, &seeds, &folder);
-    let expected = expected(&ablation, &plans);
+    let expected = expected(&ablation, &plans)?;
     introduce(&ablation, &jobs, &expected, any);
     if args.dry_run {
         dry_run(args, &ablation, &jobs, &expected);
@@ -37,12 +38,13 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     let jobs = running::jobs(&ablation, &seeds, &folder);
     signal::install()?;
     let whole = Whole { args, ablation: &ablation, seeds: &seeds, folder: &folder };
-    let with = With {
+    let settings = Settings {
         data: args.data.as_deref(),
         resources: args.threads.loader(),
+        device: nn::cpu(),
         environment: super::environment(args.threads, any),
     };
-    if !whole.run(&jobs, &expected, &with)? {
+    if !whole.run(&jobs, &expected, &settings)? {
         output::note("stopped; the same command goes on from here");
         return Ok(());
     }
@@ -72,7 +74,7 @@ fn identity(args: &Ablate, seeds: &[u64], plan: &Plan) -> Result<Value> {
 }
 
 /// Seconds that a run of each chosen cell should take, from some training steps on made-up images.
-fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> BTreeMap<usize, f64> {
+fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> Result<BTreeMap<usize, f64>> {
     let mut per_image: BTreeMap<usize, f64> = BTreeMap::new();
     for (&index, plan) in plans {
         let alike = |other: &Plan| {
@@ -81,7 +83,8 @@ fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> BTreeMap<usiz
         };
         let known = per_image.iter().find(|(other, _)| alike(&plans[other]));
         let seconds = known.map(|(_, &seconds)| seconds);
-        per_image.insert(index, seconds.unwrap_or_else(|| seconds_per_image(plan)));
+        let seconds = seconds.map_or_else(|| seconds_per_image(plan), Ok)?;
+        per_image.insert(index, seconds);
     }
     let cell = |(&index, plan): (&usize, &Plan)| {
         // A teacher only answers, which is a third of a step.
@@ -90,7 +93,7 @@ fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> BTreeMap<usiz
         let trained = plan.schedule.total_steps() * plan.recipe.train.batch as u64;
         (index, expected_seconds(plan, per_image[&index]) + teacher * trained as f64)
     };
-    plans.iter().map(cell).collect()
+    Ok(plans.iter().map(cell).collect())
 }
 
 /// What is to come: the scale, and the time it takes.
@@ -158,7 +161,12 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     /// Does every job that is not done; false where a signal stopped it.
-    fn run(&self, jobs: &[Job], expected: &BTreeMap<usize, f64>, with: &With) -> Result<bool> {
+    fn run(
+        &self,
+        jobs: &[Job],
+        expected: &BTreeMap<usize, f64>,
+        settings: &Settings,
+    ) -> Result<bool> {
         let mut pace = Pace { expected: 0.0, taken: 0.0 };
         for (index, job) in jobs.iter().enumerate() {
             if running::is_finished(job)? {
@@ -174,7 +182,7 @@ impl Whole<'_> {
                 duration(pace.of(expected[&job.cell])),
                 duration(pace.of(left)),
             ));
-            let Some(outcome) = running::run(job, with)? else { return Ok(false) };
+            let Some(outcome) = running::run(job, settings)? else { return Ok(false) };
             pace.expected += expected[&job.cell];
             pace.taken += outcome.seconds;
             let measure = MeasureColumns::classification();

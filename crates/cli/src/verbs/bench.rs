@@ -8,9 +8,9 @@ mod step;
 
 use anyhow::Result;
 use data::Stream;
-use nn::Init;
+use nn::{Init, Model};
 use serde_json::json;
-use zoo::{Model, Network, NetworkError, Options, StemSize};
+use zoo::{Network, NetworkError, Options, StemSize};
 
 use crate::args::{Bench, BenchCommon, BenchOf};
 use crate::output;
@@ -42,7 +42,7 @@ fn network(common: &BenchCommon) -> Result<Network, NetworkError> {
 }
 
 /// The network of the command line with made-up weights.
-fn model(common: &BenchCommon) -> Result<Model, NetworkError> {
+fn model(common: &BenchCommon) -> Result<Model<Network>, NetworkError> {
     let rng = |index| data::at(1, Stream::Init, 0, index as u64);
     Ok(Model::initialized(network(common)?, Init::Xavier, 1.0, &nn::cpu(), rng))
 }

@@ -4,9 +4,12 @@
 use anyhow::{Result, bail};
 use data::Stream;
 use kernels::{Conv2d, textbook};
-use nn::{Init, Mode, Parameters, Pass, Tensor, TensorData, cross_entropy};
+use nn::{
+    Batch, Contribution, Draw, Init, Leaves, Model, Observations, Parameters, Pass, Tensor,
+    TensorData, cross_entropy, values,
+};
 use serde_json::json;
-use zoo::{Model, Options, Shape, StemSize, values};
+use zoo::{Options, Shape, StemSize};
 
 use crate::args::Doctor;
 use crate::output;
@@ -129,32 +132,30 @@ fn gradient() -> Check {
     let network = zoo::network("resnet18d", &options).expect("resnet18d is a network");
     let device = nn::cpu();
     let rng = |index| data::at(0, Stream::Init, 1, index as u64);
-    let mut model = Model::initialized(network, Init::Xavier, 0.5, &device, rng);
+    let model = Model::initialized(network, Init::Xavier, 0.5, &device, rng);
     let x =
         Tensor::<4>::from_data(TensorData::new(noise(8 * 16 * 16 * 3, 4), [8, 16, 16, 3]), &device);
     let p = Tensor::<2>::full([8, 5], 0.2, &device);
-    let mut loss = |parameters: &Parameters, tracked: bool| {
-        let leaves = if tracked { parameters.tracked() } else { parameters.constant() };
-        let mut pass = Pass {
-            mode: Mode::Train,
-            leaves: &leaves,
-            statistics: &mut model.statistics,
-            noise: 0,
-        };
-        let loss = cross_entropy(model.network.forward(&mut pass, x.clone()), p.clone());
-        (loss, leaves)
+    let part = |leaves: Leaves| {
+        let observations = Observations::default();
+        let pass = Pass::training(&leaves, &model.statistics, &observations, Draw::default());
+        let loss = cross_entropy(model.module.forward(&pass, x.clone()), p.clone());
+        (loss, leaves, observations)
     };
-    let (at, leaves) = loss(&model.parameters, true);
-    let gradients: Vec<Vec<f32>> = leaves.gradients(at).iter().map(values).collect();
+    let (loss, leaves, observations) = part(model.parameters.tracked());
+    let whole = Contribution::of_part(leaves, loss.into(), observations, None);
+    let (gradients, _) = Batch::mean_of(whole, 1, None).into_means(1.0);
+    let gradients: Vec<Vec<f32>> = gradients.iter().map(values).collect();
     // Down the gradient itself, scaled to length 1: the direction with the most to see.
     let norm = gradients.iter().flatten().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
-    let mut moved = |sign: f32| {
+    let moved = |sign: f32| {
         let step = sign * EPSILON / norm as f32;
         let specs = model.parameters.iter().map(|parameter| parameter.spec.clone()).collect();
         let moved = model.parameters.iter().zip(&gradients).map(|(parameter, gradient)| {
             values(&parameter.value).iter().zip(gradient).map(|(w, g)| w + step * g).collect()
         });
-        let (loss, _) = loss(&Parameters::new(specs, moved.collect(), &device), false);
+        let parameters = Parameters::new(specs, moved.collect(), &device);
+        let (loss, ..) = part(parameters.constant());
         f64::from(loss.into_scalar::<f32>())
     };
     let slope = (moved(1.0) - moved(-1.0)) / (2.0 * f64::from(EPSILON));

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use classify::{Card, evaluate, model_folder};
 use data::Dataset;
 use serde_json::json;
-use train::classify::evaluate;
-use train::model_folder::{self, Card};
 
 use crate::args::Eval;
 use crate::output::{self, Usage};
 
 pub(crate) fn run(args: &Eval) -> Result<()> {
     super::use_threads(args.threads.compute());
-    let (mut model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
     let dataset = Arc::new(open(args, &card)?);
     if let Some(difference) = card.difference(&dataset.classes) {
         anyhow::bail!("{}: {difference}", dataset.name);
     }
     let (validation, normalize) = (card.validation, card.normalize);
-    let result = evaluate(&mut model, &dataset, validation, normalize, args.threads.loader())?;
+    let result = evaluate(&model, &dataset, validation, normalize, args.threads.loader())?;
     if args.json {
         output::json(&json!({
             "top1": result.top1,
@@ -30,7 +29,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     } else {
         output::print(&format!(
             "{}: top-1 {:.2} %, top-5 {:.2} %, loss {:.4} on {} images",
-            model.network.name, result.top1, result.top5, result.loss, result.images
+            model.module.name, result.top1, result.top5, result.loss, result.images
         ));
     }
     Ok(())

@@ -5,11 +5,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use classify::{Card, model_folder};
+use nn::Model;
 use onnx::BatchNorms;
 use serde_json::{Value, json};
 use train::durable;
-use train::model_folder::{self, Card};
-use zoo::{Model, Timm};
+use zoo::{Network, Timm};
 
 use crate::args::{Export, Format};
 use crate::output::{self, Usage};
@@ -24,10 +25,10 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         return Err(Usage(text.to_owned()).into());
     }
     let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
-    let out = args.out.clone().unwrap_or_else(|| default(args.format, &model.network.name));
+    let out = args.out.clone().unwrap_or_else(|| default(args.format, &model.module.name));
     let mut result = json!({
         "format": if args.format == Format::Onnx { "onnx" } else { "timm" },
-        "network": model.network.name,
+        "network": model.module.name,
         "path": out.display().to_string(),
     });
     match args.format {
@@ -45,9 +46,9 @@ pub(crate) fn run(args: &Export) -> Result<()> {
             check_folder(&out)?;
             model_folder::write(&out, &model, &card)?;
             result["bytes"] = size(&out)?.into();
-            result["timm"] = matches!(model.network.timm, Timm::Builds { .. }).into();
-            if let Timm::Cannot { why } = &model.network.timm {
-                let name = &model.network.name;
+            result["timm"] = matches!(model.module.timm, Timm::Builds { .. }).into();
+            if let Timm::Cannot { why } = &model.module.timm {
+                let name = &model.module.name;
                 output::note(&format!(
                     "note: timm cannot build {name}: {why}; config.json says so, and trickbag opens the folder"
                 ));
@@ -72,7 +73,12 @@ fn default(format: Format, network: &str) -> PathBuf {
 }
 
 /// Writes the file; returns its bytes.
-fn write_onnx(out: &Path, model: &Model, card: &Card, batch_norms: BatchNorms) -> Result<usize> {
+fn write_onnx(
+    out: &Path,
+    model: &Model<Network>,
+    card: &Card,
+    batch_norms: BatchNorms,
+) -> Result<usize> {
     check_file(out)?;
     let metadata = metadata(model, card);
     let options = onnx::Options { side: card.validation.crop, batch_norms, metadata };
@@ -82,8 +88,8 @@ fn write_onnx(out: &Path, model: &Model, card: &Card, batch_norms: BatchNorms) -
 }
 
 /// Class names and preprocessing: keys and values of `config.json`, each value as JSON.
-fn metadata(model: &Model, card: &Card) -> Vec<(String, String)> {
-    let config = model_folder::config(&model.network, card);
+fn metadata(model: &Model<Network>, card: &Card) -> Vec<(String, String)> {
+    let config = model_folder::config(&model.module, card);
     let entry = |key: &str, value: &Value| (key.to_owned(), value.to_string());
     let mut entries = vec![entry("label_names", &config["label_names"])];
     let preprocessing = &config["pretrained_cfg"];

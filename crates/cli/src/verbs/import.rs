@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use classify::import::{self, Imported};
+use classify::model_folder;
 use serde_json::json;
-use train::import::{self, Imported};
-use train::model_folder;
 
 use crate::args::Import;
 use crate::output::{self, Usage};
@@ -46,11 +46,11 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
 
 fn tell(args: &Import, folder: &Path, imported: &Imported) {
     let Imported { model, card, format, section, replaced, left_out } = imported;
-    let (classes, parameters) = (model.network.classes(), model.parameters.count());
+    let (classes, parameters) = (model.module.classes(), model.parameters.count());
     if args.json {
         output::json(&json!({
             "model": folder.display().to_string(),
-            "network": model.network.name,
+            "network": model.module.name,
             "classes": classes,
             "parameters": parameters,
             "format": format.to_string(),
@@ -78,7 +78,7 @@ fn tell(args: &Import, folder: &Path, imported: &Imported) {
     output::print(&format!(
         "{}: {} with {} parameters and {classes} classes",
         folder.display(),
-        model.network.name,
+        model.module.name,
         output::grouped(parameters as u64),
     ));
 }

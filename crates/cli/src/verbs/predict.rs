@@ -6,14 +6,13 @@ mod submission;
 use std::path::Path;
 
 use anyhow::Result;
+use classify::{Card, model_folder, rows, softmax};
 use data::{RgbImage, thumbnail, validation_sample};
-use nn::{Tensor, TensorData};
+use nn::{Model, Tensor, TensorData};
 use rayon::prelude::*;
 use report::{Guess, Picture};
 use serde_json::{Value, json};
-use train::classify::{rows, softmax};
-use train::model_folder::{self, Card};
-use zoo::Model;
+use zoo::Network;
 
 use crate::args::Predict;
 use crate::output::{self, Usage};
@@ -58,7 +57,7 @@ pub(crate) fn run(args: &Predict) -> Result<()> {
         }
     }
     if let Some(page) = &args.html {
-        let html = report::gallery(&model.network.name, &pictures, &unread);
+        let html = report::gallery(&model.module.name, &pictures, &unread);
         train::durable::write(page, html.as_bytes())?;
         output::note(&format!("gallery: {}", page.display()));
     }
@@ -82,8 +81,13 @@ fn check_page(page: &Path) -> Result<(), Usage> {
     Ok(())
 }
 
-fn predict(model: &Model, card: &Card, sources: Vec<Source>, args: &Predict) -> Vec<Outcome> {
-    let folded = model.folded();
+fn predict(
+    model: &Model<Network>,
+    card: &Card,
+    sources: Vec<Source>,
+    args: &Predict,
+) -> Vec<Outcome> {
+    let folded = zoo::folded(model);
     let (side, total) = (card.validation.crop, sources.len());
     let bar = output::progress(total);
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(total);
@@ -101,7 +105,7 @@ fn predict(model: &Model, card: &Card, sources: Vec<Source>, args: &Predict) -> 
             0 => Vec::new(),
             _ => {
                 let x = TensorData::new(values, [count, side, side, 3]);
-                rows(model.network.infer(&folded, Tensor::from_data(x, &model.device)))
+                rows(model.module.infer(&folded, Tensor::from_data(x, &model.device)))
             }
         }
         .into_iter();

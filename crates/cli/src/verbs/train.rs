@@ -5,11 +5,12 @@ pub(crate) mod dry_run;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use classify::{Accuracy, Beginning, ClassifyError, Plan, Run};
 use recipe::Recipe;
-use serde_json::json;
-use train::classify::train_to_end;
-use train::run::{self, Run, Start};
-use train::{Evaluation, Plan, State, TrainError, signal};
+use record::names;
+use serde_json::{Map, json};
+use train::{Measure, Start, TrainError, journal, signal};
+use world::World;
 
 use crate::args::Train;
 use crate::output::{self, Usage, grouped};
@@ -19,11 +20,11 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute());
     let Resolved { recipe, text, file } = resolve(args)?;
     let folder = folder(args, &recipe.name);
-    let plan =
-        Plan::new(recipe, args.data.as_deref(), args.resume).map_err(|error| match error {
-            TrainError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
-            other => other,
-        })?;
+    let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
+    let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
+        ClassifyError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
+        other => other,
+    })?;
     if args.dry_run {
         return dry_run::print(&plan, args.json);
     }
@@ -35,34 +36,37 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         device: &device,
         environment: super::environment(args.threads, &plan),
     };
-    let (mut run, mut state) = Run::start(plan, &start)?;
-    introduce(&run, &state);
-    let ended = train_to_end(&mut run, &mut state, args.threads.loader())
+    let mut world = World::alone();
+    let mut run = Run::start(plan, &start, &world)?;
+    introduce(&run);
+    let ended = run
+        .train_to_end(args.threads.loader(), &mut world)
         .map_err(|error| name_all_bad(error, &run, args))?;
     match ended {
         None => {
             output::note(&format!(
                 "stopped at step {}; go on with: trickbag train --resume --out {}{}",
-                state.step,
+                run.state.step,
                 folder.display(),
                 args.data
                     .as_ref()
                     .map_or(String::new(), |path| format!(" --data {}", path.display()))
             ));
         }
-        Some(evaluation) => {
-            let page = report::write(&[run.folder()], &run.folder().join(record::names::REPORT))?;
-            summarize(args, &run, &state, &evaluation, &page);
+        Some(values) => {
+            let folder = run.journal.folder();
+            let page = report::write(&[folder], &folder.join(names::REPORT))?;
+            summarize(args, &run, &values, &page);
         }
     }
     Ok(())
 }
 
 /// The error with every bad image named, where it is about one.
-fn name_all_bad(error: TrainError, run: &Run, args: &Train) -> TrainError {
+fn name_all_bad(error: ClassifyError, run: &Run, args: &Train) -> ClassifyError {
     match error {
-        TrainError::Data(found) => {
-            bad_images::name_all(found, &run.plan().dataset, args.threads.loader().threads).into()
+        ClassifyError::Data(found) => {
+            bad_images::name_all(found, &run.plan.dataset, args.threads.loader().threads).into()
         }
         other => other,
     }
@@ -86,9 +90,9 @@ fn resolve(args: &Train) -> Result<Resolved> {
 fn source(args: &Train) -> Result<(String, String)> {
     if args.resume && args.recipe.is_none() {
         let folder = args.out.clone().unwrap_or_else(|| newest("quickstart"));
-        let text =
-            run::recipe_of(&folder).ok_or_else(|| TrainError::NoRun { folder: folder.clone() })?;
-        let file = folder.join("recipe.toml").display().to_string();
+        let text = journal::recipe_of(&folder)?
+            .ok_or_else(|| TrainError::NoRun { folder: folder.clone() })?;
+        let file = folder.join(names::RECIPE).display().to_string();
         return Ok((text, file));
     }
     let name = args.recipe.as_deref().unwrap_or("quickstart");
@@ -127,8 +131,8 @@ fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The first lines of a run: what is trained on what.
-fn introduce(run: &Run, state: &State) {
-    let plan = run.plan();
+fn introduce(run: &Run) {
+    let Run { plan, state, journal } = run;
     let (recipe, dataset) = (&plan.recipe, &plan.dataset);
     let size = dataset.train.bytes().and_then(|a| Ok(a + dataset.validation.bytes()?));
     let size = size.map_or(String::new(), |count| format!(", {}", output::bytes(count)));
@@ -158,7 +162,7 @@ fn introduce(run: &Run, state: &State) {
         plan.schedule.warmup_steps(),
         parameters.trainable().filter(decayed).count(),
         parameters.trainable().count(),
-        run.folder().display(),
+        journal.folder().display(),
     ));
     if let Some(feature) = recipe.init.as_ref().and_then(|init| init.freeze.as_ref()) {
         output::note(&format!(
@@ -172,30 +176,34 @@ fn introduce(run: &Run, state: &State) {
     }
 }
 
-fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, page: &Path) {
-    let Evaluation { loss, top1, top5, images, .. } = evaluation;
-    let seconds = run.worked().as_secs_f64();
-    let model = run.folder().join("model");
-    let (bad_images, skips) = run.skipped().unwrap_or_default();
+fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
+    let Run { journal, state, .. } = run;
+    let columns = Accuracy::columns();
+    let seconds = journal.worked().as_secs_f64();
+    let model = journal.folder().join(names::MODEL);
+    let (bad_images, skips) = journal.skipped().unwrap_or_default();
     if args.json {
-        output::json(&json!({
-            "run": run.folder().display().to_string(),
-            "model": model.display().to_string(),
-            "report": page.display().to_string(),
-            "steps": state.step,
-            "top1": top1,
-            "top5": top5,
-            "loss": loss,
-            "images": images,
-            "best_top1": state.best.map(|best| best.value),
-            "seconds": seconds,
-            "bad_images": bad_images,
-            "skips": skips,
-        }));
+        let mut summary = Map::new();
+        let mut add = |key: &str, value| summary.insert(key.to_owned(), value);
+        add("run", json!(journal.folder().display().to_string()));
+        add("model", json!(model.display().to_string()));
+        add("report", json!(page.display().to_string()));
+        add("steps", json!(state.step));
+        for (column, &value) in columns.columns().iter().zip(values) {
+            let count = column.unit == record::Unit::Count;
+            add(&column.name, if count { json!(value as u64) } else { json!(value) });
+        }
+        let best = format!("best_{}", columns.headline().name);
+        add(&best, json!(state.best.map(|best| best.value)));
+        add("seconds", json!(seconds));
+        add("bad_images", json!(bad_images));
+        add("skips", json!(skips));
+        output::json(&summary.into());
         return;
     }
     output::print(&format!(
-        "top-1 {top1:.2} %, top-5 {top5:.2} % on {images} validation images, after {} steps in {}",
+        "{}, after {} steps in {}",
+        columns.say(values),
         grouped(state.step),
         output::duration(seconds),
     ));
@@ -204,7 +212,7 @@ fn summarize(args: &Train, run: &Run, state: &State, evaluation: &Evaluation, pa
             "{} bad images were skipped, {} times in all: {}",
             grouped(bad_images),
             grouped(skips),
-            run.folder().join(record::names::BAD_SAMPLES).display(),
+            journal.folder().join(names::BAD_SAMPLES).display(),
         ));
     }
     output::print(&format!("model: {}", model.display()));

@@ -1,20 +1,19 @@
 //! `trickbag train --dry-run`: what a run would take.
 
 use anyhow::Result;
+use classify::{Plan, drawn};
 use serde_json::json;
-use train::plan::precision;
-use train::{Plan, origin};
 
 use crate::output::{self, grouped};
-use crate::verbs::trial::{Trial, images};
+use crate::verbs::timing::Timing;
 
-/// Images of a trial step: enough to keep all cores busy, few enough to fit anywhere.
-const TRIAL_BATCH: usize = 16;
+/// Images of a part of a timed step: enough to keep all cores busy, few enough to fit anywhere.
+const TRIAL_IMAGES: usize = 16;
 
 pub(crate) fn print(plan: &Plan, as_json: bool) -> Result<()> {
     let recipe = &plan.recipe;
     let total = plan.schedule.total_steps();
-    let per_image = seconds_per_image(plan);
+    let per_image = seconds_per_image(plan)?;
     let trained = total * recipe.train.batch as u64;
     let expected = expected_seconds(plan, per_image);
     let memory = plan.memory_estimate();
@@ -63,12 +62,12 @@ pub(crate) fn expected_seconds(plan: &Plan, per_image: f64) -> f64 {
     per_image * (trained as f64 + evaluated as f64 / 3.0)
 }
 
-/// Times training steps on a small batch of made-up images.
-pub(crate) fn seconds_per_image(plan: &Plan) -> f64 {
-    let batch = TRIAL_BATCH.min(plan.recipe.train.batch);
-    let model = origin::drawn(&plan.recipe, plan.network.clone(), &nn::cpu());
-    let images = images(batch, plan.recipe.preprocess.size);
-    let mut trial = Trial::new(model, images, precision(&plan.recipe));
-    trial.step();
-    trial.step().min(trial.step()) / batch as f64
+/// Times training steps on a small part of made-up images.
+pub(crate) fn seconds_per_image(plan: &Plan) -> Result<f64> {
+    let images = TRIAL_IMAGES.min(plan.recipe.part_images());
+    let model = drawn(&plan.recipe, plan.network.clone(), &nn::cpu());
+    let mut timing = Timing::new(&plan.recipe, model, images, plan.recipe.preprocess.size);
+    timing.step()?;
+    let seconds = timing.step()?.min(timing.step()?);
+    Ok(seconds / (images * plan.recipe.train.parts) as f64)
 }
