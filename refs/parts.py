@@ -1,6 +1,6 @@
 """One step over a batch of eight parts, each with batch norm statistics of its own, for the tests of the step.
 
-    python parts.py            writes refs/parts.safetensors
+    python parts.py            writes crates/zoo/testdata/parts.safetensors
     python parts.py --search   prints, for forty inputs, how far ReLU inputs stay from zero
 
 Network: timm's resnet18d with 1000 classes. Its weights and running statistics are those of timm_vectors.py (names sorted,
@@ -49,7 +49,7 @@ from safetensors.numpy import save_file
 from timm_vectors import ERROR_FLOOR, fill
 from torch_formula import signal
 
-OUT = Path(__file__).resolve().parent / "parts.safetensors"
+OUT = Path(__file__).resolve().parent.parent / "crates/zoo/testdata/parts.safetensors"
 IMAGE = 1000035
 PARTS, ROWS, SIDE, CLASSES = 8, 4, 64, 1000
 GRADIENTS = [

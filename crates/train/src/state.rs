@@ -163,6 +163,3 @@ impl<M: Module> State<M> {
 fn scales(recipe: &Recipe) -> bool {
     recipe.train.loss_scale == Some(LossScale::Dynamic)
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,6 +3,7 @@
 mod features;
 mod frozen;
 mod keys;
+mod parts;
 mod precision;
 mod pytorch;
 mod tensors;

@@ -11,15 +11,15 @@ use super::{image, numbers, plain, uniform};
 use crate::Network;
 
 /// A tensor may be off by this many times the error of PyTorch's own f32.
-const ALLOWED: f64 = 8.0;
+pub(super) const ALLOWED: f64 = 8.0;
 
-const CLASSES: usize = 1000;
+pub(super) const CLASSES: usize = 1000;
 /// The first classes of the logits are in the file.
 const KEPT_CLASSES: usize = 100;
 
 /// What the script calls the formulas of its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Formula {
+pub(super) enum Formula {
     Wild,
     /// Keeps the inputs of ReLUs away from zero.
     Calm,
@@ -94,7 +94,7 @@ fn fill(t: u64, name: &str, shape: &[usize], formula: Formula) -> Vec<f32> {
         .collect()
 }
 
-fn model(network: Network, formula: Formula) -> Model<Network> {
+pub(super) fn model(network: Network, formula: Formula) -> Model<Network> {
     let mut shapes = file_shapes(&network);
     shapes.sort();
     let tensors: FileTensors = shapes
@@ -164,7 +164,7 @@ fn measure(model: &mut Model<Network>, case: &Case) -> Vec<(String, Vec<f32>)> {
     found
 }
 
-fn read(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
+pub(super) fn read(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
     let view = file.tensor(name).ok()?;
     assert_eq!(view.dtype(), Dtype::F64);
     let (values, _) = view.data().as_chunks::<8>();
@@ -172,7 +172,7 @@ fn read(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
 }
 
 /// max |found − exact| / max |exact|.
-fn error(found: &[f32], exact: &[f64]) -> f64 {
+pub(super) fn error(found: &[f32], exact: &[f64]) -> f64 {
     assert_eq!(found.len(), exact.len());
     let greatest = exact.iter().fold(0.0f64, |most, value| most.max(value.abs()));
     let differences = found.iter().zip(exact).map(|(&a, b)| (f64::from(a) - b).abs());
