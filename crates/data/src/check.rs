@@ -1,8 +1,8 @@
-//! What is wrong with a dataset, before a run finds out: every image read, looked at and decoded.
+//! Finds what is wrong with a dataset before a run does: reads, examines and decodes every image.
 //!
-//! What stops training are files that do not decode and classes that differ between the parts; the rest is told since it
-//! passes silently otherwise: pictures that a network sees other than people do (CMYK, 16 bits, palettes, animations,
-//! EXIF orientation), contents that are stored twice, and classes of very different size.
+//! Files that do not decode and classes that differ between the parts stop training. The other findings would pass unnoticed:
+//! images that a network sees differently than people do (CMYK, 16 bits, palettes, animations, EXIF orientation), contents
+//! that are stored twice, and classes of very different size.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -18,13 +18,13 @@ use crate::probe::{Facts, probe};
 use crate::resize::Region;
 use crate::{BadImage, DataError};
 
-/// A class that has this many times the images of another is told.
+/// A class with this many times the images of another one is reported.
 const IMBALANCE: usize = 10;
 
-/// Is told how many images are done, of how many; breaks to end the work early.
+/// A callback that gets the number of finished images and of all images, and breaks to end the work early.
 pub type Watch<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
 
-/// What can be found.
+/// The kinds of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
     Unreadable,
@@ -126,17 +126,17 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// All that was found in a dataset.
+/// All findings about a dataset, and its size.
 #[derive(Clone, Debug, Default)]
 pub struct CheckReport {
     pub classes: usize,
     pub train_images: usize,
     pub validation_images: usize,
-    /// As stored.
+    /// Bytes of the images as they are stored.
     pub bytes: u64,
     /// Whether every image was looked at.
     pub complete: bool,
-    /// By kind, then in the order of the images.
+    /// The findings by kind, then in the order of the images.
     pub findings: Vec<Finding>,
 }
 
@@ -150,7 +150,7 @@ impl CheckReport {
     }
 }
 
-/// Looks at every image of a dataset, on so many threads. Fails where no dataset can be made out.
+/// Examines every image of a dataset with this many threads. An error when the path holds no dataset.
 pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, DataError> {
     let mut report = CheckReport::default();
     let (classes, parts) = match Dataset::undivided(path) {
@@ -173,7 +173,7 @@ pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, D
     Ok(report)
 }
 
-/// The parts of a folder whose classes differ, each by itself; none of an archive.
+/// The image sets of a folder whose training and validation classes differ, each opened by itself; none for an archive.
 fn apart(validation: &Path) -> (Vec<String>, Vec<ImageSet>) {
     let train = validation.with_file_name("train");
     match (Dataset::undivided(&train), Dataset::undivided(validation)) {
@@ -257,7 +257,7 @@ struct Memory {
 #[derive(Debug, Default)]
 struct Look {
     bytes: u64,
-    /// Of an image that decodes: a hash of what is stored.
+    /// The hash of the stored bytes of an image that decodes.
     content: Option<u128>,
     found: Vec<(FindingKind, String)>,
 }
@@ -335,7 +335,7 @@ fn unusual(facts: &Facts, orientation: u8) -> Vec<(FindingKind, String)> {
     found
 }
 
-/// Every image that cannot be used, in the order of the parts, as far as `watch` lets it look.
+/// Lists every image that cannot be used, training images first; those seen so far when `watch` ends it early.
 pub fn bad_images(dataset: &Dataset, threads: usize, watch: Watch) -> Vec<BadImage> {
     let parts = [&dataset.train, &dataset.validation];
     let count = parts[0].len() + parts[1].len();

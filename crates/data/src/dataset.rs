@@ -26,10 +26,10 @@ use crate::{DataError, split};
 pub struct Dataset<A = u32> {
     /// The path it was opened from, or the name of the embedded set; for messages.
     pub name: String,
-    /// In the order of the labels.
+    /// Class names in the order of the labels.
     pub classes: Vec<String>,
     pub train: ImageSet<A>,
-    /// Empty when nothing could be held out, that is when no class has two images.
+    /// Empty when nothing could be held out, which happens when no class has two images.
     pub validation: ImageSet<A>,
 }
 
@@ -50,7 +50,7 @@ impl Dataset {
         Dataset::arrange(formats::open(path)?, path.display().to_string(), split, seed)
     }
 
-    /// As [`Dataset::open`], a file that is in memory; `name` is for messages.
+    /// Opens a file that is in memory, as [`Dataset::open`] does; `name` is for messages.
     pub fn from_bytes(
         name: &str,
         bytes: Vec<u8>,
@@ -72,7 +72,8 @@ impl Dataset {
         Ok(Dataset::of(name, classes, source, [train, validation]))
     }
 
-    /// As [`Dataset::open`], but nothing is held out: a dataset without a validation part has an empty one.
+    /// Opens a dataset as [`Dataset::open`] does, but holds nothing out: the validation images of a dataset without any are an
+    /// empty set.
     pub fn undivided(path: &Path) -> Result<Dataset, DataError> {
         let Found { layout, source } = formats::open(path)?;
         let Layout { classes, train, validation } = layout;
@@ -102,7 +103,7 @@ impl Dataset {
         Dataset { name, classes, train, validation }
     }
 
-    /// The same with at most `limit` training images, taken evenly from the whole: each class keeps its share.
+    /// The same dataset with at most `limit` training images, taken evenly from all of them: each class keeps its share.
     pub fn limited(mut self, limit: usize) -> Dataset {
         let ImageSet { entries, annotations: labels, .. } = &mut self.train;
         let count = entries.len();

@@ -1,4 +1,4 @@
-//! What a dataset holds: counts, sizes, and mean and standard deviation of its pixels.
+//! The facts about a dataset: counts, sizes, and mean and standard deviation of its pixels.
 
 use std::ops::ControlFlow;
 
@@ -9,19 +9,19 @@ use crate::parallel::in_order;
 use crate::resize::resize;
 use crate::thumbnail::{fitted, png};
 
-/// What was counted.
+/// Counts and statistics of a dataset.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DatasetInfo {
     /// Training and validation images of each class.
     pub images: Vec<[usize; 2]>,
-    /// As stored.
+    /// Bytes of the images as they are stored.
     pub bytes: u64,
-    /// Images that do not decode, in nothing below.
+    /// Images that do not decode. The numbers below leave them out.
     pub unreadable: usize,
-    /// Least, middle and greatest, of all images.
+    /// Minimum, median and maximum over all images.
     pub width: [usize; 3],
     pub height: [usize; 3],
-    /// Of the training images, each weighing the same, in levels of 0..=255.
+    /// Mean of the training images' pixels, from 0 to 255; every image has the same weight.
     pub mean: [f64; 3],
     pub std: [f64; 3],
 }
@@ -53,7 +53,8 @@ impl Sums {
     }
 }
 
-/// Decodes every image, on so many threads; nothing where `watch` ends it early. The result does not depend on threads.
+/// Decodes every image with this many threads; None when `watch` ends it early. The result does not depend on the number
+/// of threads.
 pub fn info(dataset: &Dataset, threads: usize, watch: Watch) -> Option<DatasetInfo> {
     let Dataset { classes, train, validation, .. } = dataset;
     let count = train.len() + validation.len();
@@ -101,7 +102,7 @@ pub fn info(dataset: &Dataset, threads: usize, watch: Watch) -> Option<DatasetIn
     Some(info)
 }
 
-/// Least, middle and greatest.
+/// Minimum, median and maximum.
 fn spread(mut values: Vec<usize>) -> [usize; 3] {
     values.sort_unstable();
     let at = |place: usize| values.get(place).copied().unwrap_or(0);
@@ -147,7 +148,7 @@ fn paste(picture: &RgbImage, into: &mut RgbImage, left: usize, top: usize) {
     }
 }
 
-/// A watch that looks at nothing.
+/// A `watch` that never ends the work.
 pub fn unwatched(_: usize, _: usize) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }

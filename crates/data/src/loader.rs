@@ -247,7 +247,7 @@ impl<A: Annotation> ValidationLoader<A> {
         Ok(ValidationLoader { workers: Workers::start(work, supply, resources.into())? })
     }
 
-    /// The next batch; nothing when every image of the share was given.
+    /// The next batch of the share; None when all of them were given.
     #[allow(clippy::should_implement_trait)] // The order of Result and Option is for `?`.
     pub fn next(&mut self) -> Result<Option<Batch<A::Prepared>>, DataError> {
         self.workers.next()

@@ -27,25 +27,25 @@ use crate::parallel::in_order;
 use crate::resize::{Region, resize};
 use crate::{DataError, resize as resizing};
 
-/// Images of a shard: what a kill costs at most.
+/// Images of a shard. A kill loses the work on one shard at most.
 const SHARD: usize = 4096;
-/// Of images that are shrunk, where no quality is asked for.
+/// JPEG quality of images that are changed, when none is given.
 const QUALITY: u8 = 90;
 
 /// How images are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Byte for byte, and bare pixels as such; images that are changed become JPEG.
+    /// Files stay byte for byte, and bare pixels stay bare pixels; images that are changed become JPEG.
     Kept,
     Jpeg(u8),
-    /// Pixels.
+    /// Bare pixels.
     Raw,
 }
 
-/// What becomes of the images on their way.
+/// The options of packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
-    /// Images with a longer shorter edge are shrunk to this.
+    /// Images whose shorter edge is longer than this are shrunk to it.
     pub short_side: Option<usize>,
     pub encoding: Encoding,
     /// Whether images are turned as their EXIF data says.
@@ -57,11 +57,11 @@ pub struct Packing {
 pub struct Packed {
     pub images: usize,
     pub shards: usize,
-    /// Of all files.
+    /// Bytes of all its files.
     pub bytes: u64,
 }
 
-/// Writes a packed copy into `folder`, or goes on with it; nothing where `watch` ends it early.
+/// Writes a packed copy into `folder`, or continues one; None when `watch` ends it early.
 pub fn pack(
     dataset: &Dataset,
     folder: &Path,
@@ -115,7 +115,7 @@ impl Writer<'_> {
         Ok(Some(Packed { images: count, shards: index.shards.len(), bytes }))
     }
 
-    /// What the pack is of: options, classes, and every image's part, label, name and length.
+    /// The hash of what is packed: options, classes, and every image's part, label, name and length.
     fn id(&self) -> Result<Hash, DataError> {
         let Dataset { classes, train, validation, .. } = self.dataset;
         let mut hasher = blake3::Hasher::new();
@@ -132,7 +132,7 @@ impl Writer<'_> {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    /// Refuses a folder that holds anything but this very pack, whole or begun.
+    /// Refuses a folder that holds anything but this very pack, finished or begun.
     fn check_folder(&self, id: &Hash) -> Result<(), DataError> {
         let occupied = |what: &str| DataError::Occupied {
             path: self.folder.to_owned(),
@@ -162,7 +162,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes a shard; false where `watch` ends it.
+    /// Writes a shard; false when `watch` ends it.
     fn write_shard(
         &self,
         path: &Path,
@@ -260,7 +260,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// An image as it is to be stored. Every image is decoded, so that what does not decode is not packed.
+    /// An image as it is stored in the pack. Every image is decoded, so that none is packed that does not decode.
     fn prepare(
         &mut self,
         part: &ImageSet,
@@ -348,7 +348,7 @@ fn write_aside(
     written().map_err(|source| write_error(path, source))
 }
 
-/// Parses made-up bytes as an index and as a shard's header, for fuzzing.
+/// Parses arbitrary bytes as an index and as a shard's header, for fuzzing.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     pack::fuzz(bytes);

@@ -1,15 +1,15 @@
-//! Work on numbered things by several threads, whose results come in order.
+//! Numbered pieces of work, done by several threads, with the results in order.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Results for each thread that may wait for an earlier one.
+/// Finished results, for each thread, that may wait for an earlier result.
 const AHEAD: usize = 16;
 
-/// Does `work` for each number below `count`, by a thread for each of `memories`, and hands the results to `take` in
-/// order, in the calling thread, until it breaks. Few results exist at once, however many there are in all.
+/// Does `work` for each number below `count` with one thread for each of `memories`. The calling thread hands the results
+/// to `take` in order, until `take` breaks. Only a few results exist at once, however large `count` is.
 pub(crate) fn in_order<M: Send, T: Send>(
     count: usize,
     memories: &mut [M],
@@ -60,17 +60,17 @@ impl<T> Default for State<T> {
 }
 
 impl<T> OrderedQueue<T> {
-    /// No data behind this lock is left half-written by a panic.
+    /// Locks the state, also after a panic: no panic leaves it half-written.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is a change.
+    /// Waits until the state changes.
     fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next number to work on, once it is not too far ahead.
+    /// The next number to work on. Waits while it is too far ahead of the results that were taken.
     fn begin(&self) -> Option<usize> {
         let mut state = self.lock();
         loop {
@@ -90,7 +90,7 @@ impl<T> OrderedQueue<T> {
         self.changed.notify_all();
     }
 
-    /// The result of a number; nothing where a thread has ended before it.
+    /// The result of a number; None when a thread ended without making it.
     fn take(&self, number: usize) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -107,7 +107,7 @@ impl<T> OrderedQueue<T> {
     }
 }
 
-/// A thread that leaves before all is begun takes the others with it.
+/// Ends the other threads when its own leaves before all work is begun.
 struct EndOnDrop<'a, T>(&'a OrderedQueue<T>);
 
 impl<T> Drop for EndOnDrop<'_, T> {

@@ -23,19 +23,19 @@ const QUEUE: usize = 1;
 /// Images that each worker makes before the workers are joined: joining them costs about as much time as one image.
 const IMAGES_BETWEEN_JOINS: usize = 8;
 
-/// What a loader makes of its images, in which order.
+/// The order of a loader's images, and the steps that each of them goes through.
 pub(crate) trait LoaderWork: Send + Sync + 'static {
-    /// The images of the next batch; nothing at the end.
+    /// The images of the next batch; None at the end.
     fn next_batch(&mut self) -> Option<NextBatch>;
-    /// What is made of an image of width × height.
+    /// The steps for an image of width × height.
     fn sample(&self, epoch: u64, index: u32, width: usize, height: usize) -> Sample;
-    /// The images to try in the place of one that does not decode, in this order; without any, it is an error.
+    /// The images to try in this order in place of one that does not decode; that image is an error when there are none.
     fn stand_ins(&self, _epoch: u64, _index: u32) -> Vec<u32> {
         Vec::new()
     }
 }
 
-/// The images of a batch that nobody has begun yet.
+/// A batch that is not begun yet.
 pub(crate) struct NextBatch {
     pub(crate) step: u64,
     pub(crate) part: usize,
@@ -44,10 +44,10 @@ pub(crate) struct NextBatch {
     pub(crate) indices: Vec<u32>,
 }
 
-/// Where a loader's images come from, and the sizes of what is made of them.
+/// The dataset behind a loader, and the sizes of its batches and samples.
 pub(crate) struct Supply<A> {
     pub(crate) dataset: Arc<Dataset<A>>,
-    /// Which set of the dataset's images it is.
+    /// Chooses the training or the validation images of the dataset.
     pub(crate) set: fn(&Dataset<A>) -> &ImageSet<A>,
     /// Images of a batch.
     pub(crate) batch: usize,
@@ -90,7 +90,7 @@ impl<P> BatchInProgress<P> {
         BatchInProgress { next, images, made }
     }
 
-    /// The place of each sample's values; empty where they have none before their size is known.
+    /// The place of each sample's values in the batch; empty for samples whose size is not known yet.
     fn places(images: &mut [f32], count: usize, size: SampleSize) -> Vec<&mut [f32]> {
         match size {
             SampleSize::Equal(_) => images.chunks_exact_mut(size.values()).collect(),
@@ -118,7 +118,7 @@ impl<P> BatchInProgress<P> {
     }
 }
 
-/// What a worker uses again for every image.
+/// Memory that a worker uses again for every image.
 #[derive(Debug, Default)]
 struct Memory {
     read: ReadScratch,
@@ -187,7 +187,7 @@ impl<P: Send + 'static> Workers<P> {
         Ok(Workers { batches: Some(batches), stop, maker: Some(thread), waited, times })
     }
 
-    /// The next batch; nothing when all were taken. After an error or the end there is nothing to come.
+    /// The next batch; None when all were taken. Every call after an error is an error.
     pub(crate) fn next(&mut self) -> Message<P> {
         let start = Instant::now();
         let handed = match &self.batches {
@@ -251,7 +251,7 @@ impl<W: LoaderWork, A: Annotation> Maker<W, A> {
         loop {
             let mut batches = self.plan();
             if batches.is_empty() {
-                // Asking again after the end gives the end again. Nobody left to tell is no fault.
+                // Every further request gets the end again. A receiver that is gone is no fault.
                 while sender.send(Ok(None)).is_ok() {}
                 return;
             }
@@ -343,7 +343,7 @@ impl<W: LoaderWork, A: Annotation> Maker<W, A> {
     }
 }
 
-/// Makes the image of a job, or where it does not decode, the first of its stand-ins that does.
+/// Makes the image of a job. One that does not decode is replaced by the first of its stand-ins that does.
 fn make_or_stand_in<A: Annotation>(
     work: &impl LoaderWork,
     supply: &Supply<A>,
@@ -369,8 +369,8 @@ fn make_or_stand_in<A: Annotation>(
     Err(error)
 }
 
-/// Reads, decodes and prepares one image in the place of a job's, with the job's random numbers. A panic on the way is an
-/// error that names the image.
+/// Reads, decodes and prepares one image with the random numbers of a job, in the job's place. A panic on the way becomes
+/// an error that names the image.
 fn make<A: Annotation>(
     work: &impl LoaderWork,
     supply: &Supply<A>,

@@ -1,28 +1,28 @@
 //! The bits of a scan (ITU T.81, F.2.2.5), from marker to marker.
 //!
-//! First the zeros stuffed behind 0xFF are taken out of what stands between two markers; then bits are read 64 at a
-//! time, without a look at bytes. Behind the last byte zeros are read, as libjpeg does, and [`Bits::ran_out`] says so. What
-//! happens at restart markers that are missing or out of order is libjpeg's too.
+//! First the zeros stuffed behind each 0xFF are removed from the bytes between two markers; then bits are read 64 at a time.
+//! Behind the last byte zeros are read, as libjpeg does, and [`Bits::ran_out`] says so. Restart markers that are missing or
+//! out of order are handled as libjpeg handles them.
 
 use super::next_marker;
 
 /// Zeros behind the bytes, so that words can be read to the end.
 const PADDING: usize = 8;
 
-/// What stands between two markers, without stuffing.
+/// The bytes between two markers, without stuffing.
 #[derive(Debug)]
 pub(super) struct Segment<'a> {
     scan: &'a [u8],
-    /// Where the scan goes on behind `marker`.
+    /// The place behind `marker`, where the scan goes on.
     at: usize,
-    /// The marker that ends this segment; nothing at the end of the bytes.
+    /// The marker that ends this segment; None at the end of the bytes.
     marker: Option<u8>,
-    /// The bytes and `PADDING`; memory of the caller's.
+    /// The bytes and `PADDING`, in memory of the caller.
     data: &'a mut Vec<u8>,
 }
 
 impl<'a> Segment<'a> {
-    /// The first one of a scan.
+    /// The first segment of a scan.
     pub(super) fn first(scan: &'a [u8], memory: &'a mut Vec<u8>) -> Segment<'a> {
         let mut segment = Segment { scan, at: 0, marker: None, data: memory };
         segment.unstuff();
@@ -96,12 +96,12 @@ fn has_0xff(word: u64) -> bool {
     (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 != 0
 }
 
-/// Where in a segment reading is.
+/// The place in a segment up to which bits were read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BitPosition {
-    /// The byte that is taken into the buffer next.
+    /// The next byte to go into the buffer.
     at: usize,
-    /// The next bits, from the highest down. Below the `count` first ones stand bits of bytes not yet taken, or zeros.
+    /// The next bits, from the highest down. Below the first `count` of them are bits of bytes not yet taken, or zeros.
     buffer: u64,
     count: u32,
 }

@@ -1,4 +1,4 @@
-//! The walk through a scan (ITU T.81, A.2 and F.2): every block is read, but only those of the window are kept.
+//! Reading a scan (ITU T.81, A.2 and F.2): every block is decoded, but only those of the window are kept.
 //!
 //! Blocks are kept in pairs of neighbours, row by row side by side, as the inverse transform takes them.
 
@@ -9,7 +9,7 @@ use super::huffman::{Kind, LOOKS, Table};
 /// Two neighbouring blocks: 8 rows of 8 + 8 coefficients, times their steps.
 pub(super) type Pair = [[i16; 16]; 8];
 
-/// Place in a pair of the coefficients of its first block as they come: row × 16 + column.
+/// The place in a pair of each coefficient of its first block, in the order of the file: row × 16 + column.
 const PLACES: [u8; 64] = {
     let zigzag = [
         0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27,
@@ -25,7 +25,7 @@ const PLACES: [u8; 64] = {
     places
 };
 
-/// Blocks of a component that are wanted: from `left` and `top` on.
+/// The blocks of a component that are wanted, from `left` and `top` on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     pub(super) left: usize,
@@ -44,9 +44,9 @@ impl Window {
 /// Coefficients of one component in one row of MCUs.
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
-    /// For each row of blocks, its pairs.
+    /// The pairs of each row of blocks.
     pub(super) pairs: Vec<Pair>,
-    /// For each block, where in the zigzag its last coefficient is.
+    /// The place in the zigzag of each block's last coefficient.
     pub(super) ends: Vec<[u8; 2]>,
 }
 
@@ -68,16 +68,16 @@ struct Walked<'a> {
     predictor: i32,
 }
 
-/// A scan, from row of MCUs to row of MCUs.
+/// A scan, read one row of MCUs after the other.
 pub(super) struct Scan<'a> {
     segment: Segment<'a>,
     position: BitPosition,
-    /// Whether the segment ended early: until the next restart all is grey, as with libjpeg.
+    /// Whether the segment ended early: everything until the next restart is grey, as with libjpeg.
     ran_out: bool,
     components: [Option<Walked<'a>>; MOST],
     /// MCUs in a row.
     width: usize,
-    /// The row that comes next.
+    /// The next row.
     row: usize,
     restart_interval: usize,
     /// MCUs until the next restart.
@@ -118,7 +118,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads a row of MCUs; what of it is wanted goes to `into`, one for each component.
+    /// Reads a row of MCUs. The wanted blocks of each component go to its place in `into`.
     pub(super) fn read_row(&mut self, into: &mut [Coefficients; MOST]) {
         for (walked, into) in self.components.iter().flatten().zip(into.iter_mut()) {
             let rows = walked.component.down;
@@ -165,7 +165,7 @@ impl<'a> Scan<'a> {
 }
 
 impl Walked<'_> {
-    /// Rows of blocks, of those in a row of MCUs, that are wanted.
+    /// The wanted rows of blocks in a row of MCUs.
     fn kept_rows(&self, row: usize) -> std::ops::Range<usize> {
         let down = self.component.down;
         let inside = |block: usize| block.saturating_sub(row * down).min(down);
@@ -220,7 +220,7 @@ impl pulp::NullaryFnOnce for Run<'_, '_> {
 }
 
 impl Walked<'_> {
-    /// Reads a block into its half of a pair; gives the place of its last coefficient.
+    /// Reads a block into its half of a pair. Returns the place of its last coefficient.
     #[inline(always)]
     fn read(&mut self, bits: &mut Bits, pair: &mut Pair, half: usize) -> u8 {
         let coefficients: &mut [i16; 128] =
