@@ -27,7 +27,7 @@ pub struct ImageFeed {
     steps_per_epoch: u64,
     loader: TrainLoader,
     waited: Duration,
-    validation: ValidationFeed,
+    validation: ValidationImages,
 }
 
 impl ImageFeed {
@@ -56,7 +56,7 @@ impl ImageFeed {
             steps_per_epoch: plan.steps_per_epoch,
             loader,
             waited: Duration::ZERO,
-            validation: ValidationFeed {
+            validation: ValidationImages {
                 dataset: dataset.clone(),
                 validation: recipe.validation,
                 normalize: recipe.preprocess.normalize,
@@ -84,7 +84,7 @@ impl Feed<Examples> for ImageFeed {
     }
 }
 
-impl train::Validation<Question> for ImageFeed {
+impl train::ValidationFeed<Question> for ImageFeed {
     fn batches(
         &mut self,
     ) -> Result<impl Iterator<Item = Result<(u64, Question), TrainError>>, TrainError> {
@@ -93,7 +93,7 @@ impl train::Validation<Question> for ImageFeed {
 }
 
 /// This rank's validation images.
-pub(crate) struct ValidationFeed {
+pub(crate) struct ValidationImages {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) validation: Validation,
     pub(crate) normalize: Normalize,
@@ -101,7 +101,7 @@ pub(crate) struct ValidationFeed {
     pub(crate) share: ValidationShare,
 }
 
-impl train::Validation<Question> for ValidationFeed {
+impl train::ValidationFeed<Question> for ValidationImages {
     fn batches(
         &mut self,
     ) -> Result<impl Iterator<Item = Result<(u64, Question), TrainError>>, TrainError> {

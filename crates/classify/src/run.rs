@@ -11,7 +11,7 @@ use zoo::Network;
 
 use crate::card::{Card, Split};
 use crate::error::ClassifyError;
-use crate::feed::{ImageFeed, ValidationFeed};
+use crate::feed::{ImageFeed, ValidationImages};
 use crate::measure::Accuracy;
 use crate::plan::Plan;
 use crate::task::Classify;
@@ -100,6 +100,6 @@ pub fn evaluate(
     let dataset = dataset.clone();
     let task = Classify::of_validation(dataset.clone());
     let share = ValidationShare::WHOLE;
-    let mut feed = ValidationFeed { dataset, validation, normalize, resources, share };
+    let mut feed = ValidationImages { dataset, validation, normalize, resources, share };
     Ok(train::evaluate(&task, &mut feed, model, &mut World::alone())?)
 }

@@ -132,7 +132,7 @@ impl Tree {
 
 /// The mean over all parts of a batch.
 #[derive(Debug)]
-pub struct Batch {
+pub struct BatchMean {
     sum: Contribution,
     parts: usize,
     loss_scale: Option<f32>,
@@ -150,10 +150,10 @@ pub struct Readback {
     pub finite: bool,
 }
 
-impl Batch {
+impl BatchMean {
     /// `sum` is over `parts` parts whose losses were multiplied by `loss_scale`.
-    pub fn mean_of(sum: Contribution, parts: usize, loss_scale: Option<f32>) -> Batch {
-        Batch { sum, parts, loss_scale }
+    pub fn of(sum: Contribution, parts: usize, loss_scale: Option<f32>) -> BatchMean {
+        BatchMean { sum, parts, loss_scale }
     }
 
     /// How many times the batch's gradient is in the sum.

@@ -22,7 +22,7 @@ pub use files::{
     values,
 };
 pub use folded::Folded;
-pub use gradients::{Batch, Contribution, Loss, Readback, Tree};
+pub use gradients::{BatchMean, Contribution, Loss, Readback, Tree};
 pub use kernels::{Activation, AdamW, Conv2d, Nag, Sgd};
 pub use layer::{
     Conv, ConvBn, Dropout, EPSILON, Layer, Linear, Norm, Padding, Part, Residual,

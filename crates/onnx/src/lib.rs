@@ -36,7 +36,7 @@ pub enum BatchNorms {
 
 /// How to write a model.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ExportOptions {
     /// Of the images, pixels; at least the network's `least`.
     pub side: usize,
     pub batch_norms: BatchNorms,
@@ -57,7 +57,7 @@ pub enum OnnxError {
 ///
 /// # Errors
 /// When the tensors do not fit into a file.
-pub fn export(model: &Model<Network>, options: Options) -> Result<Vec<u8>, OnnxError> {
+pub fn export(model: &Model<Network>, options: ExportOptions) -> Result<Vec<u8>, OnnxError> {
     let statistics: usize = model.module.norms().iter().map(|norm| 2 * norm.channels).sum();
     let bytes = size_of::<f32>() * (model.parameters.count() + statistics);
     if bytes > LIMIT {
@@ -68,7 +68,7 @@ pub fn export(model: &Model<Network>, options: Options) -> Result<Vec<u8>, OnnxE
 
 fn describe(
     model: &Model<Network>,
-    Options { side, batch_norms, metadata }: Options,
+    ExportOptions { side, batch_norms, metadata }: ExportOptions,
 ) -> ModelProto {
     let mut graph = Graph::new(model.tensors(), batch_norms);
     graph.network(&model.module, side);

@@ -10,7 +10,7 @@ use zoo::{Network, Shape, StemSize};
 
 use self::interpreter::{Array, run};
 use crate::schema::{DataType, Extent, GraphProto, ModelProto, ValueInfoProto};
-use crate::{BatchNorms, OPSET, Options, export};
+use crate::{BatchNorms, ExportOptions, OPSET, export};
 
 const CLASSES: usize = 5;
 
@@ -86,7 +86,7 @@ fn hidden_of(units: usize, mut network: Network) -> Network {
 
 fn exported(model: &Model<Network>, side: usize, batch_norms: BatchNorms) -> ModelProto {
     let metadata = vec![("label_names".to_owned(), "[\"cat\"]".to_owned())];
-    let bytes = export(model, Options { side, batch_norms, metadata }).expect("a small file");
+    let bytes = export(model, ExportOptions { side, batch_norms, metadata }).expect("a small file");
     ModelProto::decode(bytes.as_slice()).expect("a protocol buffer")
 }
 

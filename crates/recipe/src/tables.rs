@@ -14,7 +14,7 @@ mod table6;
 mod table7;
 
 pub use self::edits::Edit;
-pub use self::published::{Measure, Published, published};
+pub use self::published::{Published, TableMeasure, published};
 
 use crate::builtin::builtin;
 use crate::mistake::{RecipeErrors, nearest};

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use recipe::ablation::{Ablation, Planned};
 use recipe::tables::published::measures;
-use recipe::tables::{Measure, published};
+use recipe::tables::{TableMeasure, published};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -78,13 +78,13 @@ impl<'a> Results<'a> {
     }
 
     /// What was measured, seed by seed.
-    fn values(&self, column: usize, row: usize, measure: Measure) -> BTreeMap<u64, f64> {
+    fn values(&self, column: usize, row: usize, measure: TableMeasure) -> BTreeMap<u64, f64> {
         let outcomes = self.at(column, row).into_iter().flatten();
         let value = |(&seed, outcome): (&u64, &Outcome)| Some((seed, value(outcome, measure)?));
         outcomes.filter_map(value).collect()
     }
 
-    fn summary(&self, column: usize, row: usize, measure: Measure) -> Option<Summary> {
+    fn summary(&self, column: usize, row: usize, measure: TableMeasure) -> Option<Summary> {
         let values: Vec<f64> = self.values(column, row, measure).into_values().collect();
         Summary::of(&values)
     }
@@ -96,7 +96,7 @@ impl<'a> Results<'a> {
     }
 
     /// How a row differs from the one it builds on, over the seeds that both have.
-    fn difference(&self, column: usize, row: usize, measure: Measure) -> Option<Paired> {
+    fn difference(&self, column: usize, row: usize, measure: TableMeasure) -> Option<Paired> {
         let from = self.ablation.table.rows[row].from?;
         let (ours, theirs) =
             (self.values(column, row, measure), self.values(column, from, measure));
@@ -112,14 +112,14 @@ impl<'a> Results<'a> {
     }
 
     /// The published number.
-    fn number(&self, column: usize, row: usize, measure: Measure) -> Option<f64> {
+    fn number(&self, column: usize, row: usize, measure: TableMeasure) -> Option<f64> {
         let table = &self.ablation.table;
         let numbers = published(table.name, table.rows[row].title, table.columns[column].title);
         numbers.into_iter().find(|each| each.measure == measure).map(|each| each.value)
     }
 
     /// The published difference from the row that a row builds on.
-    fn number_difference(&self, column: usize, row: usize, measure: Measure) -> Option<f64> {
+    fn number_difference(&self, column: usize, row: usize, measure: TableMeasure) -> Option<f64> {
         let from = self.ablation.table.rows[row].from?;
         Some(self.number(column, row, measure)? - self.number(column, from, measure)?)
     }
@@ -135,7 +135,7 @@ impl<'a> Results<'a> {
         (0..table.rows.len()).filter(|&row| published(row) || ran(row)).collect()
     }
 
-    fn measures(&self) -> &'static [Measure] {
+    fn measures(&self) -> &'static [TableMeasure] {
         measures(self.ablation.table.name)
     }
 
@@ -174,7 +174,7 @@ impl<'a> Results<'a> {
             }
             if let Some(Summary { n, mean, sd }) = self.summary(column, row, measure) {
                 let values: Vec<f64> = self.values(column, row, measure).into_values().collect();
-                let key = if measure == Measure::Throughput {
+                let key = if measure == TableMeasure::Throughput {
                     "images_per_second"
                 } else {
                     measure.key()
@@ -205,19 +205,19 @@ impl<'a> Results<'a> {
 }
 
 /// What differences are shown of.
-fn is_accuracy(measure: Measure) -> bool {
-    matches!(measure, Measure::Top1 | Measure::Top5)
+fn is_accuracy(measure: TableMeasure) -> bool {
+    matches!(measure, TableMeasure::Top1 | TableMeasure::Top5)
 }
 
 /// In the unit of the published number, but for throughput, which is in images per second.
-fn value(outcome: &Outcome, measure: Measure) -> Option<f64> {
+fn value(outcome: &Outcome, measure: TableMeasure) -> Option<f64> {
     match measure {
-        Measure::Top1 => outcome.top1,
-        Measure::Top5 => outcome.top5,
-        Measure::TimePerEpoch => outcome.seconds_per_epoch.map(|seconds| seconds / 60.0),
-        Measure::Parameters => Some(outcome.parameters as f64 / 1e6),
-        Measure::MultiplyAdds => Some(outcome.multiply_adds as f64 / 1e9),
-        Measure::Throughput => outcome.images_per_second,
+        TableMeasure::Top1 => outcome.top1,
+        TableMeasure::Top5 => outcome.top5,
+        TableMeasure::TimePerEpoch => outcome.seconds_per_epoch.map(|seconds| seconds / 60.0),
+        TableMeasure::Parameters => Some(outcome.parameters as f64 / 1e6),
+        TableMeasure::MultiplyAdds => Some(outcome.multiply_adds as f64 / 1e9),
+        TableMeasure::Throughput => outcome.images_per_second,
         _ => None,
     }
 }

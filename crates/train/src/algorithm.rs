@@ -7,7 +7,7 @@ use crate::evaluate::evaluate;
 use crate::journal::Journal;
 use crate::state::State;
 use crate::step::step;
-use crate::task::{Feed, Task, Validation};
+use crate::task::{Feed, Task, ValidationFeed};
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Ending {
 }
 
 /// Takes `state` from its step to the end of the schedule. This is the only loop, whatever the task.
-pub fn train<T: Task, F: Feed<T::Part> + Validation<T::Question>>(
+pub fn train<T: Task, F: Feed<T::Part> + ValidationFeed<T::Question>>(
     task: &T,
     feed: &mut F,
     state: &mut State<T::Module>,

@@ -6,7 +6,7 @@ use world::World;
 use crate::control::{Control, together};
 use crate::error::TrainError;
 use crate::gather::gathered;
-use crate::task::{Task, Validation};
+use crate::task::{Task, ValidationFeed};
 
 /// Answers with the number of their batch.
 type Numbered<A> = Vec<(u64, Vec<A>)>;
@@ -15,7 +15,7 @@ type Numbered<A> = Vec<(u64, Vec<A>)>;
 /// that each rank gets the measure of all of them.
 pub fn evaluate<T: Task>(
     task: &T,
-    validation: &mut impl Validation<T::Question>,
+    validation: &mut impl ValidationFeed<T::Question>,
     model: &Model<T::Module>,
     world: &mut World,
 ) -> Result<T::Measure, TrainError> {
@@ -31,7 +31,7 @@ pub fn evaluate<T: Task>(
 
 fn answers<T: Task>(
     task: &T,
-    validation: &mut impl Validation<T::Question>,
+    validation: &mut impl ValidationFeed<T::Question>,
     model: &Model<T::Module>,
 ) -> Result<Numbered<T::Answer>, TrainError> {
     let answer = |batch| {

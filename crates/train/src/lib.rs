@@ -26,5 +26,5 @@ pub use evaluate::evaluate;
 pub use hyper::Hyper;
 pub use journal::{Course, Journal, Start};
 pub use state::State;
-pub use step::{Report, step};
-pub use task::{Fed, Feed, Measure, Skip, Task, Validation};
+pub use step::{Report, gradient, step};
+pub use task::{Fed, Feed, Measure, Skip, Task, ValidationFeed};

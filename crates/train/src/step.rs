@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nn::{Batch, Contribution, Draw, Observations, Pass, Tree};
+use nn::{BatchMean, Contribution, Draw, Model, Observations, Pass, Tensor, Tree};
 use tricks::loss_scaling::MOST_OVERFLOWS;
 use world::World;
 
@@ -57,7 +57,7 @@ pub fn step<T: Task>(
         1 => own.sum,
         _ => own.sum.exchanged(&state.model.device, |values| world.sum(values))?,
     };
-    let batch = Batch::mean_of(sum, hyper.parts, loss_scale);
+    let batch = BatchMean::of(sum, hyper.parts, loss_scale);
     let read = batch.read();
     let loss = f64::from(read.loss);
     let finite = read.finite && loss.is_finite();
@@ -97,6 +97,32 @@ pub fn step<T: Task>(
     })
 }
 
+/// The loss of one part and its gradient, in the order of [`nn::Parameters::trainable`]. Nothing moves: for checks of the
+/// arithmetic.
+pub fn gradient<T: Task>(
+    task: &T,
+    model: &Model<T::Module>,
+    part: T::Part,
+) -> (f64, Vec<Tensor<1>>) {
+    let sum = contribution(task, model, part, Draw::default(), None);
+    let batch = BatchMean::of(sum, 1, None);
+    (f64::from(batch.read().loss), batch.into_means(1.0).0)
+}
+
+/// What one part adds to a step.
+fn contribution<T: Task>(
+    task: &T,
+    model: &Model<T::Module>,
+    part: T::Part,
+    draw: Draw,
+    loss_scale: Option<f32>,
+) -> Contribution {
+    let (leaves, observations) = (model.parameters.tracked(), Observations::default());
+    let pass = Pass::training(&leaves, &model.statistics, &observations, draw);
+    let loss = task.loss(model, &pass, part); // z ← forward(net, X); ℓ ← loss(z, y)
+    Contribution::of_part(leaves, loss, observations, loss_scale) // grad ← backward(ℓ)
+}
+
 /// The sum over the parts of one rank.
 struct OwnParts {
     sum: Contribution,
@@ -116,11 +142,8 @@ fn own_parts<T: Task>(
         let fed = feed.part(state.step, index)?; // X, y ← preprocess(some of b random images)
         skipped.extend(fed.skipped);
         waited += fed.waited;
-        let (leaves, observations) = (state.model.parameters.tracked(), Observations::default());
         let draw = Draw { seed: hyper.seed, step: state.step, part: index as u64 };
-        let pass = Pass::training(&leaves, &state.model.statistics, &observations, draw);
-        let loss = task.loss(&state.model, &pass, fed.part); // z ← forward(net, X); ℓ ← loss(z, y)
-        tree.add(Contribution::of_part(leaves, loss, observations, state.loss_scale())); // backward(ℓ)
+        tree.add(contribution(task, &state.model, fed.part, draw, state.loss_scale()));
     }
     Ok(OwnParts { sum: tree.sum(), skipped, waited })
 }

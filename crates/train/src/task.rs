@@ -78,7 +78,7 @@ impl Skip {
 }
 
 /// The validation data, batch by batch.
-pub trait Validation<Q> {
+pub trait ValidationFeed<Q> {
     /// This rank's batches, each with its number; over all ranks every batch comes once.
     fn batches(&mut self)
     -> Result<impl Iterator<Item = Result<(u64, Q), TrainError>>, TrainError>;

@@ -2,12 +2,10 @@
 //! the gradient of a small ResNet-D against a difference of losses.
 
 use anyhow::{Result, bail};
+use classify::{Classify, Examples};
 use data::Stream;
 use kernels::{Conv2d, textbook};
-use nn::{
-    Batch, Contribution, Draw, Init, Leaves, Model, Observations, Parameters, Pass, Tensor,
-    TensorData, cross_entropy, values,
-};
+use nn::{Init, Model, ParameterSpec, Parameters, Precision, TensorData, values};
 use serde_json::json;
 use zoo::{Options, Shape, StemSize};
 
@@ -132,33 +130,27 @@ fn gradient() -> Check {
     let network = zoo::network("resnet18d", &options).expect("resnet18d is a network");
     let device = nn::cpu();
     let rng = |index| data::at(0, Stream::Init, 1, index as u64);
-    let model = Model::initialized(network, Init::Xavier, 0.5, &device, rng);
-    let x =
-        Tensor::<4>::from_data(TensorData::new(noise(8 * 16 * 16 * 3, 4), [8, 16, 16, 3]), &device);
-    let p = Tensor::<2>::full([8, 5], 0.2, &device);
-    let part = |leaves: Leaves| {
-        let observations = Observations::default();
-        let pass = Pass::training(&leaves, &model.statistics, &observations, Draw::default());
-        let loss = cross_entropy(model.module.forward(&pass, x.clone()), p.clone());
-        (loss, leaves, observations)
+    let mut model = Model::initialized(network, Init::Xavier, 0.5, &device, rng);
+    let task = Classify::bare(Precision::F32);
+    let examples = Examples {
+        images: TensorData::new(noise(8 * 16 * 16 * 3, 4), [8, 16, 16, 3]),
+        targets: TensorData::new(vec![0.2f32; 8 * 5], [8, 5]),
     };
-    let (loss, leaves, observations) = part(model.parameters.tracked());
-    let whole = Contribution::of_part(leaves, loss.into(), observations, None);
-    let (gradients, _) = Batch::mean_of(whole, 1, None).into_means(1.0);
+    let (_, gradients) = train::gradient(&task, &model, examples.clone());
     let gradients: Vec<Vec<f32>> = gradients.iter().map(values).collect();
+    let first: Vec<Vec<f32>> = model.parameters.iter().map(|p| values(&p.value)).collect();
+    let specs: Vec<ParameterSpec> = model.parameters.iter().map(|p| p.spec.clone()).collect();
     // Down the gradient itself, scaled to length 1: the direction with the most to see.
     let norm = gradients.iter().flatten().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
-    let moved = |sign: f32| {
+    let mut loss_at = |sign: f32| {
         let step = sign * EPSILON / norm as f32;
-        let specs = model.parameters.iter().map(|parameter| parameter.spec.clone()).collect();
-        let moved = model.parameters.iter().zip(&gradients).map(|(parameter, gradient)| {
-            values(&parameter.value).iter().zip(gradient).map(|(w, g)| w + step * g).collect()
-        });
-        let parameters = Parameters::new(specs, moved.collect(), &device);
-        let (loss, ..) = part(parameters.constant());
-        f64::from(loss.into_scalar::<f32>())
+        let moved =
+            |(w, g): (&Vec<f32>, &Vec<f32>)| w.iter().zip(g).map(|(w, g)| w + step * g).collect();
+        let moved = first.iter().zip(&gradients).map(moved).collect();
+        model.parameters = Parameters::new(specs.clone(), moved, &device);
+        train::gradient(&task, &model, examples.clone()).0
     };
-    let slope = (moved(1.0) - moved(-1.0)) / (2.0 * f64::from(EPSILON));
+    let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * f64::from(EPSILON));
     let name = "gradient of a small ResNet-D".to_owned();
     Check { name, error: (slope / norm - 1.0).abs(), allowed: 2e-2 }
 }

@@ -81,7 +81,7 @@ fn write_onnx(
 ) -> Result<usize> {
     check_file(out)?;
     let metadata = metadata(model, card);
-    let options = onnx::Options { side: card.validation.crop, batch_norms, metadata };
+    let options = onnx::ExportOptions { side: card.validation.crop, batch_norms, metadata };
     let bytes = onnx::export(model, options)?;
     durable::write(out, &bytes)?;
     Ok(bytes.len())

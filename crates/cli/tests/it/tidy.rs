@@ -103,3 +103,103 @@ fn every_dependency_has_its_reason() {
         }
     }
 }
+
+/// The text of a source file without its tests; None for a file that holds nothing but tests, benchmarks or examples.
+fn production<'a>(path: &Path, text: &'a str) -> Option<&'a str> {
+    let aside = |part: &str| ["tests", "tests.rs", "examples", "benches"].contains(&part);
+    let is_aside = path.components().any(|part| part.as_os_str().to_str().is_some_and(aside));
+    (!is_aside).then(|| text.split("#[cfg(test)]").next().unwrap_or_default())
+}
+
+/// Every production source file whose path inside `crates/` satisfies `inside`, with its text.
+fn productions(inside: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let place = path.strip_prefix(root().join("crates")).unwrap().display().to_string();
+        if let Some(text) = production(&path, &text).filter(|_| inside(&place)) {
+            found.push((place, text.to_owned()));
+        }
+    }
+    assert!(!found.is_empty(), "no file is looked at");
+    found
+}
+
+/// Fails where a text is in a file whose path does not satisfy `allowed`, and where it is in no file at all.
+#[track_caller]
+fn only_in(needle: &str, allowed: impl Fn(&str) -> bool) {
+    let all = productions(|_| true);
+    let with: Vec<&String> =
+        all.iter().filter(|(_, text)| text.contains(needle)).map(|(place, _)| place).collect();
+    assert!(!with.is_empty(), "{needle} is nowhere: the rule looks for the wrong words");
+    for place in with {
+        assert!(allowed(place), "crates/{place} holds {needle}");
+    }
+}
+
+#[test]
+fn there_is_one_step_and_one_loop() {
+    only_in("slots.update(", |place| place == "train/src/state.rs");
+    only_in("state.update(", |place| place == "train/src/step.rs");
+    only_in("statistics.observe(", |place| place == "train/src/state.rs");
+    only_in("while state.step <", |place| place == "train/src/algorithm.rs");
+}
+
+#[test]
+fn gradients_are_taken_in_nn_and_train_alone() {
+    let allowed = |place: &str| place.starts_with("nn/") || place.starts_with("train/");
+    only_in(".backward()", allowed);
+    only_in("Contribution::of_part", allowed);
+    only_in(".tracked()", allowed);
+}
+
+#[test]
+fn recipe_types_have_no_defaults() {
+    for (place, text) in productions(|place| place == "recipe/src/types.rs") {
+        assert!(!text.contains("Default"), "crates/{place} has a default");
+    }
+}
+
+/// Which device computes is said by the command line; everything below gets it as an argument.
+#[test]
+fn the_device_comes_in_by_argument() {
+    only_in("nn::cpu()", |place| place.starts_with("cli/"));
+}
+
+#[test]
+fn reports_and_records_read_no_clock() {
+    for (place, text) in productions(|p| p.starts_with("report/src") || p.starts_with("record/src"))
+    {
+        for clock in ["Instant", "SystemTime"] {
+            assert!(!text.contains(clock), "crates/{place} has a clock");
+        }
+    }
+}
+
+/// Training knows no task: it names neither one nor what only one of them has.
+#[test]
+fn training_names_no_task() {
+    for (place, text) in productions(|place| place.starts_with("train/src")) {
+        for word in ["classify::", "detect::", "segment::", "top1", "top5", "zoo::", "data::"] {
+            assert!(!text.contains(word), "crates/{place} names {word}");
+        }
+    }
+}
+
+/// One name, one meaning: no public type of one crate is called as one of another.
+#[test]
+fn public_types_of_two_crates_do_not_share_a_name() {
+    let mut owners: std::collections::BTreeMap<String, String> = Default::default();
+    for (place, text) in productions(|place| place.contains("/src/")) {
+        let owner = place.split('/').next().unwrap().to_owned();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ["pub", "struct" | "enum" | "trait" | "type", name, ..] = words[..] else {
+                continue;
+            };
+            let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let other = owners.entry(name.clone()).or_insert(owner.clone());
+            assert_eq!(*other, owner, "crates/{place}: {name} is also a type of {other}");
+        }
+    }
+    assert!(owners.len() > 150, "types were not found: {}", owners.len());
+}

@@ -25,10 +25,10 @@ fn part(weight: f32, loss_scale: Option<f32>) -> Contribution {
     Contribution::of_part(leaves, loss, observations, loss_scale)
 }
 
-fn batch(weights: &[f32], loss_scale: Option<f32>) -> Batch {
+fn batch(weights: &[f32], loss_scale: Option<f32>) -> BatchMean {
     let mut tree = Tree::default();
     weights.iter().for_each(|&weight| tree.add(part(weight, loss_scale)));
-    Batch::mean_of(tree.sum(), weights.len(), loss_scale)
+    BatchMean::of(tree.sum(), weights.len(), loss_scale)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_is_not_finite_is_seen_in_gradients_and_in_observations() {
     let mut seen = part(1.0, None);
     let nan = Tensor::full([3], f32::NAN, &cpu());
     seen.observed.insert("bn".to_owned(), [nan.clone(), nan]);
-    let read = Batch::mean_of(seen, 1, None).read();
+    let read = BatchMean::of(seen, 1, None).read();
     assert_eq!((read.loss, read.finite), (14.0, false));
 }
 

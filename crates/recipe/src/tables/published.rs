@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a number measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Measure {
+pub enum TableMeasure {
     /// Percent of the validation images, as are all accuracies.
     Top1,
     Top5,
@@ -23,9 +23,9 @@ pub enum Measure {
     MeanIou,
 }
 
-use Measure::*;
+use TableMeasure::*;
 
-impl Measure {
+impl TableMeasure {
     /// The title in a table's head.
     pub fn title(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl Measure {
 /// One number of the paper.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Published {
-    pub measure: Measure,
+    pub measure: TableMeasure,
     pub value: f64,
 }
 
@@ -89,7 +89,7 @@ impl fmt::Display for Published {
 struct Numbers {
     table: &'static str,
     columns: &'static [&'static str],
-    measures: &'static [Measure],
+    measures: &'static [TableMeasure],
     rows: &'static [(&'static str, &'static [f64])],
 }
 
@@ -212,7 +212,7 @@ fn numbers(table: &str) -> Option<&'static Numbers> {
 }
 
 /// What a table measures, in the paper's order; empty for a table that the paper does not have.
-pub fn measures(table: &str) -> &'static [Measure] {
+pub fn measures(table: &str) -> &'static [TableMeasure] {
     numbers(table).map_or(&[], |numbers| numbers.measures)
 }
 

@@ -1,6 +1,6 @@
 //! The table for people.
 
-use recipe::tables::Measure;
+use recipe::tables::TableMeasure;
 
 use super::{Results, is_accuracy};
 use crate::statistics::{Paired, Summary};
@@ -90,7 +90,7 @@ fn row_title(results: &Results, row: usize) -> String {
     format!("{}{from}{proxy}", of.title)
 }
 
-fn measured(results: &Results, column: usize, row: usize, measure: Measure) -> String {
+fn measured(results: &Results, column: usize, row: usize, measure: TableMeasure) -> String {
     let diverged = results.diverged(column, row);
     let note = match diverged {
         0 => String::new(),
@@ -104,10 +104,10 @@ fn measured(results: &Results, column: usize, row: usize, measure: Measure) -> S
         format!("{}{sd} ({n})", text(mean))
     };
     let text = match measure {
-        Measure::Parameters => format!("{} M", significant(mean)),
-        Measure::MultiplyAdds => format!("{} G", significant(mean)),
-        Measure::TimePerEpoch => spread(duration_of),
-        Measure::Throughput => {
+        TableMeasure::Parameters => format!("{} M", significant(mean)),
+        TableMeasure::MultiplyAdds => format!("{} G", significant(mean)),
+        TableMeasure::TimePerEpoch => spread(duration_of),
+        TableMeasure::Throughput => {
             let share = first_throughput(results, column).map(|first| 100.0 * mean / first);
             let share = share.map_or(NOTHING.to_owned(), |share| format!("{share:.1} %"));
             format!("{share} ({} images/s)", grouped(mean.round() as u64))
@@ -127,11 +127,11 @@ fn duration_of(minutes: f64) -> String {
 /// Of the first row that ran.
 fn first_throughput(results: &Results, column: usize) -> Option<f64> {
     let rows = results.rows(column).into_iter();
-    let speed = |row| Some(results.summary(column, row, Measure::Throughput)?.mean);
+    let speed = |row| Some(results.summary(column, row, TableMeasure::Throughput)?.mean);
     rows.filter_map(speed).next()
 }
 
-fn difference(results: &Results, column: usize, row: usize, measure: Measure) -> String {
+fn difference(results: &Results, column: usize, row: usize, measure: TableMeasure) -> String {
     if results.same_as_its_parent(column, row) {
         return "the same run".to_owned();
     }

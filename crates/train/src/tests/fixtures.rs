@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 use recipe::Recipe;
 use record::{Better, MeasureColumn, MeasureColumns, Unit};
 
-use crate::{Fed, Feed, Measure, Skip, Task, TrainError, Validation};
+use crate::{Fed, Feed, Measure, Skip, Task, TrainError, ValidationFeed};
 
 /// A 3×3 convolution, its batch norm and ReLU, the mean over the pixels, a linear layer of two classes.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +94,10 @@ impl Task for Sides {
         let (x, p) = images(&part);
         let labels = cross_entropy(model.module.forward(pass, stored(x, self.0)), p);
         let double = labels.clone() * 2.0;
-        Loss { total: labels.clone() + double.clone(), terms: vec![("once", labels), ("twice", double)] }
+        Loss {
+            total: labels.clone() + double.clone(),
+            terms: vec![("once", labels), ("twice", double)],
+        }
     }
 
     fn answers(&self, model: &Model<Net>, question: Vec<f32>) -> Vec<f32> {
@@ -116,7 +119,8 @@ fn images(levels: &[f32]) -> (Tensor<4>, Tensor<2>) {
     let n = levels.len();
     let pixel = |level: f32, at: usize| level + ((at * 37) % 11) as f32 / 11.0 - 0.5;
     let values = levels.iter().flat_map(|&level| (0..48).map(move |at| pixel(level, at)));
-    let targets = levels.iter().flat_map(|&level| if level > 0.0 { [0.0, 1.0] } else { [1.0, 0.0] });
+    let targets =
+        levels.iter().flat_map(|&level| if level > 0.0 { [0.0, 1.0] } else { [1.0, 0.0] });
     let x = TensorData::new(values.collect::<Vec<f32>>(), [n, 4, 4, 3]);
     let p = TensorData::new(targets.collect::<Vec<f32>>(), [n, 2]);
     (Tensor::from_data(x, &nn::cpu()), Tensor::from_data(p, &nn::cpu()))
@@ -165,19 +169,21 @@ impl Feed<Vec<f32>> for Levels {
             part[1] = f32::INFINITY;
         }
         let skip = |name: &str| format!("{name} {step}/{index}");
-        let skipped = Skip { image: skip("bad"), stand_in: skip("good"), reason: "torn".to_owned() };
+        let skipped =
+            Skip { image: skip("bad"), stand_in: skip("good"), reason: "torn".to_owned() };
         let skipped = if self.skips { vec![skipped] } else { Vec::new() };
         Ok(Fed { part, skipped, waited: Duration::from_millis(1) })
     }
 }
 
-impl Validation<Vec<f32>> for Levels {
+impl ValidationFeed<Vec<f32>> for Levels {
     /// Seven batches of three levels, dealt out over the ranks.
     fn batches(
         &mut self,
     ) -> Result<impl Iterator<Item = Result<(u64, Vec<f32>), TrainError>>, TrainError> {
         let (rank, size) = self.share;
         let mine = (0..7u64).filter(move |number| number % size.max(1) == rank);
-        Ok(mine.map(|number| Ok((number, (0..3).map(|i| (number * 3 + i) as f32 - 10.0).collect()))))
+        Ok(mine
+            .map(|number| Ok((number, (0..3).map(|i| (number * 3 + i) as f32 - 10.0).collect()))))
     }
 }

@@ -33,7 +33,8 @@ fn train(mut world: World) -> Outcome {
         reports.push(step(&task, &mut feed, &mut state, &mut world, &hyper, asks).unwrap());
     }
     let tensors = state.tensors(&recipe.update.optimizer);
-    let bits = tensors.values().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits()));
+    let bits =
+        tensors.values().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits()));
     (reports, bits.collect())
 }
 
@@ -100,10 +101,8 @@ fn ranks_that_do_not_divide_the_parts_are_refused() {
 #[test]
 fn an_evaluation_has_every_answer_once_and_in_order_whoever_gives_it() {
     let answers = |mut world: World| {
-        let mut feed = Levels {
-            share: (world.rank() as u64, world.size() as u64),
-            ..Levels::default()
-        };
+        let mut feed =
+            Levels { share: (world.rank() as u64, world.size() as u64), ..Levels::default() };
         let task = Sides(nn::Precision::F32);
         evaluate(&task, &mut feed, &model(), &mut world).unwrap().0
     };

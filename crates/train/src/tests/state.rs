@@ -49,10 +49,8 @@ fn the_average_follows_the_weights_and_is_what_is_evaluated() {
     let state = updated(&recipe(&["average.decay=0.5"]));
     assert_eq!(state.step, 3);
     let keep = [2.0 / 11.0, 3.0 / 12.0, 4.0 / 13.0];
-    let behind = keep
-        .iter()
-        .zip(1..)
-        .fold(0.0, |average, (d, t)| d * average + (1.0 - d) * f64::from(t));
+    let behind =
+        keep.iter().zip(1..).fold(0.0, |average, (d, t)| d * average + (1.0 - d) * f64::from(t));
     let value = |model: &Model<Net>| f64::from(model.tensors()["fc.bias"].values[0]);
     assert_eq!(value(&state.model), -3.0);
     assert!((value(state.evaluated()) + behind).abs() < 1e-6);
@@ -97,6 +95,9 @@ fn a_checkpoint_without_what_the_recipe_asks_for_is_of_another_run() {
         let other = recipe(&[edits]);
         let restored = State::restored(&other, Net::new(), checkpoint(&state, &plain), &nn::cpu());
         let error = restored.expect_err("another run's");
-        assert!(matches!(error, TrainError::CheckpointOfAnother { step: 3, .. }), "{edits}: {error}");
+        assert!(
+            matches!(error, TrainError::CheckpointOfAnother { step: 3, .. }),
+            "{edits}: {error}"
+        );
     }
 }

@@ -112,12 +112,8 @@ fn without_a_loss_scale_what_is_not_finite_stops_the_run_before_anything_moves()
         assert!(text.contains("at step 0") && text.contains("lower rate"), "{text}");
         assert_eq!(state.step, 0);
         assert!(bits(&state, edits) == before, "{precision}");
-        let gradient = TrainError::NotFinite {
-            what: NotFinite::Gradient,
-            step: 7,
-            rate: 0.5,
-            place: None,
-        };
+        let gradient =
+            TrainError::NotFinite { what: NotFinite::Gradient, step: 7, rate: 0.5, place: None };
         assert!(gradient.to_string().starts_with("the gradient became infinite or NaN at step 7"));
     }
 }
@@ -126,7 +122,8 @@ fn without_a_loss_scale_what_is_not_finite_stops_the_run_before_anything_moves()
 #[test]
 fn gradients_are_clipped_by_their_norm_or_number_by_number() {
     let moved = |clip: &[&str]| -> Vec<f64> {
-        let edits = [&["update.optimizer={ sgd = { momentum = 0.0 } }", "update.decay=0.0"], clip].concat();
+        let edits =
+            [&["update.optimizer={ sgd = { momentum = 0.0 } }", "update.decay=0.0"], clip].concat();
         let mut state = State::initial(&recipe(&edits), model());
         let before = state.model.tensors();
         one(&mut state, &mut Levels::default(), &edits, 1.0).unwrap();
@@ -168,7 +165,11 @@ fn heads_have_a_rate_of_their_own_and_biases_no_decay() {
 
 #[test]
 fn every_optimizer_learns() {
-    for optimizer in ["{ nag = { momentum = 0.9 } }", "{ sgd = { momentum = 0.9 } }", "{ adamw = { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } }"] {
+    for optimizer in [
+        "{ nag = { momentum = 0.9 } }",
+        "{ sgd = { momentum = 0.9 } }",
+        "{ adamw = { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } }",
+    ] {
         let edit = format!("update.optimizer={optimizer}");
         let edits = &[edit.as_str(), "train.parts=4"];
         let mut state = State::initial(&recipe(edits), model());
@@ -192,7 +193,10 @@ fn a_loss_in_halves_is_near_that_in_f32() {
     let whole = loss("train.precision=f32");
     for precision in ["train.precision=f16", "train.precision=bf16"] {
         let found = loss(precision);
-        assert!(found != whole && (found / whole - 1.0).abs() < 0.02, "{precision}: {found} {whole}");
+        assert!(
+            found != whole && (found / whole - 1.0).abs() < 0.02,
+            "{precision}: {found} {whole}"
+        );
     }
     assert_eq!(Sides(Precision::F32).0, Precision::F32);
 }

@@ -2,7 +2,7 @@
 //! (`refs/parts.py`, which describes all formulas).
 
 use nn::{
-    Batch, Contribution, Draw, FileTensor, Observations, Pass, Tensor, TensorData, Tree,
+    BatchMean, Contribution, Draw, FileTensor, Observations, Pass, Tensor, TensorData, Tree,
     cross_entropy, to_file_tensor,
 };
 use safetensors::SafeTensors;
@@ -48,7 +48,7 @@ fn measure() -> Vec<(String, Vec<f32>)> {
         losses.extend(numbers(loss.clone().inner()));
         tree.add(Contribution::of_part(leaves, loss.into(), observations, None));
     }
-    let batch = Batch::mean_of(tree.sum(), PARTS, None);
+    let batch = BatchMean::of(tree.sum(), PARTS, None);
     let mut found = vec![("train.losses".to_owned(), losses)];
     found.push(("train.loss".to_owned(), vec![batch.read().loss]));
     let (gradients, observed) = batch.into_means(1.0);

@@ -1,7 +1,7 @@
 //! §3.2: every family of networks trains with its activations in half precision.
 
 use nn::{
-    Batch, Contribution, Draw, Init, Model, Observations, Pass, Precision, Tensor, TensorData,
+    BatchMean, Contribution, Draw, Init, Model, Observations, Pass, Precision, Tensor, TensorData,
     cross_entropy, stored,
 };
 use rand::SeedableRng;
@@ -50,7 +50,7 @@ fn step(model: &mut Model<Network>, side: usize, precision: Precision) -> (f32, 
     };
     let scale = Some(256.0);
     let part = Contribution::of_part(leaves, loss.into(), observations, scale);
-    let batch = Batch::mean_of(part, 1, scale);
+    let batch = BatchMean::of(part, 1, scale);
     let read = batch.read();
     assert!(read.finite, "{} in {precision:?}", model.module.name);
     let (gradients, observed) = batch.into_means(1.0);
