@@ -45,9 +45,11 @@ struct Curve {
     source: Source,
 }
 
+/// Tells the value of a row about training, where it has one.
+type OfTraining = dyn Fn(&TrainRow) -> Option<f64>;
+
 enum Source {
-    /// A value of a row about training, where it has one.
-    Train(Box<dyn Fn(&TrainRow) -> Option<f64>>),
+    Train(Box<OfTraining>),
     /// The column of an evaluation.
     Evaluation(MeasureColumn),
 }
@@ -97,7 +99,8 @@ fn charts(runs: &[RunFolder]) -> Vec<Chart> {
     plan.extend(terms(runs));
     plan.extend(results(runs));
     plan.push(Plan::of_training("Learning rate", "rate", "rate", |row| Some(row.rate)));
-    let optional: [(&str, fn(&TrainRow) -> Option<f64>); 2] =
+    type Optional = (&'static str, fn(&TrainRow) -> Option<f64>);
+    let optional: [Optional; 2] =
         [("Gradient norm", |row| row.gradient_norm), ("Loss scale", |row| row.loss_scale)];
     for (title, value) in optional {
         if runs.iter().flat_map(|run| &run.train).any(|row| value(row).is_some()) {
