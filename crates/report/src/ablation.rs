@@ -1,5 +1,5 @@
-//! A table of the paper beside what an ablation measured, as Markdown and as JSON: published, ours as mean ± sd (n), and
-//! the difference from the row that a row builds on, paired by seed.
+//! A table of the paper beside what an ablation measured, as Markdown and as JSON: the published number, ours as mean ±
+//! sd (n), and the difference from the row that a row builds on, paired by seed.
 
 mod markdown;
 
@@ -11,7 +11,7 @@ use std::path::Path;
 use recipe::ablation::{Ablation, Planned};
 use recipe::tables::published::measures;
 use recipe::tables::{TableMeasure, published};
-use serde::Deserialize;
+use record::{MeasureColumns, Outcome, names};
 use serde_json::{Map, Value, json};
 
 use crate::run::ReportError;
@@ -19,29 +19,22 @@ use crate::statistics::{Paired, Summary};
 
 pub use markdown::markdown;
 
-/// What a run came to: its `result.json`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Outcome {
-    /// Percent; None where the loss became NaN or infinite.
-    pub top1: Option<f64>,
-    pub top5: Option<f64>,
-    pub parameters: u64,
-    pub multiply_adds: u64,
-    pub images_per_second: Option<f64>,
-    pub seconds_per_epoch: Option<f64>,
-    /// All work.
-    pub seconds: f64,
-}
-
 /// An ablation and the results it has so far.
 #[derive(Clone, Debug)]
 pub struct Results<'a> {
     pub ablation: &'a Ablation,
     pub seeds: Vec<u64>,
-    /// Where and how it ran, for the caption: name and value.
+    /// Names and values of where and how it ran, for the caption.
     pub facts: Vec<(String, String)>,
-    /// Of each cell, by seed.
-    outcomes: Vec<BTreeMap<u64, Outcome>>,
+    /// The finished runs of each cell, by seed.
+    finished: Vec<BTreeMap<u64, Finished>>,
+}
+
+/// What a run came to, and the columns of its values.
+#[derive(Clone, Debug)]
+struct Finished {
+    measure: MeasureColumns,
+    outcome: Outcome,
 }
 
 impl<'a> Results<'a> {
@@ -52,24 +45,24 @@ impl<'a> Results<'a> {
         seeds: &[u64],
         facts: Vec<(String, String)>,
     ) -> Result<Results<'a>, ReportError> {
-        let mut outcomes = Vec::new();
+        let mut finished = Vec::new();
         for cell in &ablation.cells {
             let mut of_cell = BTreeMap::new();
             for &seed in seeds {
-                let run = folder.join("runs").join(&cell.name).join(format!("seed-{seed}"));
-                if let Some(outcome) = outcome(&run.join("result.json"))? {
-                    of_cell.insert(seed, outcome);
+                let run = folder.join(names::run_folder(&cell.name, seed));
+                if let Some(run) = Finished::read(&run)? {
+                    of_cell.insert(seed, run);
                 }
             }
-            outcomes.push(of_cell);
+            finished.push(of_cell);
         }
-        Ok(Results { ablation, seeds: seeds.to_vec(), facts, outcomes })
+        Ok(Results { ablation, seeds: seeds.to_vec(), facts, finished })
     }
 
-    /// The results of the cell at a place, or of the one that is the same run.
-    fn at(&self, column: usize, row: usize) -> Option<&BTreeMap<u64, Outcome>> {
+    /// The finished runs of the cell at a place, or of the one that is the same run.
+    fn at(&self, column: usize, row: usize) -> Option<&BTreeMap<u64, Finished>> {
         let index = self.index(self.ablation.cell(column, row)?);
-        Some(&self.outcomes[index])
+        Some(&self.finished[index])
     }
 
     fn index(&self, cell: &Planned) -> usize {
@@ -77,11 +70,11 @@ impl<'a> Results<'a> {
         self.ablation.cells.iter().position(here).expect("a cell of the ablation")
     }
 
-    /// What was measured, seed by seed.
+    /// The measured values, seed by seed.
     fn values(&self, column: usize, row: usize, measure: TableMeasure) -> BTreeMap<u64, f64> {
-        let outcomes = self.at(column, row).into_iter().flatten();
-        let value = |(&seed, outcome): (&u64, &Outcome)| Some((seed, value(outcome, measure)?));
-        outcomes.filter_map(value).collect()
+        let runs = self.at(column, row).into_iter().flatten();
+        let value = |(&seed, run): (&u64, &Finished)| Some((seed, run.value(measure)?));
+        runs.filter_map(value).collect()
     }
 
     fn summary(&self, column: usize, row: usize, measure: TableMeasure) -> Option<Summary> {
@@ -89,13 +82,13 @@ impl<'a> Results<'a> {
         Summary::of(&values)
     }
 
-    /// Seeds whose loss became NaN or infinite.
+    /// The number of seeds whose loss became NaN or infinite.
     fn diverged(&self, column: usize, row: usize) -> usize {
-        let outcomes = self.at(column, row).into_iter().flatten();
-        outcomes.filter(|(_, outcome)| outcome.top1.is_none()).count()
+        let runs = self.at(column, row).into_iter().flatten();
+        runs.filter(|(_, run)| run.diverged()).count()
     }
 
-    /// How a row differs from the one it builds on, over the seeds that both have.
+    /// The difference of a row from the one it builds on, over the seeds that both have.
     fn difference(&self, column: usize, row: usize, measure: TableMeasure) -> Option<Paired> {
         let from = self.ablation.table.rows[row].from?;
         let (ours, theirs) =
@@ -131,7 +124,7 @@ impl<'a> Results<'a> {
             let column = table.columns[column].title;
             !published(table.name, table.rows[row].title, column).is_empty()
         };
-        let ran = |row| self.at(column, row).is_some_and(|outcomes| !outcomes.is_empty());
+        let ran = |row| self.at(column, row).is_some_and(|runs| !runs.is_empty());
         (0..table.rows.len()).filter(|&row| published(row) || ran(row)).collect()
     }
 
@@ -204,29 +197,58 @@ impl<'a> Results<'a> {
     }
 }
 
-/// What differences are shown of.
+/// Whether differences of this measure are shown.
 fn is_accuracy(measure: TableMeasure) -> bool {
     matches!(measure, TableMeasure::Top1 | TableMeasure::Top5)
 }
 
-/// In the unit of the published number, but for throughput, which is in images per second.
-fn value(outcome: &Outcome, measure: TableMeasure) -> Option<f64> {
-    match measure {
-        TableMeasure::Top1 => outcome.top1,
-        TableMeasure::Top5 => outcome.top5,
-        TableMeasure::TimePerEpoch => outcome.seconds_per_epoch.map(|seconds| seconds / 60.0),
-        TableMeasure::Parameters => Some(outcome.parameters as f64 / 1e6),
-        TableMeasure::MultiplyAdds => Some(outcome.multiply_adds as f64 / 1e9),
-        TableMeasure::Throughput => outcome.images_per_second,
-        _ => None,
+impl Finished {
+    /// Reads a run folder; None where the run is not finished.
+    fn read(folder: &Path) -> Result<Option<Finished>, ReportError> {
+        let result = folder.join(names::RESULT);
+        let Some(text) = text(&result)? else { return Ok(None) };
+        let measure = measure(&folder.join(names::RUN))?;
+        match Outcome::read(&text, &measure) {
+            Ok(outcome) => Ok(Some(Finished { measure, outcome })),
+            Err(error) => Err(ReportError::Read { path: result, cause: error.into() }),
+        }
+    }
+
+    fn diverged(&self) -> bool {
+        !self.measure.headline_value(&self.outcome.values).is_finite()
+    }
+
+    /// The value in the unit of the published number, but throughput in images per second.
+    fn value(&self, measure: TableMeasure) -> Option<f64> {
+        let outcome = &self.outcome;
+        let column = |name| self.measure.value(&outcome.values, name);
+        let value = match measure {
+            TableMeasure::TimePerEpoch => outcome.seconds_per_epoch.map(|seconds| seconds / 60.0),
+            TableMeasure::Parameters => Some(outcome.parameters as f64 / 1e6),
+            TableMeasure::MultiplyAdds => Some(outcome.multiply_adds as f64 / 1e9),
+            TableMeasure::Throughput => outcome.images_per_second,
+            TableMeasure::MeanAveragePrecision => column("map"),
+            measure => column(measure.key()),
+        };
+        value.filter(|value| value.is_finite())
     }
 }
 
-fn outcome(path: &Path) -> Result<Option<Outcome>, ReportError> {
+/// The columns that a `run.json` tells; those of classification where it is missing.
+fn measure(path: &Path) -> Result<MeasureColumns, ReportError> {
+    let Some(text) = text(path)? else { return Ok(MeasureColumns::classification()) };
+    let facts: Result<Map<String, Value>, _> = serde_json::from_str(&text);
     let failed = |cause| ReportError::Read { path: path.to_owned(), cause };
+    let facts = facts.map_err(|error| failed(error.into()))?;
+    MeasureColumns::of_run(&facts)
+        .ok_or_else(|| failed(std::io::Error::other("it does not tell the columns of the measure")))
+}
+
+/// The text of a file; None where there is no file.
+fn text(path: &Path) -> Result<Option<String>, ReportError> {
     match fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| failed(error.into())),
+        Ok(text) => Ok(Some(text)),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(failed(cause)),
+        Err(cause) => Err(ReportError::Read { path: path.to_owned(), cause }),
     }
 }

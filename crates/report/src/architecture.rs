@@ -6,7 +6,7 @@ use crate::text::{escape, rounded};
 
 /// A network in words: each step is a label such as `3×3, 512, s=2`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Network {
+pub struct NetworkDrawing {
     pub name: String,
     /// What stands beside the name, such as its cost.
     pub note: String,
@@ -15,23 +15,23 @@ pub struct Network {
     pub stem: Vec<String>,
     /// Size of the stem's output.
     pub stem_output: String,
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageDrawing>,
     /// What follows the stages, each with the size of its output.
     pub output: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
+pub struct StageDrawing {
     pub name: String,
     /// Every block; of equal ones in a row, the first is drawn.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<BlockDrawing>,
     /// Size of the stage's output.
     pub output: String,
 }
 
 /// The layers between which nothing else begins or ends.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Block {
+pub enum BlockDrawing {
     /// Two paths and their sum (§4.1). An empty path B is the identity.
     Residual { path_a: Vec<String>, path_b: Vec<String> },
     /// Paths over one input, their outputs side by side in the channels. An empty one is the input.
@@ -54,7 +54,7 @@ const DETAIL: f64 = MARGIN + SPINE + 28.0;
 const EDGE: f64 = 1240.0;
 
 /// Figure 1: the stem, the stages, and the paths of their blocks.
-pub fn figure_1(network: &Network) -> String {
+pub fn figure_1(network: &NetworkDrawing) -> String {
     let mut body = title(&network.name);
     let mut right = DETAIL;
     if !network.note.is_empty() {
@@ -93,7 +93,7 @@ pub fn figure_1(network: &Network) -> String {
 ///
 /// `networks` begins with the original; each of the others becomes one row for its stem and one for the first block of
 /// its last stage, where these differ from the network before.
-pub fn figure_2(networks: &[Network]) -> String {
+pub fn figure_2(networks: &[NetworkDrawing]) -> String {
     let mut body = title("Tweaks of ResNet");
     let (mut top, mut right) = (44.0, 0.0f64);
     for pair in networks.windows(2) {
@@ -107,7 +107,7 @@ pub fn figure_2(networks: &[Network]) -> String {
         if old.stem != new.stem {
             row("input stem", &|y| chain(DETAIL, y, &new.stem, &old.stem));
         }
-        let first = |network: &Network| network.stages.last()?.blocks.first().cloned();
+        let first = |network: &NetworkDrawing| network.stages.last()?.blocks.first().cloned();
         if let (Some(old), Some(new)) = (first(old), first(new))
             && old != new
         {
@@ -140,7 +140,7 @@ fn spine_box(top: f64, name: &str, size: &str) -> String {
 }
 
 /// Each block of a stage that is not like the one before it, and where they end to the right and below.
-fn stage_row(stage: &Stage, top: f64) -> (String, [f64; 2]) {
+fn stage_row(stage: &StageDrawing, top: f64) -> (String, [f64; 2]) {
     let (mut svg, mut x, mut right) = (String::new(), DETAIL, DETAIL);
     let (mut top_of_line, mut line) = (top, 0.0f64);
     let count = stage.blocks.len();
@@ -165,30 +165,36 @@ fn stage_row(stage: &Stage, top: f64) -> (String, [f64; 2]) {
     (svg, [right, top_of_line + line - top])
 }
 
-impl Block {
+impl BlockDrawing {
     /// How many paths lie above each other.
     fn lanes(&self) -> usize {
         match self {
-            Block::Residual { .. } => 2,
-            Block::Branches(branches) => branches.len(),
-            Block::Chain(_) => 1,
+            BlockDrawing::Residual { .. } => 2,
+            BlockDrawing::Branches(branches) => branches.len(),
+            BlockDrawing::Chain(_) => 1,
         }
     }
 }
 
 /// A block under its caption, and where it ends. `old` is the block whose steps are not new.
-fn block(x: f64, y: f64, caption: &str, block: &Block, old: Option<&Block>) -> (String, f64) {
+fn block(
+    x: f64,
+    y: f64,
+    caption: &str,
+    block: &BlockDrawing,
+    old: Option<&BlockDrawing>,
+) -> (String, f64) {
     let (path_a, path_b) = match block {
-        Block::Residual { path_a, path_b } => (path_a, path_b),
-        Block::Branches(paths) => return branches(x, y, caption, paths),
-        Block::Chain(labels) => {
+        BlockDrawing::Residual { path_a, path_b } => (path_a, path_b),
+        BlockDrawing::Branches(paths) => return branches(x, y, caption, paths),
+        BlockDrawing::Chain(labels) => {
             let (svg, end) = chain(x, y, labels, &[]);
             let end = end.max(x + GAP + width(caption));
             return (svg + &soft(x + GAP, y - 17.0, caption), end);
         }
     };
     let (old_a, old_b) = match old {
-        Some(Block::Residual { path_a, path_b }) => (path_a.as_slice(), path_b.as_slice()),
+        Some(BlockDrawing::Residual { path_a, path_b }) => (path_a.as_slice(), path_b.as_slice()),
         _ => (&[][..], &[][..]),
     };
     let inner = x + 2.0 * GAP;

@@ -3,12 +3,13 @@
 use std::f64::consts::PI;
 
 use recipe::{Smoothing, Spread};
+use record::EvaluationRow;
 use tricks::label_smoothing::{largest_epsilon, optimal_gap};
 use tricks::{cosine_decay, step_decay, warmup};
 
 use crate::chart::{Axis, Chart, Line, Series};
-use crate::run::Run;
-use crate::text::{grouped, rounded};
+use crate::run::RunFolder;
+use crate::text::{grouped, rounded, titled_axis};
 
 /// §5.1: batches of 1,024 of ImageNet's 1,281,167 images.
 const STEPS_PER_EPOCH: u64 = 1251;
@@ -64,18 +65,21 @@ fn cosine_rate(step: u64) -> f64 {
     INITIAL_RATE * warmup::factor(step, warmup_steps) * cosine_decay::factor(after, total)
 }
 
-/// Figure 3b: top-1 accuracy on validation images over the epochs of each run.
-pub fn figure_3b(runs: &[Run]) -> String {
+/// Figure 3b: top-1 accuracy on validation images over the epochs of each run; the headline of the first run's measure
+/// where that is not a classifier's.
+pub fn figure_3b(runs: &[RunFolder]) -> String {
+    let column = runs.first().map(|run| run.measure.headline());
     let mut series = Vec::new();
     for (color, run) in runs.iter().enumerate() {
-        let points = run.evaluations.iter().map(|row| (row.epoch, row.top1)).collect();
+        let value = |row: &EvaluationRow| column.map_or(f64::NAN, |column| run.value(row, column));
+        let points = run.evaluations.iter().map(|row| (row.epoch, value(row))).collect();
         let line = if color == 1 { Line::Dashed } else { Line::Solid };
         series.push(Series { name: run.name.clone(), color, line, points });
     }
     Chart {
         title: "Validation accuracy".into(),
         x: Axis::new("epoch", &[0.0]),
-        y: Axis::new("top-1, %", &[]),
+        y: Axis::new(&column.map_or(String::new(), titled_axis), &[]),
         series,
         legend: true,
         ..Chart::default()
@@ -117,8 +121,8 @@ const BINS: usize = 60;
 
 /// Figure 4b: how the gap between the largest logit and the mean of the others is distributed over the validation
 /// images of each run, and where theory has it for the ε of those with label smoothing.
-pub fn figure_4b(runs: &[Run]) -> String {
-    let gaps = |run: &Run| -> Vec<f64> {
+pub fn figure_4b(runs: &[RunFolder]) -> String {
+    let gaps = |run: &RunFolder| -> Vec<f64> {
         run.predictions.iter().map(|each| each.gap).filter(|gap| gap.is_finite()).collect()
     };
     let all: Vec<f64> = runs.iter().flat_map(gaps).collect();
@@ -148,7 +152,7 @@ pub fn figure_4b(runs: &[Run]) -> String {
 }
 
 /// log((K−1)(1−ε)/ε) of a run with label smoothing, with what it is.
-fn theoretical_gap(run: &Run) -> Option<(f64, String)> {
+fn theoretical_gap(run: &RunFolder) -> Option<(f64, String)> {
     let Smoothing { epsilon, over } = run.recipe.as_ref()?.target.smoothing?;
     let k = run.classes.len();
     if k < 2 {

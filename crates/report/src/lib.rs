@@ -18,8 +18,7 @@ mod text;
 
 pub use gallery::{Guess, Picture, gallery};
 pub use page::{LIMIT, page};
-pub use prediction::Prediction;
-pub use run::{EvaluationRow, ReportError, Run, TrainRow};
+pub use run::{ReportError, RunFolder};
 pub use text::{duration, grouped};
 
 #[cfg(test)]

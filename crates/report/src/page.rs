@@ -8,13 +8,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::chart;
-use crate::run::Run;
+use crate::run::RunFolder;
 use crate::text::escape;
 
 /// A page never becomes larger than this, bytes.
 pub const LIMIT: usize = 5_000_000;
 
-/// What the page begins with; without a source of anything but itself, a browser cannot even ask the network.
+/// The policy that a page begins with: it allows no source but the page itself, so a browser asks the network for nothing.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 const STYLE: &str = include_str!("../assets/page.css");
@@ -24,7 +24,7 @@ const SCRIPT: &str = include_str!("../assets/page.js");
 ///
 /// # Panics
 /// Without a run.
-pub fn page(runs: &[Run]) -> String {
+pub fn page(runs: &[RunFolder]) -> String {
     assert!(!runs.is_empty(), "a report is about at least one run");
     let title = match runs {
         [run] => run.name.clone(),
@@ -51,7 +51,7 @@ pub fn page(runs: &[Run]) -> String {
     page + &end
 }
 
-/// A page up to its content; `title` is not escaped yet.
+/// The beginning of a page, up to its content. `title` is escaped here.
 pub(crate) fn head(title: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
@@ -64,7 +64,7 @@ pub(crate) fn head(title: &str) -> String {
     )
 }
 
-/// What follows the content.
+/// The end of a page, after its content.
 pub(crate) fn foot(origin: &str) -> String {
     format!(
         "<footer>{origin}</footer>\n</main>\n\
@@ -72,7 +72,7 @@ pub(crate) fn foot(origin: &str) -> String {
     )
 }
 
-/// A PNG inside the page; none where it is empty.
+/// A PNG inside the page; where it is empty, the words that there is none.
 pub(crate) fn thumbnail(png: &[u8]) -> String {
     match png {
         [] => "<div class=\"none\">no thumbnail</div>".to_owned(),
@@ -80,8 +80,8 @@ pub(crate) fn thumbnail(png: &[u8]) -> String {
     }
 }
 
-/// What concerns one run alone; folded up where there are several.
-fn details(run: &Run, folded: bool) -> String {
+/// What is about one run alone, folded up where there are several.
+fn details(run: &RunFolder, folded: bool) -> String {
     let content =
         [predictions::sections(run), summary::recipe(run), summary::environment(run)].concat();
     match folded {

@@ -1,71 +1,25 @@
-//! What a model said of each validation image, and what can be counted from it.
+//! What can be counted from a classifier's answers.
 
-use serde::Deserialize;
-
-/// A line of `predictions.jsonl`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// The image's number among the validation images: its line, counted from 0.
-    pub index: usize,
-    /// Its path, or its name where it has none.
-    pub image: String,
-    /// The true class.
-    pub label: usize,
-    pub predicted: usize,
-    /// The probability of the predicted class.
-    pub confidence: f64,
-    /// The largest logit minus the mean of the others (Figure 4b).
-    pub gap: f64,
-}
-
-/// A line as it is written; what was not finite is null there.
-#[derive(Deserialize)]
-struct Row {
-    image: String,
-    label: usize,
-    predicted: usize,
-    confidence: Option<f64>,
-    gap: Option<f64>,
-}
-
-impl Prediction {
-    /// Reads line `index`.
-    pub(crate) fn read(index: usize, line: &str) -> Option<Prediction> {
-        let Row { image, label, predicted, confidence, gap } = serde_json::from_str(line).ok()?;
-        let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
-        let (confidence, gap) = (number(confidence), number(gap));
-        Some(Prediction { index, image, label, predicted, confidence, gap })
-    }
-
-    pub(crate) fn is_right(&self) -> bool {
-        self.label == self.predicted
-    }
-}
-
-/// The mistakes the model was surest of, the surest first; of equally sure ones the earlier image.
-pub(crate) fn surest_mistakes(predictions: &[Prediction], count: usize) -> Vec<&Prediction> {
-    let wrong = predictions.iter().filter(|each| !each.is_right() && each.confidence.is_finite());
-    let mut wrong: Vec<&Prediction> = wrong.collect();
-    wrong.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then(a.index.cmp(&b.index)));
-    wrong.truncate(count);
-    wrong
-}
+use record::PredictionRow;
 
 /// How often each true class was predicted as each: `counts[label * classes + predicted]`.
-pub(crate) fn confusion(predictions: &[Prediction], classes: usize) -> Vec<u64> {
+pub(crate) fn confusion(predictions: &[PredictionRow], classes: usize) -> Vec<u64> {
     let mut counts = vec![0; classes * classes];
     for each in predictions {
-        counts[each.label * classes + each.predicted] += 1;
+        counts[each.label as usize * classes + each.predicted as usize] += 1;
     }
     counts
 }
 
 /// A true class, what it was taken for, and how often: the most frequent first, then in the order of the classes.
-pub(crate) fn confused_pairs(predictions: &[Prediction], count: usize) -> Vec<(usize, usize, u64)> {
+pub(crate) fn confused_pairs(
+    predictions: &[PredictionRow],
+    count: usize,
+) -> Vec<(usize, usize, u64)> {
     let mut wrong: Vec<(usize, usize)> = predictions
         .iter()
         .filter(|each| !each.is_right())
-        .map(|each| (each.label, each.predicted))
+        .map(|each| (each.label as usize, each.predicted as usize))
         .collect();
     wrong.sort_unstable();
     let mut pairs: Vec<(usize, usize, u64)> = wrong
@@ -77,12 +31,13 @@ pub(crate) fn confused_pairs(predictions: &[Prediction], count: usize) -> Vec<(u
     pairs
 }
 
-/// Images and right answers of each class.
-pub(crate) fn by_class(predictions: &[Prediction], classes: usize) -> Vec<(u64, u64)> {
+/// The images and the right answers of each class.
+pub(crate) fn by_class(predictions: &[PredictionRow], classes: usize) -> Vec<(u64, u64)> {
     let mut counts = vec![(0, 0); classes];
     for each in predictions {
-        counts[each.label].0 += 1;
-        counts[each.label].1 += u64::from(each.is_right());
+        let (images, right) = &mut counts[each.label as usize];
+        *images += 1;
+        *right += u64::from(each.is_right());
     }
     counts
 }
@@ -91,38 +46,24 @@ pub(crate) fn by_class(predictions: &[Prediction], classes: usize) -> Vec<(u64, 
 mod tests {
     use super::*;
 
-    fn predictions(list: &[(usize, usize, f64)]) -> Vec<Prediction> {
-        let read = |(index, (label, predicted, confidence)): (usize, &(usize, usize, f64))| {
-            let line = format!(
-                "{{\"step\": 1, \"image\": \"{index}.png\", \"label\": {label}, \"predicted\": {predicted}, \
-                 \"confidence\": {confidence}, \"gap\": null}}"
-            );
-            Prediction::read(index, &line).unwrap()
+    fn predictions(list: &[(u32, u32)]) -> Vec<PredictionRow> {
+        let row = |&(label, predicted): &(u32, u32)| PredictionRow {
+            step: 1,
+            image: String::new(),
+            label,
+            predicted,
+            confidence: 0.5,
+            gap: f64::NAN,
         };
-        list.iter().enumerate().map(read).collect()
+        list.iter().map(row).collect()
     }
 
     #[test]
     fn counts_are_of_pairs_and_of_classes() {
-        let list = predictions(&[
-            (0, 0, 0.5),
-            (0, 1, 0.9),
-            (1, 1, 0.8),
-            (2, 0, 0.9),
-            (0, 1, 0.95),
-            (2, 2, 0.4),
-        ]);
+        let list = predictions(&[(0, 0), (0, 1), (1, 1), (2, 0), (0, 1), (2, 2)]);
         assert_eq!(confusion(&list, 3), [1, 2, 0, 0, 1, 0, 1, 0, 1]);
         assert_eq!(confused_pairs(&list, 9), [(0, 1, 2), (2, 0, 1)]);
         assert_eq!(confused_pairs(&list, 1), [(0, 1, 2)]);
         assert_eq!(by_class(&list, 3), [(3, 1), (1, 1), (2, 1)]);
-        let mistakes: Vec<usize> =
-            surest_mistakes(&list, 9).iter().map(|each| each.index).collect();
-        assert_eq!(mistakes, [4, 1, 3]);
-    }
-
-    #[test]
-    fn half_a_line_is_none() {
-        assert_eq!(Prediction::read(0, "{\"image\": \"a\", \"lab"), None);
     }
 }

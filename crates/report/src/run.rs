@@ -1,86 +1,43 @@
-//! A run folder, read for the report: what is missing or damaged becomes a note, and only a folder that is no run is
-//! an error.
+//! A run folder, read for the report. What is missing or damaged in it becomes a note; only a folder that is no run is an
+//! error.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use recipe::Recipe;
-use serde::{Deserialize, Deserializer};
+use record::{
+    EvaluationRow, MeasureColumn, MeasureColumns, MetricsRow, PredictionRow, TrainRow, Unit, names,
+    surest_mistakes,
+};
 use serde_json::Value;
-
-use crate::prediction::{Prediction, surest_mistakes};
 
 /// What training left in a folder.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct RunFolder {
     pub folder: PathBuf,
     /// The folder's own name.
     pub name: String,
     pub recipe_text: String,
     /// None where the text is no recipe that this program knows; a note then says why.
     pub recipe: Option<Recipe>,
+    /// The columns of the evaluations' values.
+    pub measure: MeasureColumns,
     pub train: Vec<TrainRow>,
     pub evaluations: Vec<EvaluationRow>,
     /// Class names by label; empty where nothing tells them.
     pub classes: Vec<String>,
-    /// Of `run.json`, but for the classes.
+    /// What `run.json` tells beside the classes and the columns of the measure.
     pub environment: Vec<(String, String)>,
-    pub predictions: Vec<Prediction>,
+    /// A classifier's answers for the validation images.
+    pub predictions: Vec<PredictionRow>,
     /// The surest mistakes, each with its PNG where there is one.
-    pub mistakes: Vec<(Prediction, Option<Vec<u8>>)>,
-    /// What could not be read, for people.
+    pub mistakes: Vec<(PredictionRow, Option<Vec<u8>>)>,
+    /// What could not be read, in words.
     pub notes: Vec<String>,
 }
 
-/// A row of `metrics.jsonl` about training. What was not finite is NaN.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct TrainRow {
-    pub step: u64,
-    #[serde(deserialize_with = "number")]
-    pub epoch: f64,
-    #[serde(deserialize_with = "number")]
-    pub loss: f64,
-    #[serde(deserialize_with = "number")]
-    pub rate: f64,
-    #[serde(deserialize_with = "number")]
-    pub images_per_second: f64,
-    /// The part of the time that the loop waited for data, 0 to 1.
-    #[serde(deserialize_with = "number")]
-    pub wait_share: f64,
-    /// Seconds of work since the start of the run.
-    #[serde(deserialize_with = "number")]
-    pub seconds: f64,
-}
-
-/// A row about one pass over the validation images; accuracies in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct EvaluationRow {
-    pub step: u64,
-    #[serde(deserialize_with = "number")]
-    pub epoch: f64,
-    #[serde(deserialize_with = "number")]
-    pub loss: f64,
-    #[serde(deserialize_with = "number")]
-    pub top1: f64,
-    #[serde(deserialize_with = "number")]
-    pub top5: f64,
-    pub images: u64,
-    #[serde(deserialize_with = "number")]
-    pub seconds: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum Line {
-    Train(TrainRow),
-    Evaluation(EvaluationRow),
-    /// What a later version may add.
-    #[serde(other)]
-    Other,
-}
-
-/// A folder that no report can be made of.
+/// Why no report can be made of a folder.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     #[error("{}: no such folder; give the folder of a run, such as runs/quickstart", folder.display())]
@@ -96,34 +53,41 @@ pub enum ReportError {
     Read { path: PathBuf, cause: std::io::Error },
 }
 
-/// Thumbnails that a run keeps at most.
-pub(crate) const MISTAKES: usize = 24;
-/// A thumbnail is a few kilobytes; what is larger is none.
+/// The largest thumbnail in bytes. One has a few kilobytes; a larger file is something else.
 const THUMBNAIL_LIMIT: u64 = 100_000;
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-impl Run {
-    /// Reads the folder. `models` are the names of networks that a recipe may have.
-    pub fn read(folder: &Path, models: &[String]) -> Result<Run, ReportError> {
+impl RunFolder {
+    /// Reads the folder. `models` are the names of the networks that a recipe may have.
+    pub fn read(folder: &Path, models: &[String]) -> Result<RunFolder, ReportError> {
         if !folder.is_dir() {
             return Err(ReportError::Missing { folder: folder.to_owned() });
         }
         let mut notes = Vec::new();
-        let recipe_file = folder.join("recipe.toml");
+        let recipe_file = folder.join(names::RECIPE);
         let recipe_text = text(&recipe_file)?
             .ok_or_else(|| ReportError::NotARun { folder: folder.to_owned() })?;
-        let recipe = recipe::parse(&recipe_text, "recipe.toml", models);
+        let recipe = recipe::parse(&recipe_text, names::RECIPE, models);
         let recipe = recipe.map_err(|error| notes.push(error.to_string())).ok();
-        let (classes, environment) = environment(folder, &mut notes)?;
-        let (train, evaluations) = metrics(folder, &mut notes)?;
-        let (classes, predictions) = predictions(folder, classes, &mut notes)?;
-        let surest = surest_mistakes(&predictions, MISTAKES).into_iter();
-        let mistakes = surest.map(|each| (each.clone(), thumbnail(folder, each.index))).collect();
-        Ok(Run {
+        let Facts { classes, measure, environment } = facts(folder, &mut notes)?;
+        let (train, evaluations) = metrics(folder, &measure, &mut notes)?;
+        let numbered = match is_classification(&measure) {
+            true => predictions(folder, classes.len(), &mut notes)?,
+            false => Vec::new(),
+        };
+        let surest = surest_mistakes(numbered.iter().map(|(_, row)| row)).into_iter();
+        let mistake = |place: usize| {
+            let (line, row) = &numbered[place];
+            (row.clone(), thumbnail(folder, *line))
+        };
+        let mistakes = surest.map(mistake).collect();
+        let predictions = numbered.into_iter().map(|(_, row)| row).collect();
+        Ok(RunFolder {
             folder: folder.to_owned(),
             name: name(folder),
             recipe_text,
             recipe,
+            measure,
             train,
             evaluations,
             classes,
@@ -139,17 +103,26 @@ impl Run {
         self.evaluations.last()
     }
 
-    /// The evaluation of the highest top-1, the earlier of equal ones.
+    /// The evaluation with the best headline, the earlier of equal ones; None where none is finite.
     pub(crate) fn best(&self) -> Option<&EvaluationRow> {
-        let better = |best: Option<&EvaluationRow>, row: &EvaluationRow| {
-            best.is_none_or(|best| row.top1 > best.top1)
-        };
-        self.evaluations
-            .iter()
-            .fold(None, |best, row| if better(best, row) { Some(row) } else { best })
+        let headline = |row: &EvaluationRow| self.measure.headline_value(&row.values);
+        self.evaluations.iter().fold(None, |best, row| {
+            let improves = self.measure.improves(best.map(headline), headline(row));
+            if improves { Some(row) } else { best }
+        })
     }
 
-    /// Median images per second of training; NaN without rows.
+    /// The value of a column in a row of this run; NaN where this run has no such column.
+    pub(crate) fn value(&self, row: &EvaluationRow, column: &MeasureColumn) -> f64 {
+        self.measure.value(&row.values, &column.name).unwrap_or(f64::NAN)
+    }
+
+    /// Whether the run trained a classifier.
+    pub(crate) fn is_classification(&self) -> bool {
+        is_classification(&self.measure)
+    }
+
+    /// The median of the images per second of training; NaN without rows.
     pub(crate) fn images_per_second(&self) -> f64 {
         let mut speeds: Vec<f64> =
             self.train.iter().map(|row| row.images_per_second).filter(|v| v.is_finite()).collect();
@@ -157,7 +130,7 @@ impl Run {
         speeds.get(speeds.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// Percent of the training time spent waiting for data; NaN without rows.
+    /// The percentage of the training time spent waiting for data; NaN without rows.
     pub(crate) fn wait_percent(&self) -> f64 {
         let shares: Vec<f64> =
             self.train.iter().map(|row| row.wait_share).filter(|v| v.is_finite()).collect();
@@ -175,14 +148,32 @@ impl Run {
         self.train.last().map_or(0, |row| row.step)
     }
 
-    /// What a class is called.
+    /// Steps whose loss or gradient was not finite.
+    pub(crate) fn skipped_steps(&self) -> u64 {
+        self.train.iter().map(|row| row.skipped).sum()
+    }
+
+    /// The name of a class.
     pub(crate) fn class(&self, label: usize) -> String {
         self.classes.get(label).cloned().unwrap_or_else(|| format!("class {label}"))
     }
 }
 
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Option::<f64>::deserialize(deserializer).map(|value| value.unwrap_or(f64::NAN))
+/// The columns that the tables and curves of these runs show, each name once: those of results, in the order for people.
+pub(crate) fn result_columns(runs: &[RunFolder]) -> Vec<&MeasureColumn> {
+    let mut columns: Vec<&MeasureColumn> = Vec::new();
+    for column in runs.iter().flat_map(|run| run.measure.for_people()) {
+        let known = columns.iter().any(|other| other.name == column.name);
+        if column.unit != Unit::Count && !known {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+/// Whether the measure is a classifier's, whose answers are labels.
+fn is_classification(measure: &MeasureColumns) -> bool {
+    measure.column("top1").is_some()
 }
 
 fn name(folder: &Path) -> String {
@@ -191,7 +182,7 @@ fn name(folder: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The text of a file; None where there is none. Bytes that are no UTF-8 become `�`.
+/// The text of a file; None where there is no file. Bytes that are no UTF-8 become `�`.
 fn text(path: &Path) -> Result<Option<String>, ReportError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -200,71 +191,97 @@ fn text(path: &Path) -> Result<Option<String>, ReportError> {
     }
 }
 
-/// Classes, and everything else that `run.json` tells.
-type Environment = (Vec<String>, Vec<(String, String)>);
+/// What `run.json` tells.
+struct Facts {
+    classes: Vec<String>,
+    measure: MeasureColumns,
+    environment: Vec<(String, String)>,
+}
 
-fn environment(folder: &Path, notes: &mut Vec<String>) -> Result<Environment, ReportError> {
-    let Some(text) = text(&folder.join("run.json"))? else {
-        notes.push("run.json is missing: where the run was computed is not known".to_owned());
-        return Ok(Environment::default());
+impl Facts {
+    /// What is assumed where `run.json` cannot be read.
+    fn unknown() -> Facts {
+        let measure = MeasureColumns::classification();
+        Facts { classes: Vec::new(), measure, environment: Vec::new() }
+    }
+}
+
+fn facts(folder: &Path, notes: &mut Vec<String>) -> Result<Facts, ReportError> {
+    let file = names::RUN;
+    let Some(text) = text(&folder.join(file))? else {
+        notes.push(format!("{file} is missing: where the run was computed is not known"));
+        return Ok(Facts::unknown());
     };
-    let Ok(Value::Object(facts)) = serde_json::from_str(&text) else {
-        notes.push("run.json is damaged: where the run was computed is not known".to_owned());
-        return Ok(Environment::default());
+    let parsed = serde_json::from_str(&text).ok();
+    let Some(Value::Object(mut facts)) = parsed else {
+        notes.push(format!("{file} is damaged: where the run was computed is not known"));
+        return Ok(Facts::unknown());
     };
-    let list = facts.get("classes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let measure = MeasureColumns::of_run(&facts).unwrap_or_else(|| {
+        notes.push(format!(
+            "{file} does not tell the columns of the measure: taken for those of classification"
+        ));
+        MeasureColumns::classification()
+    });
+    facts.shift_remove(names::MEASURE_KEY);
+    let list = facts.shift_remove("classes");
+    let list = list.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let classes: Vec<String> =
         list.iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
-    let facts = facts.into_iter().filter(|(key, _)| key != "classes").map(|(key, value)| {
+    let facts = facts.into_iter().map(|(key, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (key.replace('_', " "), value)
     });
-    let mut facts: Vec<(String, String)> = facts.collect();
-    facts.push(("classes".to_owned(), classes.len().to_string()));
-    Ok((classes, facts))
+    let mut environment: Vec<(String, String)> = facts.collect();
+    environment.push(("classes".to_owned(), classes.len().to_string()));
+    Ok(Facts { classes, measure, environment })
 }
 
 /// The rows of `metrics.jsonl`, by kind.
 type Metrics = (Vec<TrainRow>, Vec<EvaluationRow>);
 
-fn metrics(folder: &Path, notes: &mut Vec<String>) -> Result<Metrics, ReportError> {
-    let Some(text) = text(&folder.join("metrics.jsonl"))? else {
-        notes.push("metrics.jsonl is missing: nothing was logged yet".to_owned());
+fn metrics(
+    folder: &Path,
+    measure: &MeasureColumns,
+    notes: &mut Vec<String>,
+) -> Result<Metrics, ReportError> {
+    let Some(text) = text(&folder.join(names::METRICS_JSONL))? else {
+        notes.push(format!("{} is missing: nothing was logged yet", names::METRICS_JSONL));
         return Ok(Metrics::default());
     };
     let (mut train, mut evaluations, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
-        match serde_json::from_str(line) {
-            Ok(Line::Train(row)) => train.push(row),
-            Ok(Line::Evaluation(row)) => evaluations.push(row),
-            Ok(Line::Other) => {}
-            Err(_) => damaged.push(index + 1),
-        }
-    }
-    note_damage("metrics.jsonl", &damaged, notes);
-    Ok((train, evaluations))
-}
-
-fn predictions(
-    folder: &Path,
-    classes: Vec<String>,
-    notes: &mut Vec<String>,
-) -> Result<(Vec<String>, Vec<Prediction>), ReportError> {
-    let Some(text) = text(&folder.join("predictions.jsonl"))? else {
-        return Ok((classes, Vec::new()));
-    };
-    let (mut predictions, mut damaged) = (Vec::new(), Vec::new());
-    for (index, line) in text.lines().enumerate() {
-        let known = |each: &Prediction| {
-            classes.is_empty() || each.label.max(each.predicted) < classes.len()
-        };
-        match Prediction::read(index, line).filter(known) {
-            Some(prediction) => predictions.push(prediction),
+        match MetricsRow::read(line, measure) {
+            Some(MetricsRow::Train(row)) => train.push(row),
+            Some(MetricsRow::Evaluation(row)) => evaluations.push(row),
+            Some(MetricsRow::Other) => {}
             None => damaged.push(index + 1),
         }
     }
-    note_damage("predictions.jsonl", &damaged, notes);
-    Ok((classes, predictions))
+    note_damage(names::METRICS_JSONL, &damaged, notes);
+    Ok((train, evaluations))
+}
+
+/// The rows of `predictions.jsonl`, each with its line counted from 0. With 0 classes, any label may be.
+fn predictions(
+    folder: &Path,
+    classes: usize,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(usize, PredictionRow)>, ReportError> {
+    let Some(text) = text(&folder.join(names::PREDICTIONS))? else {
+        return Ok(Vec::new());
+    };
+    let (mut predictions, mut damaged) = (Vec::new(), Vec::new());
+    for (index, line) in text.lines().enumerate() {
+        let known =
+            |row: &PredictionRow| classes == 0 || (row.label.max(row.predicted) as usize) < classes;
+        match PredictionRow::read(line).filter(known) {
+            Some(row) => predictions.push((index, row)),
+            None => damaged.push(index + 1),
+        }
+    }
+    note_damage(names::PREDICTIONS, &damaged, notes);
+    Ok(predictions)
 }
 
 fn note_damage(file: &str, lines: &[usize], notes: &mut Vec<String>) {
@@ -283,8 +300,9 @@ fn note_damage(file: &str, lines: &[usize], notes: &mut Vec<String>) {
     }
 }
 
-fn thumbnail(folder: &Path, index: usize) -> Option<Vec<u8>> {
-    let path = folder.join("mistakes").join(format!("{index:06}.png"));
+/// The PNG of the image on a line of `predictions.jsonl`, where there is one.
+fn thumbnail(folder: &Path, line: usize) -> Option<Vec<u8>> {
+    let path = folder.join(names::MISTAKES).join(names::mistake(line));
     let small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= THUMBNAIL_LIMIT);
     fs::read(path).ok().filter(|bytes| small && bytes.starts_with(PNG))
 }

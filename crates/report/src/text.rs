@@ -1,5 +1,7 @@
 //! Text and numbers as SVG and HTML take them.
 
+use record::{MeasureColumn, Unit};
+
 /// Text for content and for attributes. What XML has no place for at all becomes `�`.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -43,6 +45,49 @@ pub(crate) fn percent(value: f64) -> String {
     if value.is_finite() { format!("{value:.2} %") } else { "–".to_owned() }
 }
 
+/// A value of a measure as tables have it; a dash for what is no number.
+pub(crate) fn measured(column: &MeasureColumn, value: f64) -> String {
+    match column.unit {
+        Unit::Percent => percent(value),
+        Unit::Count if value.is_finite() => grouped(value as u64),
+        Unit::Count | Unit::CrossEntropy | Unit::Plain => significant(value),
+    }
+}
+
+/// The name of a column beside its values: their percent sign tells enough, other numbers need the full title.
+pub(crate) fn label(column: &MeasureColumn) -> &str {
+    if column.unit == Unit::Percent { &column.title } else { &column.full_title }
+}
+
+/// What an axis of this column's values is labeled.
+pub(crate) fn axis(column: &MeasureColumn) -> &str {
+    match column.unit {
+        Unit::Percent => "%",
+        Unit::CrossEntropy => "cross entropy",
+        Unit::Count | Unit::Plain => &column.title,
+    }
+}
+
+/// The label of an axis in a chart whose title does not name the column.
+pub(crate) fn titled_axis(column: &MeasureColumn) -> String {
+    match column.unit {
+        Unit::Count | Unit::Plain => column.title.clone(),
+        Unit::Percent | Unit::CrossEntropy => format!("{}, {}", column.title, axis(column)),
+    }
+}
+
+/// The text with its first letter in upper case, unless its first word has its own capitals, as mAP does.
+pub(crate) fn capitalized(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !word.contains(char::is_uppercase) => {
+            first.to_uppercase().to_string() + letters.as_str()
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// 1234567 as 1,234,567.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -77,6 +122,29 @@ mod tests {
         let safe = "&lt;script&gt;alert(&quot;a&amp;b&#39;s&quot;)&lt;/script&gt;��";
         assert_eq!(escape(hostile), safe);
         assert_eq!(escape("Größe 3×3"), "Größe 3×3");
+    }
+
+    #[test]
+    fn columns_read_well_in_every_unit() {
+        for (unit, value, texts) in [
+            (Unit::Percent, 41.256, ["41.26 %", "mAP", "%", "mAP, %"]),
+            (
+                Unit::CrossEntropy,
+                1.234_56,
+                ["1.235", "in full", "cross entropy", "mAP, cross entropy"],
+            ),
+            (Unit::Plain, 0.5, ["0.5", "in full", "mAP", "mAP"]),
+            (Unit::Count, 4952.0, ["4,952", "in full", "mAP", "mAP"]),
+            (Unit::Count, f64::NAN, ["–", "in full", "mAP", "mAP"]),
+        ] {
+            let column = MeasureColumn::new("map", "mAP", unit).in_full("in full");
+            let found: [&str; 4] =
+                [&measured(&column, value), label(&column), axis(&column), &titled_axis(&column)];
+            assert_eq!(found, texts, "{unit:?}");
+        }
+        for (text, wanted) in [("élan of A", "Élan of A"), ("mAP", "mAP"), ("", "")] {
+            assert_eq!(capitalized(text), wanted);
+        }
     }
 
     #[test]

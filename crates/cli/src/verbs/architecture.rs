@@ -1,7 +1,7 @@
 //! What Figures 1 and 2 show of a network, told by the network's own value.
 
 use nn::{Activation, ConvBn, Layer, PoolOptions};
-use report::architecture::{Block, Network, Stage};
+use report::architecture::{BlockDrawing, NetworkDrawing, StageDrawing};
 use zoo::Options;
 
 use crate::output::grouped;
@@ -10,14 +10,14 @@ use crate::output::grouped;
 const CLASSES: usize = 1000;
 
 /// A network of the zoo for images of its own size; `title` is the paper's name for it.
-pub(super) fn titled(name: &str, title: &str) -> Network {
+pub(super) fn titled(name: &str, title: &str) -> NetworkDrawing {
     let network = zoo::network(name, &Options::plain(CLASSES)).expect("a network of the zoo");
     let side = network.input;
-    Network { name: title.to_owned(), note: String::new(), ..described(&network, side) }
+    NetworkDrawing { name: title.to_owned(), note: String::new(), ..described(&network, side) }
 }
 
 /// A network in words, for images of `side` × `side` pixels.
-pub(super) fn described(network: &zoo::Network, side: usize) -> Network {
+pub(super) fn described(network: &zoo::Network, side: usize) -> NetworkDrawing {
     let input = [side, side, 3];
     let (stem, mut at) = steps(&network.stem, input);
     let stem_output = size(at);
@@ -25,7 +25,11 @@ pub(super) fn described(network: &zoo::Network, side: usize) -> Network {
     for (index, stage) in network.stages.iter().enumerate() {
         let blocks = blocks(&stage.layers, at);
         at = stage.layers.iter().fold(at, |at, layer| layer.output(at));
-        stages.push(Stage { name: format!("Stage {}", index + 1), blocks, output: size(at) });
+        stages.push(StageDrawing {
+            name: format!("Stage {}", index + 1),
+            blocks,
+            output: size(at),
+        });
     }
     let (mut output, _) = steps(&network.head, at);
     output.push(format!("global average pool, {}", network.classifier.c_in));
@@ -39,7 +43,7 @@ pub(super) fn described(network: &zoo::Network, side: usize) -> Network {
         grouped(cost.parameters),
         cost.multiply_adds as f64 / 1e9
     );
-    Network {
+    NetworkDrawing {
         name: network.name.clone(),
         note,
         input: size(input),
@@ -55,7 +59,7 @@ fn size([height, width, channels]: [usize; 3]) -> String {
 }
 
 /// Layers that hold others are blocks; what lies between them are chains.
-fn blocks(layers: &[Layer], mut at: [usize; 3]) -> Vec<Block> {
+fn blocks(layers: &[Layer], mut at: [usize; 3]) -> Vec<BlockDrawing> {
     let is_block = |layer: &Layer| matches!(layer, Layer::Residual(_) | Layer::Branches(_));
     let mut blocks = Vec::new();
     for run in layers.chunk_by(|a, b| !is_block(a) && !is_block(b)) {
@@ -66,13 +70,15 @@ fn blocks(layers: &[Layer], mut at: [usize; 3]) -> Vec<Block> {
                 if let Some(part) = &block.squeeze_excitation {
                     path_a.push(format!("squeeze to {}, excite", part.reduced));
                 }
-                blocks.push(Block::Residual { path_a, path_b: steps(&block.path_b, at).0 });
+                blocks.push(BlockDrawing::Residual { path_a, path_b: steps(&block.path_b, at).0 });
             }
             Layer::Branches(branches) => {
-                blocks
-                    .push(Block::Branches(branches.iter().map(|path| steps(path, at).0).collect()));
+                blocks.push(BlockDrawing::Branches(
+                    branches.iter().map(|path| steps(path, at).0).collect(),
+                ));
             }
-            _ => blocks.extend(repeated(&steps(run, at).0).map(|unit| Block::Chain(unit.to_vec()))),
+            _ => blocks
+                .extend(repeated(&steps(run, at).0).map(|unit| BlockDrawing::Chain(unit.to_vec()))),
         }
         at = run.iter().fold(at, |at, layer| layer.output(at));
     }

@@ -49,12 +49,16 @@ pub(crate) fn run(args: &Figures) -> Result<()> {
     Ok(())
 }
 
-fn read(folders: &[PathBuf]) -> Result<Vec<report::Run>> {
+fn read(folders: &[PathBuf]) -> Result<Vec<report::RunFolder>> {
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
     super::report::read(&folders)
 }
 
-fn check(runs: &[report::Run], lacks: impl Fn(&report::Run) -> bool, why: &str) -> Result<()> {
+fn check(
+    runs: &[report::RunFolder],
+    lacks: impl Fn(&report::RunFolder) -> bool,
+    why: &str,
+) -> Result<()> {
     match runs.iter().find(|run| lacks(run)) {
         Some(run) => Err(Usage(format!("{}: this run {why}", run.folder.display())).into()),
         None => Ok(()),

@@ -28,8 +28,8 @@ pub(crate) fn write(folders: &[&Path], file: &Path) -> Result<PathBuf> {
 }
 
 /// The runs in these folders.
-pub(crate) fn read(folders: &[&Path]) -> Result<Vec<report::Run>> {
+pub(crate) fn read(folders: &[&Path]) -> Result<Vec<report::RunFolder>> {
     let models = zoo::names();
-    let read = |folder: &&Path| report::Run::read(folder, &models);
+    let read = |folder: &&Path| report::RunFolder::read(folder, &models);
     Ok(folders.iter().map(read).collect::<Result<_, _>>()?)
 }

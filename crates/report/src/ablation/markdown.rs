@@ -1,4 +1,4 @@
-//! The table for people.
+//! The table of an ablation as Markdown, for people.
 
 use recipe::tables::TableMeasure;
 
@@ -76,7 +76,7 @@ fn section(results: &Results, column: usize) -> String {
     format!("{title}\n{}\n", lines.join("\n"))
 }
 
-/// The paper's words, the row it builds on where that is not the one above, and what the preset is.
+/// The title of a row: the paper's words, the row it builds on where that is not the one above, and whether it is a proxy.
 fn row_title(results: &Results, row: usize) -> String {
     let rows = &results.ablation.table.rows;
     let of = &rows[row];
@@ -124,7 +124,7 @@ fn duration_of(minutes: f64) -> String {
     }
 }
 
-/// Of the first row that ran.
+/// The throughput of the first row that ran.
 fn first_throughput(results: &Results, column: usize) -> Option<f64> {
     let rows = results.rows(column).into_iter();
     let speed = |row| Some(results.summary(column, row, TableMeasure::Throughput)?.mean);

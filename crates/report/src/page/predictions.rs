@@ -1,8 +1,8 @@
-//! What the model took the validation images for: confusion, accuracy by class, the surest mistakes.
+//! A classifier's answers for the validation images: confusion, accuracy by class, the surest mistakes.
 
 use crate::page::{section, thumbnail};
 use crate::prediction::{by_class, confused_pairs, confusion};
-use crate::run::Run;
+use crate::run::RunFolder;
 use crate::text::{escape, grouped, percent};
 
 /// With more classes than this, the matrix gives way to the most confused pairs, and the list of classes to its ends.
@@ -11,14 +11,17 @@ const PAIRS: usize = 40;
 const HARDEST: usize = 30;
 const EASIEST: usize = 10;
 
-pub(super) fn sections(run: &Run) -> String {
+/// The sections about the answers; nothing where the run trained no classifier.
+pub(super) fn sections(run: &RunFolder) -> String {
+    if !run.is_classification() {
+        return String::new();
+    }
     if run.predictions.is_empty() {
         let text =
             "No predictions yet: training stores them with its best and its last evaluation.";
         return section("Predictions", &format!("<p class=\"soft\">{text}</p>\n"));
     }
-    let counted = |each: &crate::Prediction| each.label.max(each.predicted) + 1;
-    let classes = run.classes.len().max(run.predictions.iter().map(counted).max().unwrap_or(0));
+    let classes = run.classes.len().max(1 + largest(run));
     let confused = if classes > MATRIX_CLASSES {
         section("Most confused pairs", &pairs(run))
     } else {
@@ -28,8 +31,8 @@ pub(super) fn sections(run: &Run) -> String {
     confused + &accuracy + &section("Most confident mistakes", &mistakes(run))
 }
 
-/// True classes down, predicted classes across; the darker, the larger the share of the true class.
-fn matrix(run: &Run, classes: usize) -> String {
+/// The confusion matrix: true classes down, predicted classes across; the darker, the larger the share of the true class.
+fn matrix(run: &RunFolder, classes: usize) -> String {
     let counts = confusion(&run.predictions, classes);
     let names: Vec<String> = (0..classes).map(|label| escape(&run.class(label))).collect();
     let mut html = String::from(
@@ -65,7 +68,8 @@ fn matrix(run: &Run, classes: usize) -> String {
     html + "</tbody></table></div>\n"
 }
 
-fn pairs(run: &Run) -> String {
+/// The table of the most confused pairs of classes.
+fn pairs(run: &RunFolder) -> String {
     let totals = by_class(&run.predictions, run.classes.len().max(1 + largest(run)));
     let mut html = String::from(
         "<div class=\"wide\"><table>\n<thead><tr><th>true class</th><th>taken for</th><th>images</th>\
@@ -83,12 +87,13 @@ fn pairs(run: &Run) -> String {
     html + "</tbody></table></div>\n"
 }
 
-fn largest(run: &Run) -> usize {
-    run.predictions.iter().map(|each| each.label.max(each.predicted)).max().unwrap_or(0)
+/// The largest label of all answers.
+fn largest(run: &RunFolder) -> usize {
+    run.predictions.iter().map(|each| each.label.max(each.predicted) as usize).max().unwrap_or(0)
 }
 
 /// A bar for each class, the hardest first.
-fn class_list(run: &Run, classes: usize) -> String {
+fn class_list(run: &RunFolder, classes: usize) -> String {
     let counts = by_class(&run.predictions, classes);
     let mut list: Vec<(usize, u64, u64)> = counts
         .into_iter()
@@ -112,7 +117,7 @@ fn class_list(run: &Run, classes: usize) -> String {
     html + &bars(run, &list)
 }
 
-fn bars(run: &Run, list: &[(usize, u64, u64)]) -> String {
+fn bars(run: &RunFolder, list: &[(usize, u64, u64)]) -> String {
     let mut html = String::from("<div class=\"bars\">\n");
     for &(label, images, right) in list {
         let accuracy = 100.0 * right as f64 / images as f64;
@@ -127,7 +132,7 @@ fn bars(run: &Run, list: &[(usize, u64, u64)]) -> String {
     html + "</div>\n"
 }
 
-fn mistakes(run: &Run) -> String {
+fn mistakes(run: &RunFolder) -> String {
     if run.mistakes.is_empty() {
         return "<p class=\"soft\">None: every image was told right.</p>\n".to_owned();
     }
@@ -138,9 +143,9 @@ fn mistakes(run: &Run) -> String {
         html += &format!(
             "<figure title=\"{image}\">{picture}<figcaption><b>{}</b> <span>{:.1} %</span>\
              <div class=\"soft\">is {}</div></figcaption></figure>\n",
-            escape(&run.class(mistake.predicted)),
+            escape(&run.class(mistake.predicted as usize)),
             100.0 * mistake.confidence,
-            escape(&run.class(mistake.label))
+            escape(&run.class(mistake.label as usize))
         );
     }
     html + "</div>\n"

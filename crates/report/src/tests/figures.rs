@@ -1,4 +1,4 @@
-use crate::architecture::{Block, Network, Stage, figure_1, figure_2};
+use crate::architecture::{BlockDrawing, NetworkDrawing, StageDrawing, figure_1, figure_2};
 use crate::chart::{Axis, Chart, Line, Series};
 use crate::figures::{figure_3a, figure_3b, figure_4a, figure_4b};
 use crate::tests::page::Folder;
@@ -95,16 +95,17 @@ fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|&word| word.to_owned()).collect()
 }
 
-fn network(name: &str, stem: &[&str], path_a: &[&str], path_b: &[&str]) -> Network {
-    let first = Block::Residual { path_a: words(path_a), path_b: words(path_b) };
-    let next = Block::Residual { path_a: words(&["3×3, 8", "3×3, 8"]), path_b: Vec::new() };
-    Network {
+fn network(name: &str, stem: &[&str], path_a: &[&str], path_b: &[&str]) -> NetworkDrawing {
+    let first = BlockDrawing::Residual { path_a: words(path_a), path_b: words(path_b) };
+    let next =
+        BlockDrawing::Residual { path_a: words(&["3×3, 8", "3×3, 8"]), path_b: Vec::new() };
+    NetworkDrawing {
         name: name.into(),
         note: "9 k parameters".into(),
         input: "224×224×3".into(),
         stem: words(stem),
         stem_output: "56×56×8".into(),
-        stages: vec![Stage {
+        stages: vec![StageDrawing {
             name: "Stage 1".into(),
             blocks: vec![first, next.clone(), next],
             output: "28×28×8".into(),
@@ -138,8 +139,9 @@ fn figure_1_shows_every_step_once() {
 /// Equal neighbours are drawn once, and what does not fit beside begins a new line.
 #[test]
 fn blocks_of_any_kind_are_drawn() {
-    let chain = |label: &str| Block::Chain(words(&[label]));
-    let module = |label: &str| Block::Branches(vec![Vec::new(), words(&[label, label, label])]);
+    let chain = |label: &str| BlockDrawing::Chain(words(&[label]));
+    let module =
+        |label: &str| BlockDrawing::Branches(vec![Vec::new(), words(&[label, label, label])]);
     let mut drawn = network("net", &["3×3, 8"], &[], &[]);
     let wide = "a label that is as long as a line of text";
     drawn.stages[0].blocks = vec![

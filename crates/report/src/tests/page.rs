@@ -1,8 +1,9 @@
 use std::fs;
 
+use record::{Better, EvaluationRow, MeasureColumn, MeasureColumns, TrainRow, Unit};
 use tempfile::TempDir;
 
-use crate::run::{ReportError, Run};
+use crate::run::{ReportError, RunFolder};
 use crate::{LIMIT, page};
 
 /// A run folder that a test may damage.
@@ -70,14 +71,14 @@ impl Folder {
         self.write(name, &edit(text));
     }
 
-    pub(super) fn read(&self) -> Run {
-        Run::read(&self.path(""), &["resnet18d".to_owned()]).unwrap()
+    pub(super) fn read(&self) -> RunFolder {
+        RunFolder::read(&self.path(""), &["resnet18d".to_owned()]).unwrap()
     }
 }
 
 /// The page, which has to be well-formed and to ask for nothing outside itself.
 #[track_caller]
-fn checked(runs: &[Run]) -> String {
+fn checked(runs: &[RunFolder]) -> String {
     let html = page(runs);
     assert!(html.len() <= LIMIT, "{} bytes", html.len());
     // A script is no XML.
@@ -149,6 +150,89 @@ fn several_runs_stand_beside_each_other() {
     );
 }
 
+/// Makes the folder one of a detector: another measure, a loss of two parts, no labels to predict.
+fn detector(folder: &Folder) {
+    let columns = vec![
+        MeasureColumn::new("map", "mAP", Unit::Percent).in_full("mean average precision"),
+        MeasureColumn::new("distance", "distance", Unit::Plain).in_full("mean distance"),
+        MeasureColumn::new("images", "images", Unit::Count),
+    ];
+    let measure = MeasureColumns::new("map", Better::Higher, columns);
+    let columns = serde_json::to_string(&measure).unwrap();
+    folder.write(
+        "run.json",
+        &format!("{{\"measure\":{columns},\"classes\":[\"ant\"],\"threads\":2}}"),
+    );
+    let mut metrics = String::new();
+    for step in 1..=4u64 {
+        let (epoch, seconds) = (step as f64 / 2.0, step as f64);
+        let row = TrainRow {
+            step,
+            epoch,
+            loss: 1.5,
+            gradient_norm: Some(step as f64 + 0.125),
+            terms: vec![("rpn_box".to_owned(), 0.5), ("class".to_owned(), 1.0)],
+            loss_scale: Some(1024.0),
+            skipped: step - 1,
+            seconds,
+            ..TrainRow::default()
+        };
+        metrics += &row.to_line();
+        let values = vec![50.0 - step as f64, 0.25, 4952.0];
+        metrics += &EvaluationRow { step, epoch, values, seconds }.to_line(&measure);
+    }
+    folder.write("metrics.jsonl", &metrics);
+    folder.write("predictions.jsonl", "{\"boxes\":[]}\n");
+}
+
+#[test]
+fn a_page_serves_any_measure() {
+    let folder = Folder::of_a_run("found");
+    detector(&folder);
+    let html = checked(&[folder.read()]);
+    holds(
+        &html,
+        &[
+            "<div class=\"soft\">mAP</div><div class=\"value\">46.00 %</div>",
+            "best 49.00 % at epoch 0.5",
+            "<div class=\"soft\">Mean distance</div><div class=\"value\">0.25</div>",
+            "on 4,952 images",
+            "4 steps, 6 skipped",
+            "Mean average precision",
+            "Parts of the training loss",
+            "data-name=\"rpn box\"",
+            "Gradient norm",
+            "data-y=\"1.125 2.125 3.125 4.125\"",
+            "Loss scale",
+        ],
+    );
+    for other in ["top-1", "Top-1", "Confusion", "No predictions", "class=\"note\"", "Accuracy"] {
+        assert!(!html.contains(other), "{other}");
+    }
+}
+
+#[test]
+fn runs_of_different_measures_stand_beside_each_other() {
+    let (first, second) = (Folder::of_a_run("first"), Folder::of_a_run("second"));
+    detector(&second);
+    let html = checked(&[first.read(), second.read()]);
+    let heads = "<th>top-1</th><th>best top-1</th><th>top-5</th><th>validation loss</th><th>mAP</th>\
+                 <th>best mAP</th><th>mean distance</th>";
+    holds(&html, &[heads, "<td class=\"best\">49.00 %</td><td>0.25</td>", "Training loss: class"]);
+    let row = "<td class=\"best\">30.00 %</td><td class=\"best\">50.00 %</td><td class=\"best\">100.00 %</td>\
+               <td class=\"best\">0.375</td><td>–</td><td>–</td><td>–</td>";
+    holds(&html, &[row]);
+}
+
+#[test]
+fn columns_that_cannot_be_read_are_told() {
+    let folder = Folder::of_a_run("odd");
+    folder.edit("run.json", |text| text.replacen('{', "{\"measure\":7,", 1));
+    let run = folder.read();
+    assert_eq!((run.evaluations.len(), run.predictions.len()), (2, 6));
+    holds(&checked(&[run]), &["run.json does not tell the columns of the measure"]);
+}
+
 #[test]
 fn what_is_damaged_or_missing_is_told_in_the_page() {
     let folder = Folder::of_a_run("hurt");
@@ -197,13 +281,13 @@ fn what_is_damaged_or_missing_is_told_in_the_page() {
 fn a_folder_that_is_no_run_is_an_error() {
     let folder = Folder::of_a_run("none");
     fs::remove_file(folder.path("recipe.toml")).unwrap();
-    let error = Run::read(&folder.path(""), &[]).unwrap_err();
+    let error = RunFolder::read(&folder.path(""), &[]).unwrap_err();
     assert!(matches!(error, ReportError::NotARun { .. }), "{error}");
     assert!(error.to_string().contains("no run here"), "{error}");
-    let error = Run::read(&folder.path("nowhere"), &[]).unwrap_err();
+    let error = RunFolder::read(&folder.path("nowhere"), &[]).unwrap_err();
     assert!(matches!(error, ReportError::Missing { .. }), "{error}");
     fs::create_dir(folder.path("recipe.toml")).unwrap();
-    let error = Run::read(&folder.path(""), &[]).unwrap_err();
+    let error = RunFolder::read(&folder.path(""), &[]).unwrap_err();
     assert!(matches!(error, ReportError::Read { .. }), "{error}");
 }
 
