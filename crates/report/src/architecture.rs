@@ -8,9 +8,9 @@ use crate::text::{escape, rounded};
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkDrawing {
     pub name: String,
-    /// What stands beside the name, such as its cost.
+    /// The text beside the name, such as the cost.
     pub note: String,
-    /// Height, width and channels of what goes in, such as `224×224×3`.
+    /// Height, width and channels of the input, such as `224×224×3`.
     pub input: String,
     pub stem: Vec<String>,
     /// Size of the stem's output.
@@ -40,9 +40,9 @@ pub enum BlockDrawing {
     Chain(Vec<String>),
 }
 
-/// Between two paths of a block.
+/// The distance between two paths of a block.
 const LANE: f64 = 44.0;
-/// Of a block with two paths.
+/// The height of a block with two paths.
 const ROW: f64 = LANE + 74.0;
 const SPINE: f64 = 128.0;
 const BOX: f64 = 26.0;
@@ -166,7 +166,7 @@ fn stage_row(stage: &StageDrawing, top: f64) -> (String, [f64; 2]) {
 }
 
 impl BlockDrawing {
-    /// How many paths lie above each other.
+    /// The number of paths that lie above each other.
     fn lanes(&self) -> usize {
         match self {
             BlockDrawing::Residual { .. } => 2,

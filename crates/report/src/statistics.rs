@@ -2,17 +2,17 @@
 
 use std::f64::consts::PI;
 
-/// Mean and standard deviation of so many numbers.
+/// The mean and the standard deviation of `n` numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     pub n: usize,
     pub mean: f64,
-    /// Of a sample, with n − 1; None of one number.
+    /// The standard deviation of a sample, with n − 1; None for one number.
     pub sd: Option<f64>,
 }
 
 impl Summary {
-    /// None of no numbers.
+    /// The summary of these numbers; None without any.
     pub fn of(values: &[f64]) -> Option<Summary> {
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;
@@ -27,14 +27,14 @@ impl Summary {
 pub struct Paired {
     pub n: usize,
     pub mean: f64,
-    /// None of one pair.
+    /// The 95 % interval; None for one pair.
     pub interval: Option<[f64; 2]>,
-    /// None of one pair, and where all differences are 0.
+    /// The p value; None for one pair, and where all differences are 0.
     pub p: Option<f64>,
 }
 
 impl Paired {
-    /// None of no pairs.
+    /// The test of these differences; None without any.
     pub fn of(differences: &[f64]) -> Option<Paired> {
         let Summary { n, mean, sd } = Summary::of(differences)?;
         let error = sd.map(|sd| sd / (n as f64).sqrt());
