@@ -112,5 +112,5 @@ fn another_number_of_classes_draws_a_new_classifier_and_nothing_else() {
     body.retain(|(name, _)| !name.starts_with("classifier."));
     let file = write(folder.path(), &body);
     assert!(read(&file, "mobilenetv1_025", None).unwrap_err().contains("classifier.bias"));
-    assert_eq!(read(&file, "mobilenetv1_025", Some(4)).unwrap().model.network.classes(), 4);
+    assert_eq!(read(&file, "mobilenetv1_025", Some(4)).unwrap().model.module.classes(), 4);
 }
