@@ -1,7 +1,7 @@
-//! The runs of an ablation: each in its own folder, finished once, gone on with where it stopped.
+//! The runs of an ablation: each has its own folder, is finished once, and is resumed where it stopped.
 //!
-//! The folder of an ablation holds `ablation.json`, which says whose it is, and `runs/CELL/seed-N`, run folders that
-//! hold `result.json` when they are through.
+//! The folder of an ablation holds `ablation.json`, which identifies the ablation, and the run folders
+//! `runs/CELL/seed-N`, which hold `result.json` when they are finished.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ use crate::run::Run;
 /// A run of a cell with a seed.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Of the ablation's cells, by index.
+    /// The index of the cell among the ablation's cells.
     pub cell: usize,
     pub seed: u64,
     pub folder: PathBuf,
@@ -70,7 +70,7 @@ fn run_folder(folder: &Path, cell: &str, seed: u64) -> PathBuf {
     folder.join(names::run_folder(cell, seed))
 }
 
-/// Makes the folder this ablation's, or refuses one that is another's.
+/// Claims the folder for this ablation, or refuses one that belongs to another.
 ///
 /// # Panics
 /// When `identity` is no JSON object.
@@ -97,7 +97,7 @@ pub fn claim(folder: &Path, identity: &Value) -> Result<(), ClassifyError> {
     Ok(durable::write(&path, text.as_bytes())?)
 }
 
-/// What tells these data from others: their classes, how many images, how many bytes.
+/// The identity of a dataset: its classes, and its numbers of images and bytes.
 pub fn identity_of(dataset: &Dataset) -> Result<Value, ClassifyError> {
     Ok(serde_json::json!({
         "classes": dataset.classes,
@@ -108,7 +108,7 @@ pub fn identity_of(dataset: &Dataset) -> Result<Value, ClassifyError> {
 }
 
 /// Opens the data and refuses, before the first run, what cannot be trained; gives the plan of each chosen cell. A
-/// teacher is looked at when its student starts: it is trained before.
+/// teacher is checked when its student starts: only then is it trained.
 pub fn check(
     ablation: &Ablation,
     data: Option<&Path>,
@@ -126,14 +126,14 @@ pub fn check(
     Ok(plans)
 }
 
-/// Whether a job is through. Refuses a folder that another recipe has run in.
+/// Whether a job is finished. Refuses a folder that another recipe has run in.
 pub fn is_finished(job: &Job) -> Result<bool, ClassifyError> {
     let Some(known) = journal::recipe_of(&job.folder)? else { return Ok(false) };
     journal::check_recipe(&job.folder, &known, &job.recipe, &zoo::names())?;
     Ok(job.folder.join(names::RESULT).is_file())
 }
 
-/// Begins a job or goes on with it, to its result; None where a signal stopped it.
+/// Runs or resumes a job and returns its outcome; None where a signal stopped it.
 pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyError> {
     let resume = journal::recipe_of(&job.folder)?.is_some();
     let beginning = if resume { Beginning::Resumed } else { Beginning::New };
@@ -151,7 +151,7 @@ pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyEr
     let values = match run.train_to_end(settings.resources, &mut world) {
         Ok(None) => return Ok(None),
         Ok(Some(values)) => values,
-        // That a row diverges is a result of the ablation.
+        // A run that diverges is a result of the ablation, not an error.
         Err(error) if error.is_divergence() => {
             run.journal.close();
             vec![f64::NAN; columns.columns().len()]

@@ -1,9 +1,9 @@
-//! What a model folder tells beside its tensors: classes, preprocessing, the shape of the network.
+//! The card of a model folder, all but its tensors: classes, preprocessing, the shape of the network.
 
 use recipe::{Normalize, Orientation, Validation};
 use zoo::Options;
 
-/// What a folder tells beside the tensors.
+/// The facts about a model that its folder holds beside the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     /// Name of each class, by its index.
@@ -11,11 +11,11 @@ pub struct Card {
     pub validation: Validation,
     pub normalize: Normalize,
     pub orientation: Orientation,
-    /// How the network differs from its name's own.
+    /// The differences of the network from the standard one of its name.
     pub options: Options,
     /// Steps trained; each batch norm's `num_batches_tracked`.
     pub step: u64,
-    /// Of the recipe: what the run held out where its data had no validation part.
+    /// The choice of the images that the run held out, where its data had no validation part.
     pub split: Split,
     pub recipe: String,
 }
@@ -55,7 +55,7 @@ impl Card {
     }
 }
 
-/// The name of a class that has none.
+/// The name given to a class without a name, such as `class 3`.
 pub(crate) fn unnamed(class: usize) -> String {
     format!("class {class}")
 }

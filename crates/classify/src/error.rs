@@ -9,7 +9,7 @@ use train::TrainError;
 use train::durable::WriteError;
 use world::WorldError;
 
-/// An error of the world, not of the programmer.
+/// An error of classification that is no mistake of the programmer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifyError {
     #[error(transparent)]
@@ -68,7 +68,7 @@ pub enum ClassifyError {
     Import { path: PathBuf, problem: String },
 }
 
-/// Training hands a task's own errors back as they were.
+/// Takes an error of the data out of the error of training that carries it.
 impl From<TrainError> for ClassifyError {
     fn from(error: TrainError) -> ClassifyError {
         match error {
@@ -87,7 +87,7 @@ impl ClassifyError {
         matches!(self, ClassifyError::Train(error) if error.is_divergence())
     }
 
-    /// Whether the command line or the recipe was wrong, rather than the world.
+    /// Whether the command line or the recipe was wrong, and not a file or the machine.
     pub fn is_usage(&self) -> bool {
         match self {
             ClassifyError::Train(error) => error.is_usage(),

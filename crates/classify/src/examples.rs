@@ -1,4 +1,4 @@
-//! From a loader's batch to what the network learns from: images and target distributions, smoothed (§5.2) and mixed
+//! Making training examples from a loader's batch: images and target distributions, smoothed (§5.2) and mixed
 //! (§5.4).
 //!
 //! Everything random is a function of the seed, the step and the part, so a run resumes by its step number.
@@ -16,7 +16,7 @@ pub struct Examples {
     pub targets: TensorData,
 }
 
-/// Where a part stands in a run.
+/// The position of a part in a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
     pub(crate) epoch: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Position {
     pub(crate) part: usize,
 }
 
-/// A part of a batch as the recipe wants it.
+/// Makes the examples of a part, as the recipe wants them.
 pub(crate) fn examples(
     recipe: &Recipe,
     classes: usize,
@@ -46,7 +46,7 @@ pub(crate) fn examples(
     }
 }
 
-/// A row for each image: all on the true class, then smoothed.
+/// The targets, a row for each image: 1 for the true class, then smoothed.
 fn targets(smoothing: Option<Smoothing>, classes: usize, labels: &[u32]) -> Vec<f32> {
     let mut targets = vec![0.0f32; labels.len() * classes];
     for (p, &label) in targets.chunks_exact_mut(classes).zip(labels) {
@@ -77,7 +77,7 @@ impl Mixing {
         self.targets.len() / self.classes
     }
 
-    /// Values of an image.
+    /// The number of values in an image.
     fn values(&self) -> usize {
         self.side * self.side * 3
     }
@@ -138,7 +138,7 @@ impl Mixing {
     }
 }
 
-/// Whether a batch is for mixup where CutMix is on too.
+/// Whether mixup mixes this batch, where mixup and CutMix are both on.
 fn coin(seed: u64, Position { epoch, step, .. }: Position) -> bool {
     unit(&mut at(seed, Stream::Coin, epoch, step)) < 0.5
 }
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(*targets, [0.92, 0.02, 0.02, 0.02, 0.02]);
     }
 
-    /// Of constant images the pixel tells the mix: λ a + (1 − λ) b, and so must the target.
+    /// A mix of constant images has pixels λ a + (1 − λ) b, and its target must show the same λ.
     #[test]
     fn mixup_mixes_images_and_targets_alike_in_batches_of_any_size() {
         for count in [1, 2, 5] {

@@ -17,10 +17,10 @@ use crate::examples::{self, Examples, Position};
 use crate::plan::Plan;
 use crate::task::Question;
 
-/// Images of a validation batch, whatever the recipe's: the same model then gives the same bits in `train` and `eval`.
+/// The size of every validation batch, whatever the recipe: so a model gives the same bits in `train` and `eval`.
 const VALIDATION_BATCH: usize = 50;
 
-/// This rank's images of a run.
+/// The feed of this rank's training and validation images.
 pub struct ImageFeed {
     recipe: Recipe,
     dataset: Arc<Dataset>,

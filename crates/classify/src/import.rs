@@ -1,4 +1,4 @@
-//! From a file of another program's to a model and its card.
+//! Reading a weights file of another program as a model and its card.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,36 +12,36 @@ use zoo::{Network, Options};
 use crate::card::{Card, Split, unnamed};
 use crate::error::ClassifyError;
 
-/// What to read as what.
+/// The file to import, and the network and classes to read it as.
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
     pub file: &'a Path,
     /// A name that `zoo::names` lists.
     pub network: &'a str,
-    /// Classes of the classifier, where they are to be others than the file's: a new one is drawn.
+    /// The number of classes, None for the file's own; another number draws a new classifier.
     pub classes: Option<usize>,
-    /// By index.
+    /// The names of the classes, by index.
     pub class_names: Option<Vec<String>>,
 }
 
-/// A model from elsewhere.
+/// An imported model, and facts about its file.
 #[derive(Debug)]
 pub struct Imported {
     pub model: Model<Network>,
     pub card: Card,
     pub format: Format,
-    /// Which of a training file's sets of tensors it is.
+    /// The set of tensors that was read, where the file holds several.
     pub section: Option<&'static str>,
-    /// Classes of a classifier that was left behind for a new one.
+    /// The number of classes of the file's classifier, where a new one replaced it.
     pub replaced: Option<usize>,
-    /// Tensors of an auxiliary classifier that the network does not have.
+    /// The number of tensors left out, those of an auxiliary classifier that the network lacks.
     pub left_out: usize,
 }
 
-/// Every batch norm counts the steps it has seen.
+/// The end of the name of a batch norm's counter of training steps.
 const COUNTER: &str = "num_batches_tracked";
 
-/// torchvision's files of Inception-V3 have an auxiliary classifier, which the authors' net does without.
+/// The prefix of the auxiliary classifier in torchvision's Inception-V3, which the authors' network lacks.
 const AUXILIARY: &str = "AuxLogits.";
 
 /// What nearly all weights for ImageNet were trained with: mean and deviation in levels of 0..=255, and the side of the
@@ -65,7 +65,7 @@ struct Named {
 /// Where the network is unknown, the file cannot be read, or its tensors are not the network's, all of them and no others.
 pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, ClassifyError> {
     let plain = |classes| zoo::network(import.network, &Options::plain(classes));
-    // Before the file is read: the name may be wrong.
+    // The name may be wrong, so it is looked up before the file is read.
     let any = plain(1)?;
     let broken = |problem: String| ClassifyError::Import { path: import.file.to_owned(), problem };
     let unreadable = |error: WeightsError| broken(error.to_string());
@@ -117,7 +117,7 @@ fn found(weights: &Weights, network: &Network) -> Result<(BTreeMap<String, Named
     Ok((found, left_out))
 }
 
-/// The numbers of all tensors, none of which is read before all are known to fit.
+/// The values of all tensors; they are read once all shapes are known to fit.
 fn tensors(
     weights: &Weights,
     found: BTreeMap<String, Named>,

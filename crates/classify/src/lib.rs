@@ -2,6 +2,7 @@
 //! model folder.
 
 pub mod ablation;
+mod answer;
 mod card;
 mod error;
 mod examples;
@@ -19,11 +20,12 @@ mod teacher;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, softmax};
 pub use card::{Card, Split};
 pub use error::ClassifyError;
 pub use examples::Examples;
 pub use feed::{ImageFeed, Repeated};
-pub use measure::{Accuracy, Answer, softmax};
+pub use measure::Accuracy;
 pub use origin::drawn;
 pub use plan::{Beginning, Plan, open};
 pub use run::{Run, evaluate};

@@ -33,7 +33,7 @@ pub fn write(folder: &Path, model: &Model<Network>, card: &Card) -> Result<(), C
     Ok(())
 }
 
-/// What a model folder tells, or a run folder that holds one: the network's name and the card.
+/// Reads the network's name and the card from a model folder, or from a run folder that holds one.
 pub fn read_card(path: &Path) -> Result<(String, Card), ClassifyError> {
     card_in(&locate(path)?)
 }
@@ -63,7 +63,7 @@ fn locate(path: &Path) -> Result<PathBuf, ClassifyError> {
     let found = candidates.into_iter().find(|folder| folder.join(CONFIG).is_file());
     found.ok_or_else(|| {
         let problem = if path.join(names::RECIPE).is_file() {
-            "this run has no model yet: it is written when the run ends; go on with it by `trickbag train --resume \
+            "this run has no model yet: it is written when the run ends; go on with `trickbag train --resume \
              --out` and this folder"
         } else {
             "no model here; give a run folder, or a folder with config.json and model.safetensors"

@@ -3,7 +3,7 @@
 use recipe::{NetworkShape, Recipe, StemChoice};
 use zoo::{Options, Shape, StemSize};
 
-/// How the network of a recipe differs from its name's own.
+/// The differences of a recipe's network from the standard one of its name.
 pub(crate) fn options(recipe: &Recipe, classes: usize) -> Options {
     let stem = match recipe.network.stem {
         StemChoice::Imagenet => StemSize::Imagenet,

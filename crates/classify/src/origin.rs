@@ -10,7 +10,7 @@ use crate::card::Card;
 use crate::error::ClassifyError;
 use crate::{model_folder, network};
 
-/// §2.1 initialize(net).
+/// The network with freshly drawn parameters: initialize(net) of §2.1.
 pub fn drawn(recipe: &Recipe, network: Network, device: &Device) -> Model<Network> {
     let rng = |index| data::at(recipe.seed, data::Stream::Init, 0, index as u64);
     Model::initialized(network, recipe.network.init, recipe.network.last_gamma, device, rng)
@@ -34,7 +34,7 @@ pub(crate) fn first(
 /// The model with the tensors of `source`; its own classifier stays unless `keeps_head`.
 ///
 /// # Panics
-/// Where they are not those of the model.
+/// Where the tensors of `source` do not fit the model.
 fn with_body_of(
     model: Model<Network>,
     source: &Model<Network>,
@@ -70,14 +70,14 @@ fn notes(
     let (theirs, ours) = (card.normalize, recipe.preprocess.normalize);
     if !theirs.is_near(ours) {
         notes.push(format!(
-            "note: that model is used to another normalization; preprocess.normalize of mean {:?}, std {:?} is its",
+            "note: that model was trained with another normalization; its preprocess.normalize is mean {:?}, std {:?}",
             theirs.mean, theirs.std
         ));
     }
     notes
 }
 
-/// Why the model of a recipe's `[init]` cannot be where this network begins.
+/// The mistakes in a recipe's `[init]`: reasons why this network cannot start from that model.
 pub(crate) fn check(recipe: &Recipe, planned: &Network) -> Vec<Mistake> {
     let Some(FineTuning { from, .. }) = &recipe.init else { return Vec::new() };
     let mistake = |message, mend| vec![Mistake::with_data(recipe, "init.from", message, mend)];
@@ -87,13 +87,13 @@ pub(crate) fn check(recipe: &Recipe, planned: &Network) -> Vec<Mistake> {
     };
     if name != planned.name {
         let message = format!("{from} is a {name}, and the recipe trains a {}", planned.name);
-        return mistake(message, "set network.model to its");
+        return mistake(message, "set network.model to the same");
     }
     let Options { stem, shape, .. } = network::options(recipe, planned.classes());
     if card.options.stem != stem {
         let word = if card.options.stem == StemSize::Small { "small" } else { "imagenet" };
         let message = format!("the {name} in {from} has another stem, \"{word}\"");
-        return mistake(message, "set network.stem to its");
+        return mistake(message, "set network.stem to the same");
     }
     if card.options.shape != shape {
         let theirs = match card.options.shape {
@@ -104,7 +104,7 @@ pub(crate) fn check(recipe: &Recipe, planned: &Network) -> Vec<Mistake> {
             ),
         };
         let message = format!("the {name} in {from} has another shape, {theirs}");
-        return mistake(message, "set network.shape to its");
+        return mistake(message, "set network.shape to the same");
     }
     Vec::new()
 }

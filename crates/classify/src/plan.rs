@@ -1,4 +1,4 @@
-//! A recipe met with its data: everything about a run that is known before its first step.
+//! The plan of a run, from its recipe and its data: everything about a run that is known before its first step.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub enum Beginning {
     Resumed,
 }
 
-/// A run to be.
+/// A recipe with its dataset, network and schedule, before the first step.
 #[derive(Debug)]
 pub struct Plan {
     pub recipe: Recipe,
@@ -42,7 +42,7 @@ impl Plan {
         Plan::on(recipe, dataset, beginning)
     }
 
-    /// The same, on data that are open already.
+    /// Plans a run on data that are already open.
     pub fn on(
         recipe: Recipe,
         dataset: Arc<Dataset>,
@@ -69,12 +69,12 @@ impl Plan {
         Ok(Plan { recipe, dataset, network, schedule, steps_per_epoch })
     }
 
-    /// How the network differs from its name's own.
+    /// The differences of the network from the standard one of its name.
     pub fn options(&self) -> Options {
         network::options(&self.recipe, self.dataset.classes.len())
     }
 
-    /// What the journal of a run needs to know of it.
+    /// The facts about the run that its journal needs.
     pub(crate) fn course(&self) -> Course {
         Course {
             recipe: self.recipe.clone(),
@@ -87,8 +87,8 @@ impl Plan {
     }
 
     /// Bytes that training will hold, by rule of thumb: each convolution's output before and after its batch norm,
-    /// half as much again and more for gradients on their way; parameters beside gradient and velocity. What was seen
-    /// lay between 0.8 (ResNet-50-D, 224 px) and 1.5 times it (ResNet-18-D, 128 px, with validation).
+    /// half as much again and more for gradients on their way; parameters beside gradient and velocity. Measured
+    /// use lay between 0.8 (ResNet-50-D, 224 px) and 1.5 times the estimate (ResNet-18-D, 128 px, with validation).
     pub fn memory_estimate(&self) -> u64 {
         let cost = zoo::cost(&self.network, self.recipe.preprocess.size);
         let images = self.recipe.part_images() as u64;

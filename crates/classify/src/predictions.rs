@@ -1,7 +1,7 @@
 //! The details of an evaluation: `predictions.jsonl` and `mistakes/` of a run folder, for its report.
 //!
 //! `mistakes/` holds thumbnails of the wrong answers of the highest confidence, each named by its line, counted from
-//! 0. Both are written aside and renamed; no clock enters them.
+//! 0. Every file is written aside and renamed, and holds no time.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,12 @@ use record::{PredictionRow, names, surest_mistakes};
 use train::TrainError;
 use train::durable::{self, WriteError};
 
-use crate::measure::Answer;
+use crate::answer::Answer;
 
 /// Longer edge of a thumbnail, pixels.
 const THUMBNAIL: usize = 96;
 
-/// Writes both into the run folder, over those of an earlier evaluation. `images` are what was answered.
+/// Writes `predictions.jsonl` and `mistakes/` over those of an earlier evaluation. `answers` are those for `images`.
 pub(crate) fn write(
     folder: &Path,
     step: u64,

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::task::Classify;
 use crate::{model_folder, origin};
 
-/// A run under way: its plan, its journal, and where it stands.
+/// A run under way: its plan, its journal and its state.
 pub struct Run {
     pub plan: Plan,
     pub journal: Journal,
@@ -25,7 +25,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins a run in a new folder, or goes on with the one in it.
+    /// Begins a run in a new folder, or resumes the run in the folder.
     pub fn start(plan: Plan, start: &Start, world: &World) -> Result<Run, ClassifyError> {
         let (mut journal, checkpoint) = Journal::start(plan.course(), start, &zoo::names(), world)?;
         let (recipe, network) = (&plan.recipe, &plan.network);
@@ -41,8 +41,8 @@ impl Run {
         Ok(Run { plan, journal, state })
     }
 
-    /// Takes the run to its end, its model written, or to where somebody stops it, which gives None. Returns the values of
-    /// the last evaluation.
+    /// Trains to the end of the run, writes its model and returns the values of the last evaluation; None where
+    /// somebody stopped the run.
     pub fn train_to_end(
         &mut self,
         resources: Resources,
@@ -70,7 +70,7 @@ impl Run {
     }
 }
 
-/// What the model folder of a run tells.
+/// The card of the model that a run has trained.
 fn card(plan: &Plan, step: u64) -> Card {
     let recipe = &plan.recipe;
     Card {

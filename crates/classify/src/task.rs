@@ -8,9 +8,10 @@ use recipe::Recipe;
 use train::Task;
 use zoo::Network;
 
+use crate::answer::Answer;
 use crate::error::ClassifyError;
 use crate::examples::Examples;
-use crate::measure::{Accuracy, Answer};
+use crate::measure::Accuracy;
 use crate::teacher::Teacher;
 
 /// Share of an auxiliary classifier's loss (Inception-V3), as torchvision trains it.
@@ -34,7 +35,7 @@ pub struct Question {
 }
 
 impl Classify {
-    /// What the recipe asks for; its teacher is loaded.
+    /// The task of a recipe, with its teacher loaded.
     pub fn new(
         recipe: &Recipe,
         dataset: Arc<Dataset>,
@@ -45,12 +46,12 @@ impl Classify {
         Ok(Classify { precision: recipe.train.precision, teacher, dataset: Some(dataset) })
     }
 
-    /// The loss alone, without a teacher: for benchmarks, which evaluate nothing.
+    /// A task without a teacher and without validation images, for benchmarks and checks.
     pub fn bare(precision: Precision) -> Classify {
         Classify { precision, teacher: None, dataset: None }
     }
 
-    /// For evaluation alone.
+    /// A task for evaluation alone.
     pub(crate) fn of_validation(dataset: Arc<Dataset>) -> Classify {
         Classify { dataset: Some(dataset), ..Classify::bare(Precision::F32) }
     }
@@ -88,7 +89,7 @@ impl Task for Classify {
         loss
     }
 
-    /// In f32 whatever precision the model was trained in: the master weights are f32, and inference keeps no activations.
+    /// Answers in f32, however the model was trained: the master weights are f32, and inference keeps no activations.
     fn answers(&self, model: &Model<Network>, question: Question) -> Vec<Answer> {
         let x = Tensor::from_data(question.images, &model.device);
         let logits = rows(zoo::logits(model, x));
@@ -100,7 +101,7 @@ impl Task for Classify {
     }
 }
 
-/// Logits by image.
+/// The rows of the logits, one for each image.
 pub fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, classes] = logits.dims();
     let values: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");

@@ -1,4 +1,4 @@
-//! §5.3: the teacher of a distillation, and the loss with its word in it.
+//! The teacher of a distillation (§5.3), and the two terms of the loss.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use zoo::Network;
 use crate::error::ClassifyError;
 use crate::model_folder;
 
-/// A model that only answers, on the inner device and with its batch norms folded.
+/// A trained model that only computes logits, on the inner device and with its batch norms folded.
 #[derive(Debug)]
 pub(crate) struct Teacher {
     network: Network,
     folded: Folded,
     temperature: f64,
-    /// Of the true distribution's term and of the teacher's.
+    /// The weights of the labels' term and of the teacher's term.
     weights: [f64; 2],
 }
 
@@ -45,7 +45,7 @@ impl Teacher {
     }
 }
 
-/// Why the teacher of a recipe cannot teach it on data of these classes.
+/// The mistakes in a recipe's teacher: reasons why it cannot teach on data of these classes.
 pub(crate) fn check(recipe: &Recipe, classes: &[String]) -> Vec<Mistake> {
     let Some(Distillation { teacher, .. }) = &recipe.distillation else { return Vec::new() };
     let mistake = |message, mend| Mistake::with_data(recipe, "distillation.teacher", message, mend);
@@ -64,17 +64,17 @@ pub(crate) fn check(recipe: &Recipe, classes: &[String]) -> Vec<Mistake> {
     if own != size {
         mistakes.push(mistake(
             format!("the teacher {teacher} looks at images of {own} pixels, not of {size}"),
-            "train one at this size, or set preprocess.size to its",
+            "train one at this size, or set preprocess.size to the same",
         ));
     }
     let (theirs, ours) = (card.normalize, recipe.preprocess.normalize);
     if !theirs.is_near(ours) {
         mistakes.push(mistake(
             format!(
-                "the teacher {teacher} is used to another normalization: mean {:?}, std {:?}",
+                "the teacher {teacher} was trained with another normalization: mean {:?}, std {:?}",
                 theirs.mean, theirs.std
             ),
-            "set preprocess.normalize to its, or train one with this recipe's",
+            "set preprocess.normalize to the same, or train one with this recipe's",
         ));
     }
     mistakes

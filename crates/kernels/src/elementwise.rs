@@ -81,21 +81,6 @@ pub fn scale(a: f32, y: &mut [f32]) {
     parallel::chunks(y, ELEMENTS, |_, part| isa.run(|| part.iter_mut().for_each(|y| *y *= a)));
 }
 
-/// Whether every number of `x` is finite.
-pub fn all_finite(x: &[f32]) -> bool {
-    let isa = Isa::current();
-    let mut parts = vec![true; x.len().div_ceil(ELEMENTS)];
-    parallel::chunks(&mut parts, 1, |index, part| {
-        let x = &x[index * ELEMENTS..x.len().min((index + 1) * ELEMENTS)];
-        // The loop has no early exit, so that it is vectorised: nearly always all are finite.
-        isa.run(|| {
-            let all_ones = x.iter().fold(0u32, |most, x| most.max(x.to_bits() & 0x7F80_0000));
-            part[0] = all_ones != 0x7F80_0000;
-        });
-    });
-    parts.into_iter().all(|part| part)
-}
-
 /// Σ x² in 64 bits, and whether every number of `x` is finite. Reads `x` once.
 pub fn health(x: &[f32]) -> (f64, bool) {
     let sum = sum_of_squares(x);
@@ -105,7 +90,7 @@ pub fn health(x: &[f32]) -> (f64, bool) {
 }
 
 /// Σ x², in 64 bits.
-pub fn sum_of_squares(x: &[f32]) -> f64 {
+pub(crate) fn sum_of_squares(x: &[f32]) -> f64 {
     let isa = Isa::current();
     let mut partials = vec![0.0; x.len().div_ceil(ELEMENTS)];
     parallel::chunks(&mut partials, 1, |index, partial| {

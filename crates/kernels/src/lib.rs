@@ -59,8 +59,7 @@ pub use conv2d::{
 pub use dropout::{DropoutDraw, dropout};
 pub use element::Element;
 pub use elementwise::{
-    add, add_assign, all_finite, at_most, at_most_backward, blend, convert, health, relu,
-    relu_backward, scale, sum_of_squares,
+    add, add_assign, at_most, at_most_backward, blend, convert, health, relu, relu_backward, scale,
 };
 pub use excite::{Excite, ExciteGradients, ExciteSaved, excite_backward, excite_forward};
 pub use half::{bf16, f16};
@@ -77,4 +76,4 @@ pub use pool::{
     global_avg_pool_forward, max_pool_backward, max_pool_forward,
 };
 pub use resize::{Bilinear, bilinear_backward, bilinear_forward};
-pub use update::{AdamW, Nag, Sgd, adamw, clamp, nag, sgd};
+pub use update::{AdamW, Nag, Sgd, adamw, nag, sgd};

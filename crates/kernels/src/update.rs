@@ -109,13 +109,3 @@ pub fn adamw(h: &AdamW, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) 
         });
     });
 }
-
-/// Clips every number of `g` to [−limit, limit]. NaN stays NaN.
-#[track_caller]
-pub fn clamp(limit: f32, g: &mut [f32]) {
-    assert!(limit >= 0.0, "clamp: a limit of {limit}");
-    let isa = Isa::current();
-    parallel::chunks(g, ELEMENTS, |_, part| {
-        isa.run(|| part.iter_mut().for_each(|g| *g = g.clamp(-limit, limit)));
-    });
-}

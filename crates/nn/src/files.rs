@@ -15,7 +15,7 @@ pub struct FileTensor {
     pub values: Vec<f32>,
 }
 
-/// By name, such as `layer1.0.bn1.running_mean`.
+/// Tensors by name, such as `layer1.0.bn1.running_mean`.
 pub type FileTensors = BTreeMap<String, FileTensor>;
 
 /// How the tensors of a file differ from those of a module.
@@ -30,15 +30,17 @@ pub struct Mismatch {
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
-/// Names that are less alike, in millionths, are not taken for each other.
+/// The likeness, in millionths, above which a missing name is suggested for an unexpected one.
 const LIKELY: u64 = 900_000;
 
 /// The most names of a kind that are listed.
 const MOST_LISTED: usize = 40;
 
 impl Mismatch {
+    /// Checks that tensors of these names and shapes are exactly those of the module.
+    ///
     /// # Errors
-    /// Where tensors of these names and shapes are not those of the module, all of them and no others.
+    /// Where a tensor is missing, unexpected or of another shape.
     pub fn check(
         module: &impl Module,
         found: &BTreeMap<String, Vec<usize>>,
@@ -63,7 +65,7 @@ impl Mismatch {
         }
     }
 
-    /// Every name, one a line, the unexpected ones with the missing one that is most like them.
+    /// The mismatch in full, one name a line; an unexpected name comes with the missing name that is most like it.
     pub fn list(&self) -> String {
         let near = |name: &str| {
             let likeness = |known: &&String| (strsim::jaro_winkler(known, name) * 1e6) as u64;

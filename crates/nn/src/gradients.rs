@@ -1,8 +1,9 @@
-//! What the parts of a batch add to a step, joined as one binary tree: gradients, losses, and what batch norms observed.
+//! The contributions of a batch's parts, joined as one binary tree: gradients, losses, and what batch norms observed.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tricks::parts;
 
 use crate::ops::{blend, health, scale};
 use crate::parameter::Leaves;
@@ -22,7 +23,7 @@ impl From<Tensor<1>> for Loss {
     }
 }
 
-/// The sum over some neighbouring parts of a batch, none of it on a graph.
+/// The sums over some neighbouring parts of a batch; no tensor of it is on a graph.
 #[derive(Debug)]
 pub struct Contribution {
     /// In the order of [`crate::Parameters::trainable`], times the loss scale.
@@ -35,7 +36,7 @@ pub struct Contribution {
 }
 
 impl Contribution {
-    /// Of one part: takes the gradient of its loss times `loss_scale` (§3.2).
+    /// The contribution of one part: takes the gradient of its loss times `loss_scale` (§3.2).
     pub fn of_part(
         leaves: Leaves,
         loss: Loss,
@@ -53,7 +54,7 @@ impl Contribution {
         Contribution { gradients, observed: observations.into_table(), losses, terms: names }
     }
 
-    /// The sum of both.
+    /// Adds another contribution to this one.
     #[track_caller]
     fn join(self, other: Contribution) -> Contribution {
         assert_eq!(self.terms, other.terms, "the parts of a batch have the same terms");
@@ -79,7 +80,7 @@ impl Contribution {
         gradients.iter_mut().chain(observed.values_mut().flatten()).chain(losses)
     }
 
-    /// Lets `change` work on all numbers as one slice, which is a message between ranks.
+    /// Replaces all numbers by what `change` makes of them as one slice, such as their sum over the ranks.
     pub fn exchanged<E>(
         mut self,
         device: &Device,
@@ -105,17 +106,20 @@ impl Contribution {
 /// same bits whoever computes which of them. It keeps at most one contribution a level.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Each with its number of parts, larger ones first.
-    waiting: Vec<(usize, Contribution)>,
+    /// Sums of 2ᵏ parts, larger ones first.
+    sums: Vec<Contribution>,
+    added: usize,
 }
 
 impl Tree {
     pub fn add(&mut self, part: Contribution) {
-        let (mut parts, mut sum) = (1, part);
-        while let Some((_, left)) = self.waiting.pop_if(|(waiting, _)| *waiting == parts) {
-            (parts, sum) = (2 * parts, left.join(sum));
+        let mut sum = part;
+        for _ in 0..parts::joins_after(self.added) {
+            let left = self.sums.pop().expect("a sum of as many parts");
+            sum = left.join(sum);
         }
-        self.waiting.push((parts, sum));
+        self.sums.push(sum);
+        self.added += 1;
     }
 
     /// The sum of all parts.
@@ -124,9 +128,8 @@ impl Tree {
     /// Where the number of parts is not a power of two.
     #[track_caller]
     pub fn sum(mut self) -> Contribution {
-        let root = self.waiting.pop();
-        let (_, sum) = root.filter(|_| self.waiting.is_empty()).expect("2ᵏ parts");
-        sum
+        let root = self.sums.pop();
+        root.filter(|_| self.sums.is_empty()).expect("2ᵏ parts")
     }
 }
 
@@ -138,7 +141,7 @@ pub struct BatchMean {
     loss_scale: Option<f32>,
 }
 
-/// What a step reads back from the device, at once.
+/// The numbers that a step reads back from the device, in one transfer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Readback {
     pub loss: f32,
@@ -151,12 +154,12 @@ pub struct Readback {
 }
 
 impl BatchMean {
-    /// `sum` is over `parts` parts whose losses were multiplied by `loss_scale`.
+    /// The mean of `sum`, which is over `parts` parts whose losses were multiplied by `loss_scale`.
     pub fn of(sum: Contribution, parts: usize, loss_scale: Option<f32>) -> BatchMean {
         BatchMean { sum, parts, loss_scale }
     }
 
-    /// How many times the batch's gradient is in the sum.
+    /// The factor between the summed gradient and the mean gradient: the parts times the loss scale.
     fn times(&self) -> f64 {
         self.parts as f64 * f64::from(self.loss_scale.unwrap_or(1.0))
     }

@@ -22,7 +22,7 @@ use crate::ops::{
 use crate::parameter::{Fans, Group, Leaves, ParameterSpec};
 use crate::pass::{Observations, Pass};
 
-/// A step from `[n, h, w, c]` to `[n, h', w', c']`.
+/// A layer, which maps `[n, h, w, c]` to `[n, h', w', c']`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     ConvBn(ConvBn),
@@ -35,12 +35,12 @@ pub enum Layer {
     Branches(Vec<Vec<Layer>>),
     /// min(x, ceiling): behind a ReLU, with 6, it is ReLU6.
     Ceiling(f32),
-    /// Smaller images are brought to this side by adaptive average pooling, larger ones are left alone.
+    /// Adaptive average pooling that enlarges smaller images to this side; larger ones stay as they are.
     Stretch(usize),
     Dropout(Dropout),
 }
 
-/// In train mode each unit is 0 with probability `share`, and 1/(1 − share) times itself otherwise.
+/// Dropout: in training each unit is 0 with probability `share`, and 1/(1 − share) times itself otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     pub share: f32,
@@ -51,7 +51,7 @@ pub struct Dropout {
 /// The border of zeros around an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// What keeps the size at stride 1.
+    /// The border that keeps the size at stride 1.
     Same,
     None,
 }
@@ -69,7 +69,7 @@ pub struct ConvBn {
     pub dilation: usize,
     pub groups: usize,
     pub padding: Padding,
-    /// VGG's convolutions have one, though it only moves the mean that the batch norm takes away.
+    /// Whether the convolution has a bias. VGG's have one, though the batch norm takes it away again.
     pub bias: bool,
     pub epsilon: f32,
     pub activation: Activation,
@@ -80,15 +80,15 @@ pub struct ConvBn {
 /// A residual block (§4.1): ReLU(path A + path B).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Residual {
-    /// Such as `layer1.0`.
+    /// The block's name, such as `layer1.0`.
     pub name: String,
     /// Path A but for its last convolution.
     pub path_a: Vec<Layer>,
     /// Path A's last convolution: its batch norm, where zero γ acts, takes in the add and the ReLU.
     pub last: ConvBn,
-    /// Between path A and the add.
+    /// The squeeze-and-excitation between path A and the add.
     pub squeeze_excitation: Option<SqueezeExcitation>,
-    /// Empty for the identity.
+    /// The path beside path A; empty for the identity.
     pub path_b: Vec<Layer>,
 }
 
@@ -101,7 +101,7 @@ pub struct Linear {
     pub group: Group,
 }
 
-/// PyTorch's and the authors', but for Inception-V3.
+/// The ε of batch norms in PyTorch and in the authors' networks, except for Inception-V3.
 pub const EPSILON: f32 = 1e-5;
 
 impl Layer {
@@ -131,7 +131,7 @@ impl Layer {
         }
     }
 
-    /// How many steps of its input one step of its output is.
+    /// The stride: how many pixels of the input one pixel of the output stands for, in each direction.
     pub fn stride(&self) -> usize {
         match self {
             Layer::ConvBn(layer) => layer.stride,
@@ -198,7 +198,7 @@ impl Layer {
     }
 }
 
-/// `[h, w, c]` behind one layer after the other.
+/// The output size `[h, w, c]` of layers that are applied one after the other.
 fn through(layers: &[Layer], input: [usize; 3]) -> [usize; 3] {
     layers.iter().fold(input, |input, layer| layer.output(input))
 }
@@ -213,7 +213,7 @@ pub(crate) fn stretch(x: Tensor<4>, side: usize) -> Tensor<4> {
     stored(x.permute([0, 2, 3, 1]), precision)
 }
 
-/// x for each of so many branches.
+/// Gives x to each of `branches` branches.
 fn fork_into(x: Tensor<4>, branches: usize) -> Vec<Tensor<4>> {
     let mut inputs = Vec::with_capacity(branches);
     let mut rest = x;
@@ -226,7 +226,7 @@ fn fork_into(x: Tensor<4>, branches: usize) -> Vec<Tensor<4>> {
     inputs
 }
 
-/// One layer after the other. In train mode, what a batch norm gives to a depthwise convolution is never written.
+/// Applies layers one after the other. In training, a batch norm's output for a depthwise convolution is never stored.
 pub fn chain<'a>(
     layers: impl IntoIterator<Item = &'a Layer>,
     pass: &Pass,
@@ -299,12 +299,12 @@ impl ConvBn {
         self.normalized(pass, x, residual)
     }
 
-    /// What comes out of the convolution.
+    /// Applies the convolution alone.
     fn convolved(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
         conv2d(x, self.weight(pass), self.options())
     }
 
-    /// What the batch norm and the activation make of it.
+    /// Applies the batch norm and the activation to the convolution's output.
     fn normalized(&self, pass: &Pass, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
         let affine = self.affine(pass);
         let Some(observations) = pass.observations(self.frozen_norm) else {
@@ -317,7 +317,7 @@ impl ConvBn {
         y
     }
 
-    /// What the convolution of `next`, a depthwise one, makes of that, where the batch norm uses the part's statistics.
+    /// Applies the batch norm with the part's statistics, the activation and the depthwise convolution of `next`.
     fn normalized_into(
         &self,
         next: &ConvBn,

@@ -1,4 +1,4 @@
-//! A module with its numbers.
+//! A module with its parameters and its running statistics.
 
 use burn::tensor::Device;
 use tricks::Init;
@@ -19,7 +19,7 @@ pub struct Model<M> {
 }
 
 impl<M: Module> Model<M> {
-    /// First values by `init`; `rng` gives the generator of the i-th parameter.
+    /// A model with first values drawn by `init`; `rng` gives the generator of the i-th parameter.
     pub fn initialized<R: rand::Rng>(
         module: M,
         init: Init,
@@ -38,7 +38,7 @@ impl<M: Module> Model<M> {
         Model { module, parameters, statistics, device: device.clone() }
     }
 
-    /// The model that a file's tensors make, all of them and no others.
+    /// The model made of a file's tensors. An error where one is missing or not the module's.
     pub fn from_tensors(
         module: M,
         mut tensors: FileTensors,
@@ -78,13 +78,13 @@ impl<M: Module> Model<M> {
         tensors
     }
 
-    /// The same numbers in memory of their own.
+    /// A copy of the model in memory of its own.
     pub fn copy(&self) -> Model<M> {
         let copied = Model::from_tensors(self.module.clone(), self.tensors(), &self.device);
         copied.expect("a model's own tensors fit it")
     }
 
-    /// Moves every trainable parameter and every statistic towards another's: `keep` of it stays.
+    /// Replaces every trainable parameter and statistic by `keep` times itself plus (1 − `keep`) times the other's.
     pub fn average(&mut self, keep: f32, other: &Model<M>) {
         self.parameters.average(keep, &other.parameters);
         self.statistics.average(keep, &other.statistics);

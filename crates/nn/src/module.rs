@@ -1,11 +1,11 @@
-//! What a trainable thing declares of itself: its parameters and its batch norms. Networks, detectors and segmenters are
+//! The interface of a trainable module: its parameters and its batch norms. Networks, detectors and segmenters are
 //! modules.
 
 use crate::parameter::ParameterSpec;
 
 /// A structure without numbers, from which a [`crate::Model`] is made.
 pub trait Module: Clone {
-    /// What messages call it, such as `resnet50d`.
+    /// The name in messages, such as `resnet50d`.
     fn name(&self) -> &str;
 
     /// Every learnable parameter, in the order of files and updates.

@@ -13,13 +13,13 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// At rest: `count` tensors of zeros for each trainable parameter.
+    /// Slots before the first step: `count` tensors of zeros for each trainable parameter.
     pub fn zeros(count: usize, parameters: &Parameters, device: &Device) -> Slots {
         let zeros = |length: usize| (0..count).map(|_| Tensor::zeros([length], device)).collect();
         Slots { list: parameters.trainable().map(|p| zeros(p.spec.len())).collect() }
     }
 
-    /// `values[i]` are the slots of the i-th trainable parameter.
+    /// Slots with given values: `values[i]` are those of the i-th trainable parameter.
     pub fn new(values: Vec<Vec<Vec<f32>>>, device: &Device) -> Slots {
         let tensor = |values: Vec<f32>| {
             let length = values.len();

@@ -15,7 +15,7 @@ pub struct ParameterSpec {
     pub role: Role,
     /// In memory: a convolution's weight is `[c_out, kh, kw, c_in / groups]`, a linear one's `[c_out, c_in]`.
     pub shape: Vec<usize>,
-    /// How many values a weight joins, for its initialization. None but for weights.
+    /// How many values a weight joins, for its initialization; None for other parameters.
     pub fans: Option<Fans>,
     pub group: Group,
     /// Whether training moves it.
@@ -53,7 +53,7 @@ impl ParameterSpec {
     }
 }
 
-/// §2.1 d_in and d_out: with the kernel's area and groups, and as plain channel counts.
+/// The fans of a weight, d_in and d_out of §2.1: with the kernel's area and groups, and as plain channel counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fans {
     pub fan_in: usize,
@@ -76,7 +76,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// `values[i]` belongs to `specs[i]`.
+    /// Parameters with given values: `values[i]` belongs to `specs[i]`.
     #[track_caller]
     pub fn new(specs: Vec<ParameterSpec>, values: Vec<Vec<f32>>, device: &Device) -> Parameters {
         assert_eq!(specs.len(), values.len(), "parameters: specs and values");
@@ -97,7 +97,7 @@ impl Parameters {
         self.list.iter()
     }
 
-    /// Those that training moves; the others get no gradient, no optimizer slots and no update.
+    /// The parameters that training changes; the others get no gradient, no optimizer slots and no update.
     pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
         self.list.iter().filter(|parameter| parameter.spec.trainable)
     }
@@ -106,7 +106,7 @@ impl Parameters {
         self.list.iter_mut().filter(|parameter| parameter.spec.trainable)
     }
 
-    /// Moves every trainable value towards another's: `keep` of it stays.
+    /// Replaces every trainable value by `keep` times itself plus (1 − `keep`) times the other's.
     #[track_caller]
     pub fn average(&mut self, keep: f32, other: &Parameters) {
         assert_eq!(self.list.len(), other.list.len(), "average: parameters of two modules");
@@ -153,7 +153,7 @@ pub struct Leaves {
 }
 
 impl Leaves {
-    /// Panics where there is no such parameter, or one of another rank.
+    /// The parameter of this name. Panics where there is none, or where it has not `D` dimensions.
     #[track_caller]
     pub fn get<const D: usize>(&self, name: &str) -> Tensor<D> {
         let Some(&position) = self.index.get(name) else { panic!("no parameter named {name}") };

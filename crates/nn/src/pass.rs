@@ -1,4 +1,5 @@
-//! One pass through a network: the numbers it reads, how its batch norms work, and what they observed. A pass moves nothing.
+//! One pass through a network: the numbers it reads, how its batch norms work, and what they observed. It changes
+//! no parameter and no statistic.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,13 +9,13 @@ use burn::tensor::Tensor;
 use crate::parameter::Leaves;
 use crate::statistics::Statistics;
 
-/// What a forward pass borrows beside its input.
+/// The parameters, statistics and mode that a forward pass borrows.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
     pub leaves: &'a Leaves,
     statistics: &'a Statistics,
     norms: Norms<'a>,
-    /// None switches dropout off.
+    /// The position of the pass; None switches dropout off.
     draw: Option<Draw>,
 }
 
@@ -27,7 +28,7 @@ enum Norms<'a> {
     Part(&'a Observations),
 }
 
-/// The position that random numbers of a pass are drawn at: they are a function of it alone.
+/// The position of a pass in its run. The random numbers of the pass are a function of it alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Draw {
     pub seed: u64,
@@ -36,7 +37,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// A number that differs between positions and between the `index` of what draws there.
+    /// The random key of the dropout with this `index` at this position; any other has another key.
     pub fn key(self, index: u64) -> u64 {
         [self.seed, self.step, self.part, index].into_iter().fold(0, |key, number| {
             // SplitMix64's finalizer (Steele et al. 2014).
@@ -101,7 +102,7 @@ impl Observations {
         self.0.borrow_mut().insert(name.to_owned(), [mean, variance]);
     }
 
-    /// By the names of the batch norms, in the names' order.
+    /// The observations by the batch norm's name, in the order of names.
     pub fn into_table(self) -> BTreeMap<String, [Tensor<1>; 2]> {
         self.0.into_inner()
     }

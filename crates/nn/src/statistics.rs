@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::module::NormSpec;
 use crate::ops::blend;
 
-/// Weight of the new value in a running statistic (PyTorch's `momentum`, which the authors' 0.9 is the rest of).
+/// The weight of the new value in a running statistic: PyTorch's `momentum`. The authors' 0.9 weighs the old value.
 const NEW: f32 = 0.1;
 
 /// The running statistics of a module, by the batch norm's name.
@@ -43,18 +43,18 @@ impl Statistics {
         self.table.insert(name.to_owned(), tensors);
     }
 
-    /// By name, in the names' order.
+    /// The mean and the variance of each batch norm, in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Tensor<1>; 2])> {
         self.table.iter().map(|(name, statistics)| (name.as_str(), statistics))
     }
 
-    /// Moves every statistic towards another's: `keep` of it stays.
+    /// Replaces every statistic by `keep` times itself plus (1 − `keep`) times the other's.
     #[track_caller]
     pub fn average(&mut self, keep: f32, other: &Statistics) {
         self.move_towards(keep, 1.0 - keep, &other.table);
     }
 
-    /// Moves a tenth of the way to what batch norms observed in a step. A batch norm that observed nothing stays.
+    /// Moves each statistic a tenth of the way to what its batch norm observed in a step, if it observed anything.
     #[track_caller]
     pub fn observe(&mut self, observed: &BTreeMap<String, [Tensor<1>; 2]>) {
         self.move_towards(1.0 - NEW, NEW, observed);

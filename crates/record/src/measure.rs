@@ -24,7 +24,7 @@ pub struct MeasureColumn {
     pub unit: Unit,
 }
 
-/// What the numbers of a column are in.
+/// The unit of a column's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -100,7 +100,7 @@ impl MeasureColumns {
     /// The columns of a measure, in the order of its values.
     ///
     /// # Panics
-    /// When no column is called `headline`, when two columns share a name, or when a row has a key of that name.
+    /// When no column is called `headline`, when two columns share a name, or when one is a key of every row.
     pub fn new(headline: &str, better: Better, columns: Vec<MeasureColumn>) -> MeasureColumns {
         let unchecked = Unchecked { headline: headline.to_owned(), better, columns };
         unchecked.try_into().unwrap_or_else(|problem: String| panic!("{problem}"))
@@ -117,8 +117,8 @@ impl MeasureColumns {
         MeasureColumns::new("top1", Better::Higher, columns)
     }
 
-    /// The columns that `run.json` tells, and those of classification where it has no such key: the runs before there was
-    /// one were classification's. None where the key holds anything but columns.
+    /// The columns that `run.json` holds, and those of classification where it lacks the key: older runs were all of
+    /// classification. None where the key holds anything but columns.
     pub fn of_run(run: &Map<String, Value>) -> Option<MeasureColumns> {
         match run.get(MEASURE_KEY) {
             None => Some(MeasureColumns::classification()),
@@ -237,7 +237,7 @@ impl TryFrom<Unchecked> for MeasureColumns {
             }
         }
         if !columns.iter().any(|column| column.name == headline) {
-            return Err(format!("no column is called {headline}, as the headline is"));
+            return Err(format!("the headline is {headline}, but no column is called so"));
         }
         Ok(MeasureColumns { headline, better, columns })
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// The resolved recipe. A folder that holds it is a run folder.
 pub const RECIPE: &str = "recipe.toml";
-/// What the run is beside its recipe, as one JSON object: the machine, the data, the classes, the measure's columns.
+/// The facts of the run beside its recipe, as JSON: the machine, the data, the classes, the measure's columns.
 pub const RUN: &str = "run.json";
 /// The key of `run.json` under which [`MeasureColumns`](crate::MeasureColumns) stand.
 pub const MEASURE_KEY: &str = "measure";
@@ -26,9 +26,9 @@ pub const BAD_SAMPLES: &str = "bad_samples.jsonl";
 pub const MODEL: &str = "model";
 /// The report of the run.
 pub const REPORT: &str = "report.html";
-/// What a run of an ablation came to. A run folder that holds it is finished.
+/// The outcome of a run of an ablation. A run folder that holds it is finished.
 pub const RESULT: &str = "result.json";
-/// What an ablation is. A folder that holds it is an ablation's.
+/// The identity of an ablation. A folder that holds it belongs to that ablation.
 pub const ABLATION: &str = "ablation.json";
 /// The table of an ablation for people.
 pub const TABLE_MARKDOWN: &str = "table.md";

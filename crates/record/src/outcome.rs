@@ -1,4 +1,4 @@
-//! `result.json`: what a run of an ablation came to, as one JSON object.
+//! `result.json`: the outcome of a run of an ablation, as one JSON object.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::measure::{MeasureColumn, MeasureColumns};
 use crate::number;
 
-/// What a run of an ablation came to.
+/// The outcome of a run of an ablation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The last evaluation, in the order of the measure's columns; NaN where the loss became NaN or infinite.
@@ -16,7 +16,7 @@ pub struct Outcome {
     pub parameters: u64,
     /// The multiply-adds for one validation image.
     pub multiply_adds: u64,
-    /// The median of the log, about training alone; None where nothing was logged.
+    /// The median speed of the logged rows, evaluations left out; None where nothing was logged.
     pub images_per_second: Option<f64>,
     /// Seconds of training an epoch at that speed, without evaluations.
     pub seconds_per_epoch: Option<f64>,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::measure::MeasureColumns;
 use crate::number;
 
-/// What training did since the last such row. Keys of what a run does not have are left out of its lines.
+/// What training did since the last such row. A key without a value is left out of the line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainRow {
     /// Steps done.
@@ -28,7 +28,7 @@ pub struct TrainRow {
         deserialize_with = "number::read_optional"
     )]
     pub gradient_norm: Option<f64>,
-    /// The named parts of the loss, where it has more than one.
+    /// The named terms of the loss, where it has more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "number::named")]
     pub terms: Vec<(String, f64)>,
     /// What the loss is multiplied by (§3.2), where the recipe scales it.
@@ -43,7 +43,7 @@ pub struct TrainRow {
     pub skipped: u64,
     #[serde(deserialize_with = "number::read")]
     pub images_per_second: f64,
-    /// The part of the time that the loop waited for data, 0 to 1.
+    /// The share of the time that the loop waited for data, 0 to 1.
     #[serde(deserialize_with = "number::read")]
     pub wait_share: f64,
     /// Seconds of work since the start of the run.

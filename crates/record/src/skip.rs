@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::line;
 
-/// One image that another one stood in for.
+/// A training image that could not be decoded, and the image that took its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkipRow {
     /// Steps done, the one with this image's batch included.

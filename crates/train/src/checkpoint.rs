@@ -1,9 +1,9 @@
 //! Checkpoints: what a run needs to go on, bit for bit, as if it had never stopped.
 //!
-//! One is a safetensors file, `step-00001234.safetensors`, with one metadata key, `trickbag`, that holds
+//! A checkpoint is a safetensors file, `step-00001234.safetensors`, with one metadata key, `trickbag`, that holds
 //! `{"step", "facts", "crc32c"}` as JSON (more keys would come out in random order). The checksum covers the step,
-//! the facts, and each tensor's name, shape and bits, so a changed byte is either found or means nothing. It is
-//! written by [`durable`], and older ones are deleted only after the new one is on the disk: at any moment at least
+//! the facts, and each tensor's name, shape and bits, so a changed byte is either found or harmless. The file
+//! is written by [`durable`], and older ones are deleted only after the new one is on the disk: at any moment at least
 //! one whole checkpoint exists. Tensors stream out and in, so memory holds them once.
 
 mod error;
@@ -21,7 +21,7 @@ pub use error::{CheckpointError, Damage};
 pub use file::load;
 pub use folder::{latest, list, prune, save};
 
-/// A moment of a run, between two steps.
+/// The state of a run between two steps, as a file holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// How many steps are done.
@@ -30,16 +30,16 @@ pub struct Checkpoint {
     pub tensors: FileTensors,
 }
 
-/// What a run knows beside its tensors.
+/// The facts about a run that are saved beside its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunFacts {
     /// The resolved recipe, as TOML.
     pub recipe: String,
-    /// Bits hold per instruction set.
+    /// The instruction set that the run was computed with; another one gives other bits.
     pub instruction_set: String,
     pub best: Option<Best>,
-    /// §3.2, where the recipe scales the loss.
+    /// The loss scale (§3.2); None where the recipe does not scale the loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scaling: Option<ScaleFacts>,
     /// Seconds of work since the start of the run, before each resume too.
@@ -49,7 +49,7 @@ pub struct RunFacts {
     pub classes: Vec<String>,
 }
 
-/// Where a loss scale stands.
+/// The state of a loss scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleFacts {

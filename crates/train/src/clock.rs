@@ -1,8 +1,8 @@
-//! How long a run has worked.
+//! The working time of a run.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Time of work, counted on from what earlier sessions of the run worked.
+/// A clock of working time that continues the time of the run's earlier sessions.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
@@ -14,12 +14,12 @@ impl Clock {
         Clock { started: Instant::now(), before }
     }
 
-    /// Work of the whole run.
+    /// The working time of the whole run.
     pub(crate) fn worked(&self) -> Duration {
         self.before + self.started.elapsed()
     }
 
-    /// When the run would have started had it never paused.
+    /// The time at which the run would have started if it had never paused.
     pub(crate) fn start_of_run(&self) -> SystemTime {
         SystemTime::now() - self.worked()
     }

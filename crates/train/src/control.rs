@@ -4,14 +4,14 @@ use world::World;
 
 use crate::error::TrainError;
 
-/// What a rank asks for, or what all ranks together asked for.
+/// The requests of one rank, or of all ranks together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
-    /// Save and leave.
+    /// Whether to save a checkpoint and stop.
     pub stop: bool,
-    /// Save and go on.
+    /// Whether to save a checkpoint and go on.
     pub checkpoint: bool,
-    /// Some images could not be decoded, so that their names have to be gathered.
+    /// Whether some images could not be decoded, so that their names have to be gathered.
     pub skipped: bool,
 }
 
@@ -20,7 +20,7 @@ const CHECKPOINT: u64 = 2;
 const SKIPPED: u64 = 4;
 const FAILED: u64 = 8;
 
-/// Brings this rank's result and wishes together with those of the others. Every rank calls it at the same place; when one
+/// Joins this rank's result and requests with those of the other ranks. Every rank calls it at the same place; when one
 /// of them failed, all of them get an error.
 pub(crate) fn together<T>(
     world: &mut World,
@@ -33,7 +33,7 @@ pub(crate) fn together<T>(
         | bit(asks.skipped, SKIPPED)
         | bit(result.is_err(), FAILED);
     let all = world.agree(word);
-    // This rank's own error says more than that the others have one too.
+    // This rank's own error comes first: it says more than the error that a peer failed.
     let value = result?;
     let all = all?;
     if all & FAILED != 0 {

@@ -2,15 +2,15 @@
 //!
 //! A file is written aside in its own folder (`.NAME.tmp`), synced, renamed over the old one, and the folder is
 //! synced too: a kill, a power cut or a full disk at any moment leaves the old file or the new one, never a part of
-//! one. When something fails, what was written aside is removed, the old file stands, and the error names the file
-//! and the mend. What a kill leaves aside is overwritten by the next write.
+//! one. When something fails, the file written aside is removed, the old file stays, and the error names the file
+//! and the remedy. A file that a kill leaves aside is overwritten by the next write.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that could not be written. The file that was there before still stands.
+/// The error of a file that could not be written. The file that was there before is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {cause}; {}", path.display(), mend(cause))]
 pub struct WriteError {
@@ -39,7 +39,7 @@ pub fn write_with(
 ) -> Result<(), WriteError> {
     let aside = aside(path);
     replace(path, &aside, fill).map_err(|cause| {
-        // The first error is the one worth telling; the file aside may not even exist.
+        // The first error is the one to report; the file aside may not even exist.
         let _ = fs::remove_file(&aside);
         WriteError::new(path, cause)
     })
@@ -86,7 +86,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes the names in a folder durable. File systems that cannot do this say so, and are left alone.
+/// Makes the names in a folder durable. It is no error when the file system cannot do this.
 #[cfg(unix)]
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
@@ -102,14 +102,14 @@ pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What the person at the keyboard can do about it.
+/// The remedy for a failed write.
 pub(crate) fn mend(cause: &io::Error) -> &'static str {
     match cause.kind() {
         ErrorKind::StorageFull => {
-            "the disk is full: free space and run the command again, train with --resume"
+            "the disk is full: free space and run the command again (`train` with --resume)"
         }
         ErrorKind::QuotaExceeded => {
-            "the quota is used up: free space and run the command again, train with --resume"
+            "the quota is used up: free space and run the command again (`train` with --resume)"
         }
         ErrorKind::PermissionDenied => {
             "make the folder and the file writable, or choose another place with --out"
@@ -118,9 +118,9 @@ pub(crate) fn mend(cause: &io::Error) -> &'static str {
             "the file system is read-only: choose another place with --out"
         }
         ErrorKind::NotFound => {
-            "its folder is not there: make it and run the command again, train with --resume"
+            "its folder is not there: make it and run the command again (`train` with --resume)"
         }
-        _ => "see to the disk and run the command again, train with --resume",
+        _ => "check the disk and run the command again (`train` with --resume)",
     }
 }
 

@@ -11,7 +11,7 @@ use crate::checkpoint::CheckpointError;
 use crate::durable::WriteError;
 use crate::log::LogError;
 
-/// An error of the world, not of the programmer.
+/// An error that ends a run and is no mistake of the programmer.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     #[error(transparent)]
@@ -29,7 +29,7 @@ pub enum TrainError {
     #[error(transparent)]
     World(#[from] WorldError),
 
-    /// What a task's own data, models and files do wrong.
+    /// An error of the task about its own data, models or files.
     #[error(transparent)]
     Task(#[from] Box<dyn std::error::Error + Send + Sync>),
 
@@ -37,7 +37,7 @@ pub enum TrainError {
     Unreadable { path: PathBuf, cause: io::Error },
 
     #[error(
-        "{}: a run is here already, and train never overwrites one; go on with it by --resume, or give another folder \
+        "{}: it holds a run already, and train never overwrites one; add --resume to go on, or give another folder \
          with --out",
         folder.display()
     )]
@@ -54,8 +54,8 @@ pub enum TrainError {
     StrayCheckpoints { folder: PathBuf },
 
     #[error(
-        "{}: this run was started by another recipe, and resumes under its own only:\n  {}\nLeave RECIPE and --set \
-         out to go on with it, or give another folder with --out",
+        "{}: this run was started by another recipe, and can only go on with that one:\n  {}\nLeave out RECIPE and \
+         --set to go on with it, or give another folder with --out",
         folder.display(),
         differences.join("\n  ")
     )]
@@ -84,12 +84,12 @@ pub enum TrainError {
         what: NotFinite,
         step: u64,
         rate: f64,
-        /// Where the run keeps a journal.
+        /// The epoch and the last checkpoint; None where the run has no journal.
         place: Option<Place>,
     },
 
     #[error(
-        "the gradient overflowed in {} steps in a row, the last of them step {step}, though its scale fell each time: the \
+        "the gradient overflowed in {} steps in a row, up to step {step}, though the loss scale fell each time: the \
          numbers that are not finite come from the network itself; train with --set train.precision=bf16 or f32, or with a \
          lower rate",
         tricks::loss_scaling::MOST_OVERFLOWS
@@ -105,7 +105,7 @@ pub enum TrainError {
     Message { rank: usize },
 }
 
-/// What stopped being a number.
+/// The number that became infinite or NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NotFinite {
     Loss(f64),
@@ -122,11 +122,11 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// Where a run diverged, and what is left of it.
+/// The epoch at which a run diverged, and the checkpoint that remains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     pub epoch: f64,
-    /// Which checkpoint stands, if any.
+    /// The part of the message that says which checkpoint remains, if any.
     pub saved: String,
 }
 
@@ -141,7 +141,7 @@ impl TrainError {
         matches!(self, TrainError::NotFinite { .. } | TrainError::OnlyOverflows { .. })
     }
 
-    /// Whether the command line or the recipe was wrong, rather than the world.
+    /// Whether the command line or the recipe was wrong, and not a file or the machine.
     pub fn is_usage(&self) -> bool {
         matches!(
             self,

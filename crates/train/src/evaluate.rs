@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::gather::gathered;
 use crate::task::{Task, ValidationFeed};
 
-/// Answers with the number of their batch.
+/// Validation batches: the number of each, with its answers.
 type Numbered<A> = Vec<(u64, Vec<A>)>;
 
 /// Evaluates a model. Every rank answers its own batches; all answers are gathered and put in the order of the images, so

@@ -1,4 +1,4 @@
-//! Lists that all ranks hold a piece of.
+//! Joining lists of which every rank holds a piece.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,7 +6,7 @@ use world::World;
 
 use crate::error::TrainError;
 
-/// The pieces of all ranks, one behind the other in the order of ranks.
+/// Joins the pieces of all ranks into one list, in the order of the ranks.
 pub(crate) fn gathered<T: Serialize + DeserializeOwned>(
     own: &[T],
     world: &mut World,

@@ -4,21 +4,21 @@ use nn::{AdamW, Nag, ParameterSpec, Rule, Sgd};
 use recipe::{Clip, Optimizer, Recipe, Update};
 use tricks::gradient_clipping;
 
-/// How the step from `step` to `step + 1` is made.
+/// The settings of one training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hyper {
-    /// Every random draw is a function of it and of the position.
+    /// The seed of the step's random numbers.
     pub seed: u64,
     /// Parts of a batch, a power of two.
     pub parts: usize,
     pub rate: f64,
-    /// The factor of the rate of heads.
+    /// The factor by which the rate of heads is multiplied.
     pub head: f64,
     pub update: Update,
 }
 
 impl Hyper {
-    /// What the recipe says, at a rate.
+    /// The settings that a recipe gives to a step with this rate.
     pub fn of(recipe: &Recipe, rate: f64) -> Hyper {
         Hyper {
             seed: recipe.seed,
@@ -60,7 +60,7 @@ impl Hyper {
         }
     }
 
-    /// The greatest absolute value of each number of the gradient.
+    /// The limit on the absolute value of each number of the gradient; None without one.
     pub(crate) fn value_limit(&self) -> Option<f32> {
         match self.update.clip {
             Some(Clip::Value(limit)) => Some(limit as f32),

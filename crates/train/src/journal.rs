@@ -1,5 +1,5 @@
-//! What a run leaves behind: its folder, begun once, resumed at the very step, never overwritten; rows, checkpoints, and
-//! what a person sees meanwhile.
+//! The journal of a run: it begins or resumes the run folder and never overwrites one, writes rows and checkpoints, and
+//! shows the progress.
 //!
 //! The folder holds `recipe.toml` (resolved), `run.json` (where it ran, what its measure is), `metrics.jsonl`, `metrics.csv`,
 //! TensorBoard events, `checkpoints/`, `bad_samples.jsonl` where the recipe skips bad images, and the details that a task
@@ -27,7 +27,7 @@ use crate::state::State;
 use crate::step::Report;
 use crate::task::{Measure, Skip};
 
-/// What a run will do, known before its first step.
+/// The facts about a run that its journal needs before the first step.
 #[derive(Clone, Debug)]
 pub struct Course {
     pub recipe: Recipe,
@@ -39,17 +39,17 @@ pub struct Course {
     pub classes: Vec<String>,
 }
 
-/// How a run is started; none of it changes what is computed.
+/// The folder, device and environment that a run starts with.
 #[derive(Clone, Debug)]
 pub struct Start<'a> {
     pub folder: &'a Path,
     pub resume: bool,
     pub device: &'a Device,
-    /// What `run.json` tells of the machine and the command.
+    /// The facts about the machine and the command that `run.json` holds.
     pub environment: serde_json::Value,
 }
 
-/// The memory of a run. Only rank 0 writes and shows; the journals of other ranks are silent.
+/// The writer of a run's folder and its progress. Only rank 0 writes and shows; the journals of other ranks are silent.
 pub struct Journal {
     folder: PathBuf,
     course: Course,
@@ -57,7 +57,7 @@ pub struct Journal {
     /// None on other ranks than 0.
     files: Option<Files>,
     clock: Clock,
-    /// Work done when the last checkpoint was saved, and its step.
+    /// The working time at the last checkpoint, and its step; no step before the first checkpoint.
     saved: (Duration, Option<u64>),
     logged: Logged,
     last: Option<Vec<f64>>,
@@ -67,12 +67,12 @@ pub struct Journal {
 
 struct Files {
     log: RunLog,
-    /// Where the recipe skips bad images.
+    /// The list of bad images; None where the recipe does not skip them.
     bad_samples: Option<BadSamples>,
     progress: Progress,
 }
 
-/// What the next logged row measures from.
+/// The state at the last logged row, from which the next row counts.
 struct Logged {
     step: u64,
     worked: Duration,
@@ -107,7 +107,7 @@ pub fn check_recipe(
 }
 
 impl Journal {
-    /// Begins a run in a new folder, or goes on with the one in it, from its newest checkpoint where it has one. `models`
+    /// Begins a run in a new folder, or resumes the folder's run, from its newest checkpoint where it has one. `models`
     /// are the names of networks that a recipe may have.
     pub fn start(
         course: Course,
@@ -164,7 +164,7 @@ impl Journal {
         &self.folder
     }
 
-    /// The numbers of the step after `step` steps.
+    /// The settings of the next step, when `step` steps are done.
     pub fn hyper(&self, step: u64) -> Hyper {
         Hyper::of(&self.course.recipe, self.course.schedule.rate(step))
     }
@@ -186,7 +186,7 @@ impl Journal {
         self.clock.worked()
     }
 
-    /// What this rank wants at the end of the current step.
+    /// The requests of this rank at the end of the current step.
     pub fn asks(&self) -> Control {
         let by_time = match self.course.recipe.checkpoint.every {
             Interval::Seconds(seconds) if self.files.is_some() => {
@@ -197,11 +197,11 @@ impl Journal {
         Control { stop: signal::stop_requested(), checkpoint: by_time, skipped: false }
     }
 
-    /// A divergence with where it happened and what is saved.
+    /// Adds the epoch and the last checkpoint to an error of divergence.
     pub fn with_what_is_saved(&self, error: TrainError) -> TrainError {
         let saved = match self.saved.1 {
             Some(step) => {
-                format!("the checkpoint of step {step} in {} stands", self.folder.display())
+                format!("the checkpoint of step {step} in {} is still there", self.folder.display())
             }
             None => "nothing was saved yet".to_owned(),
         };
@@ -264,7 +264,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Lists the images that could not be decoded and those in their places.
+    /// Adds the images that could not be decoded, and their stand-ins, to the list of bad images.
     fn record_skipped(&mut self, step: u64, skipped: Vec<Skip>) -> Result<(), TrainError> {
         let Some(Files { bad_samples: Some(list), progress, .. }) = &mut self.files else {
             return Ok(());
@@ -277,7 +277,7 @@ impl Journal {
         Ok(())
     }
 
-    /// How many training images are bad, and how often one was skipped; nothing where the recipe does not skip.
+    /// The number of bad training images and the number of skips; None where the recipe does not skip images.
     pub fn skipped(&self) -> Option<(u64, u64)> {
         self.files.as_ref()?.bad_samples.as_ref().map(BadSamples::counts)
     }
@@ -346,7 +346,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Leaves the last numbers on the screen: the run is through, or will go on another time.
+    /// Shows the last numbers and leaves them on the screen; called when the run ends or stops.
     pub fn close(&mut self) {
         if let Some(files) = &mut self.files {
             files.progress.finish();
@@ -403,7 +403,7 @@ fn check_facts(
     let here = nn::arithmetic(device);
     if facts.instruction_set != here {
         notes.push(format!(
-            "note: the run so far computed with {}, this machine has {here}: from here on its bits differ from those \
+            "note: the run was computed with {} and this machine has {here}: from here on its bits differ from those \
              of an uninterrupted run",
             facts.instruction_set
         ));

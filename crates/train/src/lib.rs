@@ -1,4 +1,4 @@
-//! Training: Algorithm 1, the step, a run's state, its checkpoints and its journal. Nothing here knows what is trained.
+//! Training: Algorithm 1, the step, a run's state, its checkpoints and its journal. Nothing here depends on the task.
 
 mod algorithm;
 pub mod checkpoint;

@@ -29,7 +29,7 @@ pub enum LogError {
     )]
     Line { path: PathBuf, line: usize },
     #[error(
-        "{} does not begin as trickbag writes it; move it away and run again with --resume",
+        "{} is not a log that trickbag wrote for this task; move it away and run again with --resume",
         path.display()
     )]
     Foreign { path: PathBuf },
@@ -95,7 +95,7 @@ impl RunLog {
     }
 }
 
-/// What is wrong inside a log, beyond a half-written end.
+/// A fault inside a log, other than a half-written last row.
 #[derive(Debug, PartialEq)]
 enum Fault {
     Line(usize),
@@ -141,7 +141,7 @@ impl Rows {
                 Ok(())
             }
             Err(cause) => {
-                // A full disk may have taken a part of the row. When this fails too, opening drops that part.
+                // A full disk may hold a part of the row. Where cutting it off fails too, opening drops it.
                 let _ = self.cut();
                 Err(WriteError::new(&self.path, cause).into())
             }
@@ -164,8 +164,8 @@ fn whole_json(bytes: &[u8], last_step: u64) -> Result<usize, Fault> {
     whole_lines(bytes, 0, last_step, record::step_of)
 }
 
-/// The length of the lines from `begin` on that are whole and have `step <= last_step`. `step` reads the step of a line
-/// and gives None where it cannot: a half-written line at the end, damage before a line to keep.
+/// The length of the lines from `begin` on that are whole and have `step <= last_step`. `step` reads a line's step.
+/// A line that it cannot read is dropped at the end of the file, and is an error before a line to keep.
 fn whole_lines(
     bytes: &[u8],
     begin: usize,

@@ -1,6 +1,6 @@
-//! What a person sees while a run trains: a bar on a terminal, a plain line every 30 seconds elsewhere.
+//! The progress of a run on the screen: a bar on a terminal, a plain line every 30 seconds elsewhere.
 //!
-//! Everything goes to standard error, and it is no error when nobody reads it any more. The time left is estimated from the
+//! All output goes to standard error; an error in writing it is ignored. The time left is estimated from the
 //! steps of this session alone, evaluations and waiting included: a resumed run must not count steps that it did not do.
 //! The clock is an argument, so that tests need not wait.
 
@@ -133,7 +133,7 @@ impl Progress {
         )
     }
 
-    /// The time that the steps to do take at the pace of those done since `started`.
+    /// The time that the remaining steps will take at the pace of the steps since `started`.
     fn time_left(&self, step: u64, now: Instant) -> Option<Duration> {
         let done = step.checked_sub(self.start_step).filter(|&done| done > 0)?;
         let to_do = self.total_steps.saturating_sub(step);

@@ -1,8 +1,8 @@
 //! Stopping on request: a signal sets a flag, and the loop looks at it between two steps.
 //!
 //! The first interrupt (Ctrl-C) or SIGTERM asks the loop to save and leave; a second interrupt ends the process at
-//! once, with exit code 130. Ending at once is safe: files are written aside and renamed. Without `install` nothing
-//! is caught, so a library user and the tests keep their own signals.
+//! once, with exit code 130. Ending at once is safe: files are replaced by renaming, and logs grow by whole rows.
+//! Without `install` nothing is caught, so a library user and the tests keep their own signals.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use signal_hook::flag;
 /// What a shell reports for a process that an interrupt ended: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// Two flags, because a SIGTERM before it must not make the first interrupt the second.
+/// Each signal has its own flag, so that an interrupt after a SIGTERM still counts as the first interrupt.
 static INTERRUPT: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static TERMINATE: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static INSTALLED: Mutex<bool> = Mutex::new(false);
@@ -28,7 +28,7 @@ pub fn stop_requested() -> bool {
 pub fn install() -> io::Result<()> {
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*installed {
-        // Handlers run in this order: the one that ends the process looks at the flag before it is set.
+        // Handlers run in this order: the first one ends the process only if an earlier interrupt has set the flag.
         flag::register_conditional_shutdown(SIGINT, INTERRUPTED, INTERRUPT.clone())?;
         flag::register(SIGINT, INTERRUPT.clone())?;
         flag::register(SIGTERM, TERMINATE.clone())?;

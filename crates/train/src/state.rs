@@ -23,7 +23,7 @@ pub struct State<M> {
     pub slots: Slots,
     /// The average of the models so far, where the recipe wants one.
     pub average: Option<Average<M>>,
-    /// §3.2, where the recipe scales the loss.
+    /// The loss scale (§3.2); None where the recipe does not scale the loss.
     pub loss_scaling: Option<LossScaling>,
     /// The best evaluation so far.
     pub best: Option<Best>,
@@ -36,10 +36,10 @@ pub struct Average<M> {
     model: Model<M>,
 }
 
-/// In a checkpoint, the prefix of the average of a tensor.
+/// The prefix of an averaged tensor's name in a checkpoint.
 const AVERAGE: &str = "average:";
 
-/// In a checkpoint, the prefixes of an optimizer's slots.
+/// The prefixes of the names of an optimizer's slots in a checkpoint.
 const fn slot_prefixes(optimizer: &Optimizer) -> &'static [&'static str] {
     match optimizer {
         Optimizer::Nag { .. } | Optimizer::Sgd { .. } => &["velocity:"],
@@ -48,7 +48,7 @@ const fn slot_prefixes(optimizer: &Optimizer) -> &'static [&'static str] {
 }
 
 impl<M: Module> State<M> {
-    /// At step 0, with everything at rest.
+    /// The state before the first step: slots are zeros, and the average is the model.
     pub fn initial(recipe: &Recipe, model: Model<M>) -> State<M> {
         let count = slot_prefixes(&recipe.update.optimizer).len();
         let slots = Slots::zeros(count, &model.parameters, &model.device);
@@ -58,12 +58,12 @@ impl<M: Module> State<M> {
         State { step: 0, model, slots, average, loss_scaling, best: None }
     }
 
-    /// The factor of the loss while its gradient is taken.
+    /// The factor by which the loss is multiplied before its gradient is taken.
     pub fn loss_scale(&self) -> Option<f32> {
         self.loss_scaling.map(|scaling| scaling.scale)
     }
 
-    /// update(net, grad): a step further by the mean gradient of a batch and the mean of what its batch norms observed.
+    /// update(net, grad): takes a step with the mean gradient of a batch and the mean of what its batch norms observed.
     /// `rule` gives the update of a parameter at a step, which counts from 1.
     pub(crate) fn update(
         &mut self,
@@ -82,7 +82,7 @@ impl<M: Module> State<M> {
         }
     }
 
-    /// A step further without an update, because the scaled gradient overflowed: only the step and the loss scale move.
+    /// Takes a step without an update, because the scaled gradient overflowed: only the step and the loss scale change.
     pub(crate) fn skip(&mut self) {
         self.step += 1;
         self.loss_scaling = self.loss_scaling.map(|scaling| scaling.after_step(true));

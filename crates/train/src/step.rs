@@ -13,7 +13,7 @@ use crate::hyper::Hyper;
 use crate::state::State;
 use crate::task::{Feed, Skip, Task};
 
-/// What a step did.
+/// The results of one step.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Steps done, this one included.
@@ -24,7 +24,7 @@ pub struct Report {
     /// The norm of the gradient before any clipping.
     pub gradient_norm: f64,
     pub rate: f64,
-    /// §3.2 the factor of this step's loss, where it has one.
+    /// The factor by which the loss was multiplied (§3.2); None without one.
     pub loss_scale: Option<f32>,
     /// Whether the scaled gradient overflowed, so that nothing moved but the step and the loss scale.
     pub overflowed: bool,
@@ -32,7 +32,7 @@ pub struct Report {
     pub skipped: Vec<Skip>,
     /// Time that this rank waited for its parts.
     pub waited: Duration,
-    /// What all ranks together asked for.
+    /// The requests of all ranks together.
     pub agreed: Control,
 }
 
@@ -97,8 +97,8 @@ pub fn step<T: Task>(
     })
 }
 
-/// The loss of one part and its gradient, in the order of [`nn::Parameters::trainable`]. Nothing moves: for checks of the
-/// arithmetic.
+/// The loss of one part and its gradient, in the order of [`nn::Parameters::trainable`]. It changes nothing and serves
+/// checks of the arithmetic.
 pub fn gradient<T: Task>(
     task: &T,
     model: &Model<T::Module>,
@@ -109,7 +109,7 @@ pub fn gradient<T: Task>(
     (f64::from(batch.read().loss), batch.into_means(1.0).0)
 }
 
-/// What one part adds to a step.
+/// The contribution of one part to a step.
 fn contribution<T: Task>(
     task: &T,
     model: &Model<T::Module>,

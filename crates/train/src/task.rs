@@ -1,4 +1,4 @@
-//! What a task gives to Algorithm 1: a loss, an evaluation, a measure; and what feeds it.
+//! The interface between Algorithm 1 and a task: its loss, answers and measure, and the feeds of its data.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub trait Task {
     type Part;
     /// A batch of validation images.
     type Question;
-    /// What a model says of one validation image, and all that the measure needs to know of it.
+    /// The model's answer for one validation image, with all that the measure needs.
     type Answer: Serialize + DeserializeOwned;
     type Measure: Measure;
 
@@ -28,11 +28,11 @@ pub trait Task {
     /// The model's answers, one for each validation image of a batch, in their order.
     fn answers(&self, model: &Model<Self::Module>, question: Self::Question) -> Vec<Self::Answer>;
 
-    /// How good all answers are, given in the order of the validation images.
+    /// Computes the measure of all answers, which come in the order of the validation images.
     fn measure(&self, answers: Vec<Self::Answer>) -> Self::Measure;
 }
 
-/// How good a model is: a headline and other named numbers, and details for the report.
+/// The result of an evaluation: a headline, other named numbers, and details for the report.
 pub trait Measure {
     /// Names, units and direction of the numbers.
     fn columns() -> MeasureColumns;
@@ -46,11 +46,11 @@ pub trait Measure {
 
 /// The training data, part by part: a part is a function of the seed, the step and its index.
 pub trait Feed<P> {
-    /// Part `index` of the batch of `step`. A run asks for its own parts in their order, step by step.
+    /// Part `index` of the batch of `step`. A rank asks for its own parts in their order, step by step.
     fn part(&mut self, step: u64, index: usize) -> Result<Fed<P>, TrainError>;
 }
 
-/// A part, and what happened while it was made.
+/// A part, with its skipped images and the time that it took.
 #[derive(Debug)]
 pub struct Fed<P> {
     pub part: P,
@@ -70,7 +70,7 @@ pub struct Skip {
 }
 
 impl Skip {
-    /// The row that lists it, for the batch after which `step` steps are done.
+    /// The row of `bad_samples.jsonl`; `step` counts the steps done, the one with this image included.
     pub(crate) fn row(self, step: u64) -> SkipRow {
         let Skip { image, stand_in, reason } = self;
         SkipRow { step, image, reason, stand_in }

@@ -24,7 +24,7 @@ pub enum WorldError {
     Length { verb: &'static str, rank: usize, sent: usize, expected: usize },
 
     /// The sum over the ranks would not be a binary tree.
-    #[error("{size} ranks, which is not a power of two; start 1, 2, 4, 8 … ranks")]
+    #[error("the number of ranks, {size}, is not a power of two; start 1, 2, 4, 8 … ranks")]
     Size { size: usize },
 
     /// The ranks would get unequal numbers of parts.

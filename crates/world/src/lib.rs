@@ -1,4 +1,4 @@
-//! Who else computes the same run: nobody, or the other ranks of a world.
+//! The ranks that compute one run together, or a process that computes a run alone.
 //!
 //! A step's parts are dealt out to the ranks as neighbouring blocks ([`World::share`]). Three verbs connect the ranks:
 //! [`World::sum`], [`World::gather`] and [`World::agree`]. Every rank has to call the same verbs in the same order. In a world
@@ -23,7 +23,7 @@ use link::Link;
 pub struct World {
     rank: usize,
     size: usize,
-    /// The way to the other ranks; none in a world of one, and none after an error.
+    /// The link to the other ranks; None in a world of one, and None after an error.
     link: Option<Box<dyn Link>>,
     /// The memory for messages that arrive, kept from one call to the next.
     received: Vec<u8>,

@@ -1,7 +1,7 @@
 //! The three verbs of a world: sum, gather, agree.
 //!
 //! Each is a sequence of rounds of doubling distance: in the round of distance `d`, a rank exchanges messages with the rank whose
-//! number differs from its own in the bit `d`. After it, a rank has met its whole aligned block of `2d` ranks.
+//! number differs from its own in the bit `d`. After it, a rank holds data of its whole aligned block of `2d` ranks.
 
 use crate::{World, WorldError};
 

@@ -1,4 +1,4 @@
-//! A classifier with its numbers, in evaluation.
+//! Inference with a trained classifier.
 
 use nn::{Folded, Model, Pass, Tensor};
 

@@ -37,7 +37,7 @@ pub struct Stage {
     pub name: String,
     pub layers: Vec<Layer>,
     pub channels: usize,
-    /// Of the stage itself; [`Feature::stride`] is the whole way's.
+    /// The stride of this stage alone; [`Feature::stride`] counts from the image on.
     pub stride: usize,
 }
 
@@ -46,7 +46,7 @@ pub struct Stage {
 pub struct Auxiliary {
     /// How many stages come before it.
     pub after: usize,
-    /// Up to its own global average pool.
+    /// The layers before its own global average pool.
     pub layers: Vec<Layer>,
     pub classifier: Linear,
 }
@@ -64,16 +64,16 @@ pub enum Timm {
     },
 }
 
-/// What a head asks a backbone for.
+/// The output of the stem or of a stage, which a head can be built on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
     pub name: String,
     pub channels: usize,
-    /// How many pixels of the input are one step here.
+    /// How many pixels of the image one pixel of this output stands for, in each direction.
     pub stride: usize,
 }
 
-/// A classifier that drops nothing.
+/// The dropout of a network that drops nothing.
 pub(crate) const NO_DROPOUT: Dropout = Dropout { share: 0.0, index: 0 };
 
 impl Network {
@@ -83,7 +83,7 @@ impl Network {
         self.classify(pass, x)
     }
 
-    /// [`Network::forward`], and the auxiliary classifier's logits where there is one.
+    /// The logits of [`Network::forward`], and the auxiliary classifier's logits where there is one.
     pub fn forward_both(&self, pass: &Pass, x: Tensor<4>) -> (Tensor<2>, Option<Tensor<2>>) {
         let Some(head) = self.teaching_auxiliary() else { return (self.forward(pass, x), None) };
         let x = self.through(0..head.after + 1, pass, x);
@@ -94,13 +94,13 @@ impl Network {
         (self.classify(pass, x), Some(auxiliary))
     }
 
-    /// Through some of the features, the stem first. A frozen one works as in evaluation, on no graph: its batch norms use
+    /// Applies some features, the stem first. A frozen one works as in evaluation, on no graph: its batch norms use
     /// their running statistics and leave them.
     fn through(&self, features: Range<usize>, pass: &Pass, mut x: Tensor<4>) -> Tensor<4> {
         let split = self.frozen.clamp(features.start, features.end);
         if split > features.start {
             x = chain(self.layers_of(features.start..split), &pass.evaluating(), x);
-            // Behind the last frozen one the graph begins.
+            // The graph begins behind the last frozen feature.
             if split == self.frozen && pass.leaves.are_tracked() {
                 x = x.autodiff();
             }
@@ -120,7 +120,7 @@ impl Network {
         self.auxiliary.as_ref().filter(|head| self.frozen <= head.after)
     }
 
-    /// The same network, of which training leaves everything up to and including the feature of this name as it is. None
+    /// The same network, frozen up to and including the feature of this name: training leaves that part as it is. None
     /// where there is no such feature.
     pub fn frozen_up_to(mut self, feature: &str) -> Option<Network> {
         let index = self.features().iter().position(|known| known.name == feature)?;
@@ -139,7 +139,7 @@ impl Network {
         self.classifier.forward(pass.leaves, pooled)
     }
 
-    /// [`Network::forward`] in evaluation, by folded convolutions.
+    /// Computes [`Network::forward`] in evaluation, by folded convolutions.
     pub fn infer(&self, folded: &Folded, x: Tensor<4>) -> Tensor<2> {
         let x = self.layers().fold(x, |x, layer| layer.infer(folded, x));
         self.classifier.forward(&folded.leaves, global_avg_pool(x))

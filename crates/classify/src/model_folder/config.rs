@@ -7,7 +7,7 @@ use zoo::{Network, Options, Shape, StemSize, Timm};
 
 use crate::card::{Card, Split, unnamed};
 
-/// What `config.json` holds.
+/// The content of `config.json`.
 pub fn config(network: &Network, card: &Card) -> Value {
     let Validation { resize, crop } = card.validation;
     let levels = |values: [f64; 3]| values.map(|value| value / 255.0);
@@ -65,7 +65,7 @@ pub fn config(network: &Network, card: &Card) -> Value {
     })
 }
 
-/// Height and width of what timm calls the features: in front of the head, but for its pool.
+/// The height and width of what timm calls the features: the head's input, after the head's own pool.
 fn pool_size(network: &Network, crop: usize) -> [usize; 2] {
     let body = network.stem.iter().chain(network.stages.iter().flat_map(|stage| &stage.layers));
     let pools = network.head.iter().take_while(|layer| matches!(layer, Layer::MaxPool(_)));
@@ -129,7 +129,7 @@ pub(super) fn network_of_timm(config: &Value) -> Result<String, String> {
     let architecture = config["architecture"].as_str().ok_or("architecture is missing")?;
     let mut model_args = Map::new();
     for (key, value) in config["model_args"].as_object().into_iter().flatten() {
-        // What timm writes down of every model, and says nothing but the usual.
+        // Arguments that timm writes for every model are dropped where they have their usual value.
         let usual = match key.as_str() {
             "num_classes" => true,
             "in_chans" => *value == 3,
@@ -151,7 +151,7 @@ pub(super) fn network_of_timm(config: &Value) -> Result<String, String> {
     }
 }
 
-/// timm's own folders give the crop and the share of the resized edge that it takes.
+/// The resized edge and the crop; timm's own folders give the crop and its share of that edge.
 fn parse_validation(config: &Value) -> Result<Validation, String> {
     let (own, cfg) = (&config["trickbag"], &config["pretrained_cfg"]);
     let size = |value: &Value| value.as_u64().map(|size| size as usize);

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
         environment: super::environment(args.threads, any),
     };
     if !whole.run(&jobs, &expected, &settings)? {
-        output::note("stopped; the same command goes on from here");
+        output::note("stopped; run the same command again to go on");
         return Ok(());
     }
     let results = whole.write()?;
@@ -57,13 +57,13 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     Ok(())
 }
 
-/// The folder as given, else by table and preset.
+/// The folder of the command line, or else one named by table and preset.
 fn folder(args: &Ablate) -> PathBuf {
     let default = || Path::new("runs").join(format!("{}-{}", args.table, args.preset));
     args.out.clone().unwrap_or_else(default)
 }
 
-/// What has to be the same for a folder to be gone on with. Rows and columns may be added later.
+/// The facts that must be the same when a folder is resumed. Rows and columns may be added later.
 fn identity(args: &Ablate, seeds: &[u64], plan: &Plan) -> Result<Value> {
     Ok(json!({
         "table": args.table,
@@ -96,7 +96,7 @@ fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> Result<BTreeM
     Ok(plans.iter().map(cell).collect())
 }
 
-/// What is to come: the scale, and the time it takes.
+/// Prints the scale of the ablation and the time that it will take.
 fn introduce(ablation: &Ablation, jobs: &[Job], expected: &BTreeMap<usize, f64>, plan: &Plan) {
     let total: f64 = jobs.iter().map(|job| expected[&job.cell]).sum();
     output::note(&format!("Table {}: {}", ablation.table.number(), ablation.table.title));
@@ -116,7 +116,7 @@ fn introduce(ablation: &Ablation, jobs: &[Job], expected: &BTreeMap<usize, f64>,
     ));
     if !ablation.left_out.is_empty() {
         let left_out = ablation.left_out.join(", ");
-        output::note(&format!("left out, since nothing stands in for their networks: {left_out}"));
+        output::note(&format!("left out, without a stand-in in this preset: {left_out}"));
     }
 }
 
@@ -160,7 +160,7 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Does every job that is not done; false where a signal stopped it.
+    /// Runs every job that is not finished; false where a signal stopped it.
     fn run(
         &self,
         jobs: &[Job],
@@ -197,7 +197,7 @@ impl Whole<'_> {
         Ok(true)
     }
 
-    /// Writes the table as far as it is.
+    /// Writes the table of all results so far.
     fn write(&self) -> Result<Results<'_>> {
         let Ablate { table, preset, rows, columns, seeds, .. } = self.args;
         let list = |name: &str, values: &[String]| match values {
@@ -222,14 +222,14 @@ impl Whole<'_> {
     }
 }
 
-/// How runs go, compared with what was expected of them.
+/// The seconds that finished runs took, beside those that were expected.
 struct Pace {
     expected: f64,
     taken: f64,
 }
 
 impl Pace {
-    /// Seconds that work takes that was expected to take so many.
+    /// Corrects an expected time in seconds by the pace so far.
     fn of(&self, expected: f64) -> f64 {
         let factor = if self.expected > 0.0 { self.taken / self.expected } else { 1.0 };
         expected * factor

@@ -122,7 +122,7 @@ fn noise(count: usize, index: u64) -> Vec<f32> {
     (0..count).map(|_| data::random::between(&mut rng, [-1.0, 1.0]) as f32).collect()
 }
 
-/// Along one direction d the loss should change by ε g·d.
+/// The check of a gradient g: along a direction d the loss should change by ε g·d.
 fn gradient() -> Check {
     const EPSILON: f32 = 2e-3;
     let shape = Shape { blocks: [1; 4], channels: [8, 16, 16, 32], stem_channels: 8 };
@@ -140,7 +140,7 @@ fn gradient() -> Check {
     let gradients: Vec<Vec<f32>> = gradients.iter().map(values).collect();
     let first: Vec<Vec<f32>> = model.parameters.iter().map(|p| values(&p.value)).collect();
     let specs: Vec<ParameterSpec> = model.parameters.iter().map(|p| p.spec.clone()).collect();
-    // Down the gradient itself, scaled to length 1: the direction with the most to see.
+    // The direction d is the gradient scaled to length 1, along which the loss changes most.
     let norm = gradients.iter().flatten().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
     let mut loss_at = |sign: f32| {
         let step = sign * EPSILON / norm as f32;

@@ -86,7 +86,7 @@ fn resolve(args: &Train) -> Result<Resolved> {
     Ok(Resolved { recipe, text, file })
 }
 
-/// The text of the recipe, and what mistakes call it.
+/// The text of the recipe, and its name in messages.
 fn source(args: &Train) -> Result<(String, String)> {
     if args.resume && args.recipe.is_none() {
         let folder = args.out.clone().unwrap_or_else(|| newest("quickstart"));
@@ -166,7 +166,7 @@ fn introduce(run: &Run) {
     ));
     if let Some(feature) = recipe.init.as_ref().and_then(|init| init.freeze.as_ref()) {
         output::note(&format!(
-            "frozen up to {feature}: {} of {} tensors stay as they are, and their batch norms as in evaluation",
+            "frozen up to {feature}: {} of {} tensors do not change, and their batch norms work as in evaluation",
             plan.network.frozen_parameters(),
             parameters.iter().count(),
         ));

@@ -116,7 +116,7 @@ fn what_cannot_be_fine_tuned_is_said_all_at_once() {
     let said = sandbox.fail(&nowhere, 2);
     assert!(said.contains("init.from=nowhere: nowhere: no model here"), "{said}");
     for (edit, words) in [
-        ("network.stem=imagenet", "has another stem, \"small\"; set network.stem to its"),
+        ("network.stem=imagenet", "has another stem, \"small\"; set network.stem to the same"),
         ("network.shape.blocks=[1, 2, 1, 1]", "has another shape, blocks = [1, 1, 1, 1]"),
     ] {
         let said = sandbox.fail(&[&TUNE[..], &["shapes", "--set", edit]].concat(), 2);

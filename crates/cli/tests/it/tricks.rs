@@ -109,7 +109,7 @@ fn what_only_the_data_show_is_refused_all_at_once_before_the_first_step() {
             ":{}: distillation.teacher: the teacher teacher looks at images of 16",
             line("teacher")
         ),
-        ": the teacher teacher is used to another normalization".to_owned(),
+        ": the teacher teacher was trained with another normalization".to_owned(),
     ];
     for words in &expected {
         assert!(message.contains(words), "no {words:?} in: {message}");

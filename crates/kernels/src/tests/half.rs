@@ -421,10 +421,4 @@ fn conversions() {
     let mut scaled = floats.repeat(9);
     scale(0.5, &mut scaled);
     assert!(scaled.iter().zip(floats.iter().cycle()).all(|(scaled, x)| *scaled == x * 0.5));
-    assert!(all_finite(&floats));
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let mut floats = floats.repeat(9);
-        floats[20_000] = bad;
-        assert!(!all_finite(&floats));
-    }
 }

@@ -1,7 +1,7 @@
 //! The updates of the optimizers.
 
 use super::{Random, assert_results, wide};
-use crate::{AdamW, Nag, Sgd, adamw, clamp, nag, sgd, textbook};
+use crate::{AdamW, Nag, Sgd, adamw, nag, sgd, textbook};
 
 /// Lengths of every kind: none, less than a vector, a random number, a few chunks with a rest.
 fn lengths(random: &mut Random) -> [usize; 5] {
@@ -116,30 +116,4 @@ fn adamw_takes_any_number_of_steps() {
 fn adamw_has_no_step_zero() {
     let h = AdamW { rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0, step: 0 };
     adamw(&h, &mut [1.0], &[1.0], &mut [0.0], &mut [0.0]);
-}
-
-#[test]
-fn clamp_is_the_textbooks() {
-    let mut random = Random::new(15);
-    for length in lengths(&mut random) {
-        let g = random.numbers(length);
-        let mut expected = [wide(&g)];
-        textbook::clamp(0.25, &mut expected[0]);
-        let run = || {
-            let mut g = g.clone();
-            clamp(0.25, &mut g);
-            vec![g]
-        };
-        assert_results(&format!("length {length}"), run, &expected, 0.0);
-    }
-}
-
-#[test]
-fn clamp_keeps_what_is_not_a_number() {
-    let mut g = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.5, -3.0].repeat(7);
-    clamp(1.0, &mut g);
-    for g in g.chunks(6) {
-        assert!(g[0].is_nan());
-        assert_eq!(g[1..], [1.0, -1.0, -0.0, 0.5, -1.0]);
-    }
 }

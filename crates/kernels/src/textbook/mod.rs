@@ -29,7 +29,7 @@ pub use pool::{
     max_pool_backward, max_pool_forward,
 };
 pub use resize::{bilinear_backward, bilinear_forward};
-pub use update::{adamw, clamp, nag, sgd};
+pub use update::{adamw, nag, sgd};
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 

@@ -38,15 +38,3 @@ pub fn adamw<T: Real>(h: &AdamW, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T])
         w[at] -= rate * mean / (deviation + epsilon);
     }
 }
-
-/// The twin of [`crate::clamp`].
-pub fn clamp<T: Real>(limit: T, g: &mut [T]) {
-    for g in g {
-        if *g < -limit {
-            *g = -limit;
-        }
-        if *g > limit {
-            *g = limit;
-        }
-    }
-}

@@ -1,4 +1,4 @@
-//! What runs over all parameters once a step beside the update: y ← a y + b x and y ← a y in place; and the health of x:
+//! Operations on all parameters once a step, beside updates: y ← a y + b x and y ← a y in place; and the health of x:
 //! Σ x² and whether all of x is finite.
 
 use burn::backend::tensor::FloatTensor;
@@ -18,7 +18,7 @@ pub(crate) fn scale(a: f32, y: Tensor<1>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::scale(y.into_dispatch(), a))
 }
 
-/// `[2]`: Σ x², and 0 where all of x is finite, NaN otherwise. It stays on the device.
+/// The health of x as `[2]`: Σ x², and 0 where all of x is finite, NaN otherwise. It stays on the device.
 pub(crate) fn health(x: &Tensor<1>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::health(x.clone().into_dispatch()))
 }

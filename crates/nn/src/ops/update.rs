@@ -13,16 +13,16 @@ use super::flex::{contiguous, floats};
 /// How one parameter is updated, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// g ← g + λw, v ← μv + g, w ← w − η(g + μv).
+    /// Nesterov accelerated gradient: g ← g + λw, v ← μv + g, w ← w − η(g + μv).
     Nag(Nag),
-    /// g ← g + λw, v ← μv + g, w ← w − ηv.
+    /// SGD with momentum: g ← g + λw, v ← μv + g, w ← w − ηv.
     Sgd(Sgd),
-    /// Loshchilov and Hutter 2019: Adam, whose weight decay acts on the weight itself.
+    /// AdamW (Loshchilov and Hutter 2019): Adam with weight decay that acts on the weight itself.
     AdamW(AdamW),
 }
 
 impl Rule {
-    /// How many tensors it keeps for a parameter from step to step.
+    /// The number of tensors that the rule keeps for a parameter from step to step.
     pub fn slots(&self) -> usize {
         match self {
             Rule::Nag(_) | Rule::Sgd(_) => 1,
@@ -31,7 +31,7 @@ impl Rule {
     }
 }
 
-/// One update of a parameter; w, g and the slots `[len]` hold no gradient themselves. Returns the new w and slots.
+/// One update of a parameter; w, g and the slots `[len]` are on no graph. Returns the new w and slots.
 ///
 /// Panics where w or a slot is shared: an update in place would then silently become a copy.
 pub(crate) fn update(
@@ -71,7 +71,7 @@ pub(super) trait UpdateOp: Backend {
         composed_momentum::<Self>(w, g, v, rule)
     }
 
-    /// The new w, m and v.
+    /// The new w, m and v of [`Rule::AdamW`].
     fn adamw(
         w: FloatTensor<Self>,
         g: FloatTensor<Self>,

@@ -14,13 +14,13 @@ use super::{Checkpoint, CheckpointError, Damage, RunFacts};
 /// The one metadata key.
 pub(super) const KEY: &str = "trickbag";
 
-/// The first bytes hold the header's length.
+/// The number of bytes at the start of a file that hold the header's length.
 const LENGTH: u64 = 8;
 
 /// The largest header the format allows.
 const HEADER_LIMIT: u64 = 100_000_000;
 
-/// Values are turned into bytes, and back, this many at a time.
+/// The number of values that are turned into bytes, or back, at a time.
 pub(super) const CHUNK: usize = 1 << 14;
 
 /// The value of the metadata key.
@@ -31,7 +31,7 @@ struct Stamp<S> {
     crc32c: u32,
 }
 
-/// What can happen while bytes become a checkpoint.
+/// The reason why bytes cannot be read as a checkpoint.
 pub(super) enum Unreadable {
     Damaged(Damage),
     Failed(io::Error),
@@ -95,7 +95,11 @@ pub(super) fn header(checkpoint: &Checkpoint) -> Vec<u8> {
         .expect("offsets follow one another and agree with the shapes");
     let mut header = serde_json::to_vec(&metadata).expect("a header is plain data");
     header.resize(header.len().next_multiple_of(LENGTH as usize), b' ');
-    assert!(header.len() as u64 <= HEADER_LIMIT, "a header of {} bytes", header.len());
+    assert!(
+        header.len() as u64 <= HEADER_LIMIT,
+        "the header has {} bytes, more than the format allows",
+        header.len()
+    );
     header
 }
 
@@ -121,7 +125,7 @@ fn checksum(checkpoint: &Checkpoint) -> u32 {
     sum
 }
 
-/// Hands out the values as little-endian bytes, a bounded number at a time.
+/// Calls `consume` with the values as little-endian bytes, a bounded number at a time.
 fn each_chunk(values: &[f32], mut consume: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(values.len().min(CHUNK) * size_of::<f32>());
     for chunk in values.chunks(CHUNK) {

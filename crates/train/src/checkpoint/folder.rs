@@ -25,8 +25,8 @@ pub fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
     entries(folder).unwrap_or_default()
 }
 
-/// The newest checkpoint in a folder; `None` when there is none. A damaged one is never passed over in silence:
-/// the error says which file to delete, and where the run would then go on.
+/// The newest checkpoint in a folder; `None` when there is none. Where it is damaged, the error says which
+/// file to delete, and from which step the run would then go on.
 pub fn latest(folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
     let mut entries = entries(folder)?;
     let Some((_, newest)) = entries.pop() else { return Ok(None) };

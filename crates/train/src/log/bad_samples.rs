@@ -9,7 +9,7 @@ use record::names::BAD_SAMPLES;
 
 use super::{LogError, Rows, whole_lines};
 
-/// The open list, and what is in it.
+/// The open list of bad images, and its counts.
 #[derive(Debug)]
 pub struct BadSamples {
     rows: Rows,
@@ -32,7 +32,7 @@ impl BadSamples {
         Ok(BadSamples { rows, images, skips })
     }
 
-    /// Lists a skip; tells whether it is this image's first.
+    /// Adds a skip to the list; returns whether it is the first one of its image.
     pub fn list(&mut self, row: &SkipRow) -> Result<bool, LogError> {
         self.rows.append(row.to_line().as_bytes())?;
         self.skips += 1;

@@ -2,7 +2,7 @@
 //! ever needs quotes.
 //!
 //! The columns are those that both kinds of rows share, the measure's (a measure's `loss` stands in the column of the
-//! training loss), and training's own. The parts of a loss share the last one, as `class=1.5 box=0.25`.
+//! training loss), and training's own. The terms of a loss share the last column, as `class=1.5 box=0.25`.
 
 use record::{EvaluationRow, LOSS, MeasureColumn, MeasureColumns, TrainRow};
 

@@ -1,8 +1,8 @@
-//! TensorBoard's event file: records of protocol-buffer messages, of which we need four fields each way.
+//! TensorBoard's event file: records of protocol-buffer messages, of which only the fields below are used.
 //!
 //! A record is the length of its data (u64), a masked CRC-32C of those 8 bytes, the data, and a masked CRC-32C of the
 //! data, all little-endian. The first record carries the version `brain.Event:2`. A record whose checksum differs ends
-//! the file, as it does for TensorBoard: what follows has lost its frame, and `metrics.jsonl` has those rows still.
+//! the file, as it does for TensorBoard: the start of the next record is unknown. `metrics.jsonl` still has those rows.
 
 use record::{EvaluationRow, MeasureColumn, MeasureColumns, TrainRow, Unit};
 
@@ -52,7 +52,7 @@ pub(super) fn train(row: &TrainRow, start: f64) -> Vec<u8> {
     scalars(row.step, start + row.seconds, &values)
 }
 
-/// Counts are left out: they describe the evaluation and are no curve.
+/// The record of an evaluation. Counts are left out: they are not plotted as a curve.
 pub(super) fn evaluation(row: &EvaluationRow, measure: &MeasureColumns, start: f64) -> Vec<u8> {
     let results = measure.for_people().into_iter().filter(|column| column.unit != Unit::Count);
     let value = |column: &MeasureColumn| {
@@ -96,7 +96,7 @@ pub(super) fn whole(bytes: &[u8], last_step: u64) -> Result<usize, Fault> {
     Ok(kept)
 }
 
-/// Whether a file that is cut inside its head is ours: the frame of a head is always the same, its time is not.
+/// Whether a file that is cut inside its head is a log of ours: the first 12 bytes of every head are the same.
 fn begins_as_head(bytes: &[u8]) -> bool {
     const FRAME: usize = 12;
     head(0.0).starts_with(&bytes[..bytes.len().min(FRAME)])
@@ -112,12 +112,12 @@ fn record(data: &[u8]) -> Vec<u8> {
     record
 }
 
-/// A checksum that is safe to store beside what it sums: rotated, then moved by a constant.
+/// TensorBoard's masked CRC-32C: the checksum, rotated, plus a constant.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Takes a whole, sound record off the front.
+/// Takes the first record off `bytes`; None where it is cut or damaged.
 fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let (length_sum, rest) = rest.split_first_chunk::<4>()?;

@@ -1,4 +1,4 @@
-//! A task small enough to be looked through: which of two classes a made-up image is of.
+//! A small task for tests: which of two classes a made-up image belongs to.
 
 use std::path::Path;
 use std::time::Duration;

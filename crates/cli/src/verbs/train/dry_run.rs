@@ -52,7 +52,7 @@ pub(crate) fn print(plan: &Plan, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Of the whole run, where training takes so long for an image.
+/// The expected seconds of the whole run, when training takes `per_image` seconds for an image.
 pub(crate) fn expected_seconds(plan: &Plan, per_image: f64) -> f64 {
     let total = plan.schedule.total_steps();
     let trained = total * plan.recipe.train.batch as u64;

@@ -1,7 +1,7 @@
-//! The public functions against PyTorch in f64 (`refs/torch_ops.py`, `refs/torch_nag.py`).
+//! The public functions against PyTorch in f64 (`refs/torch_ops.py`, `refs/torch_updates.py`).
 
 use burn::tensor::Tensor;
-use kernels::{Activation, Nag};
+use kernels::{Activation, AdamW, Nag, Sgd};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -139,23 +139,47 @@ fn list(value: &Value) -> Vec<f64> {
     values.iter().map(|value| value.as_f64().expect("a number")).collect()
 }
 
-/// Twelve steps under a rate that warms up and then drops.
+/// Twelve steps of each optimizer under a rate that warms up and then drops.
 #[test]
 fn updates() {
-    let text = include_str!("../../../testdata/nag.json");
-    let vectors: Value = serde_json::from_str(text).expect("JSON");
-    let number = |key: &str| vectors[key].as_f64().expect("a number") as f32;
-    let narrow = |value: &Value| flat(list(value).iter().map(|&v| v as f32).collect());
-    let mut w = narrow(&vectors["weights"]);
-    let mut slots = vec![w.zeros_like()];
-    let rates = list(&vectors["rates"]);
-    assert_eq!(rates.len(), 12);
-    for (step, &rate) in rates.iter().enumerate() {
-        let rate = rate as f32;
-        let nag = Nag { rate, momentum: number("momentum"), decay: number("weight_decay") };
-        (w, slots) = update(Rule::Nag(nag), w, narrow(&vectors["gradients"][step]), slots);
-        let (w, v) = (numbers(w.clone()), numbers(slots[0].clone()));
-        check(&format!("w after step {step}"), &w, &list(&vectors["expected"][step]));
-        check(&format!("v after step {step}"), &v, &list(&vectors["velocity"][step]));
+    for (name, text, slots) in [
+        ("nag", include_str!("../../../testdata/nag.json"), &["velocity"][..]),
+        ("sgd", include_str!("../../../testdata/sgd.json"), &["velocity"]),
+        ("adamw", include_str!("../../../testdata/adamw.json"), &["first_moment", "second_moment"]),
+    ] {
+        let vectors: Value = serde_json::from_str(text).expect("JSON");
+        let number = |key: &str| vectors[key].as_f64().expect("a number") as f32;
+        let narrow = |value: &Value| flat(list(value).iter().map(|&v| v as f32).collect());
+        let rule = |rate, step| match name {
+            "nag" => {
+                Rule::Nag(Nag { rate, momentum: number("momentum"), decay: number("weight_decay") })
+            }
+            "sgd" => {
+                Rule::Sgd(Sgd { rate, momentum: number("momentum"), decay: number("weight_decay") })
+            }
+            _ => Rule::AdamW(AdamW {
+                rate,
+                beta1: number("beta1"),
+                beta2: number("beta2"),
+                epsilon: number("epsilon"),
+                decay: number("weight_decay"),
+                step,
+            }),
+        };
+        let mut w = narrow(&vectors["weights"]);
+        let mut kept: Vec<Tensor<1>> = slots.iter().map(|_| w.zeros_like()).collect();
+        let rates = list(&vectors["rates"]);
+        assert_eq!(rates.len(), 12);
+        for (step, &rate) in rates.iter().enumerate() {
+            let rule = rule(rate as f32, step as u64 + 1);
+            (w, kept) = update(rule, w, narrow(&vectors["gradients"][step]), kept);
+            let expected = list(&vectors["expected"][step]);
+            check(&format!("{name}: w after step {step}"), &numbers(w.clone()), &expected);
+            for (slot, kept) in slots.iter().zip(&kept) {
+                let expected = list(&vectors[*slot][step]);
+                let found = numbers(kept.clone());
+                check(&format!("{name}: {slot} after step {step}"), &found, &expected);
+            }
+        }
     }
 }
