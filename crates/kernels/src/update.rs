@@ -65,8 +65,9 @@ pub fn sgd(h: &Sgd, w: &mut [f32], g: &[f32], v: &mut [f32]) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
     pub rate: f32,
-    pub beta1: f32,
-    pub beta2: f32,
+    /// In 64 bits, since 1 − β of a β near 1 would lose digits.
+    pub beta1: f64,
+    pub beta2: f64,
     pub epsilon: f32,
     pub decay: f32,
     /// The first update is step 1.
@@ -75,10 +76,10 @@ pub struct AdamW {
 
 impl AdamW {
     /// 1 − βᵗ, which is how much of the true mean a mean that started at 0 has seen.
-    fn correction(&self, beta: f32) -> f64 {
+    fn correction(&self, beta: f64) -> f64 {
         // A power this high is 0 to an `f64`, unless β is 1.
         let step = i32::try_from(self.step).unwrap_or(i32::MAX);
-        1.0 - f64::from(beta).powi(step)
+        1.0 - beta.powi(step)
     }
 }
 
@@ -94,9 +95,10 @@ pub fn adamw(h: &AdamW, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) 
     let isa = Isa::current();
     let AdamW { rate, beta1, beta2, epsilon, decay, .. } = *h;
     let decay = (f64::from(rate) * f64::from(decay)) as f32;
-    let [rest1, rest2] = [beta1, beta2].map(|beta| (1.0 - f64::from(beta)) as f32);
+    let [rest1, rest2] = [beta1, beta2].map(|beta| (1.0 - beta) as f32);
     let rate = (f64::from(rate) / h.correction(beta1)) as f32;
     let deviation = h.correction(beta2).sqrt() as f32;
+    let [beta1, beta2] = [beta1, beta2].map(|beta| beta as f32);
     parallel::chunks3((w, ELEMENTS), (m, ELEMENTS), (v, ELEMENTS), |index, w, m, v| {
         let g = &g[index * ELEMENTS..][..w.len()];
         isa.run(|| {

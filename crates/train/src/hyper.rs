@@ -41,14 +41,9 @@ impl Hyper {
             Optimizer::Sgd { momentum } => {
                 Rule::Sgd(Sgd { rate, momentum: momentum as f32, decay })
             }
-            Optimizer::Adamw { beta1, beta2, epsilon } => Rule::AdamW(AdamW {
-                rate,
-                beta1: beta1 as f32,
-                beta2: beta2 as f32,
-                epsilon: epsilon as f32,
-                decay,
-                step,
-            }),
+            Optimizer::Adamw { beta1, beta2, epsilon } => {
+                Rule::AdamW(AdamW { rate, beta1, beta2, epsilon: epsilon as f32, decay, step })
+            }
         }
     }
 

@@ -25,8 +25,8 @@ pub fn sgd<T: Real>(h: &Sgd, w: &mut [T], g: &[T], v: &mut [T]) {
 
 /// The twin of [`crate::adamw`].
 pub fn adamw<T: Real>(h: &AdamW, w: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) {
-    let [rate, beta1, beta2, epsilon, decay] =
-        [h.rate, h.beta1, h.beta2, h.epsilon, h.decay].map(|x| T::of(f64::from(x)));
+    let [rate, epsilon, decay] = [h.rate, h.epsilon, h.decay].map(|x| T::of(f64::from(x)));
+    let [beta1, beta2] = [h.beta1, h.beta2].map(T::of);
     let one = T::of(1.0);
     let power = |beta: T| (0..h.step).fold(one, |power, _| power * beta);
     for at in 0..w.len() {

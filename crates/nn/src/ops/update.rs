@@ -155,10 +155,10 @@ pub(super) fn composed_adamw<B: Backend>(
     numbers: AdamW,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let AdamW { rate, beta1, beta2, epsilon, decay, step } = numbers;
-    let correction = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
-    let towards = |old, beta: f32, new| {
-        let kept = B::float_mul_scalar(old, beta.into());
-        B::float_add(kept, B::float_mul_scalar(new, (1.0 - beta).into()))
+    let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+    let towards = |old, beta: f64, new| {
+        let kept = B::float_mul_scalar(old, (beta as f32).into());
+        B::float_add(kept, B::float_mul_scalar(new, ((1.0 - beta) as f32).into()))
     };
     let w = B::float_mul_scalar(w, (1.0 - rate * decay).into());
     let m = towards(m, beta1, g.clone());

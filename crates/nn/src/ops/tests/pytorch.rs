@@ -159,8 +159,8 @@ fn updates() {
             }
             _ => Rule::AdamW(AdamW {
                 rate,
-                beta1: number("beta1"),
-                beta2: number("beta2"),
+                beta1: vectors["beta1"].as_f64().expect("a number"),
+                beta2: vectors["beta2"].as_f64().expect("a number"),
                 epsilon: number("epsilon"),
                 decay: number("weight_decay"),
                 step,
