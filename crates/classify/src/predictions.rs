@@ -25,7 +25,7 @@ pub(crate) fn write(
 ) -> Result<(), TrainError> {
     let row = |(index, answer): (usize, &Answer)| {
         let Answer { label, predicted, confidence, gap, .. } = *answer;
-        PredictionRow { step, image: images.name(index).into(), label, predicted, confidence, gap }
+        PredictionRow { step, image: images.name(index), label, predicted, confidence, gap }
     };
     let rows: Vec<PredictionRow> = answers.iter().enumerate().map(row).collect();
     durable::write_with(&folder.join(names::PREDICTIONS), |out| {
