@@ -279,7 +279,7 @@ prop_compose! {
 
 prop_compose! {
     fn recipe()(run in span())(
-        name in "\\PC{0,12}[a-z\"'\\\\\n\t]\\PC{0,12}",
+        name in "[a-z0-9._ \"'äßλ漢-]{0,12}",
         seed in any::<u64>(),
         last_gamma in -1e30..1e30f32,
         shape in proptest::option::of(shape()),
@@ -287,7 +287,8 @@ prop_compose! {
         init in proptest::sample::select(vec![Init::Xavier, Init::XavierChannels, Init::MsraPrelu]),
         from in proptest::option::of("[a-z\"\\\\/ ]{0,9}x"),
         source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
-        (split, limit) in (1e-6..0.999f64, proptest::option::of(1..99_999usize)),
+        (split, split_seed) in (1e-6..0.999f64, any::<u64>()),
+        limit in proptest::option::of(1..99_999usize),
         (skip, exif) in any::<(bool, bool)>(),
         preprocess in preprocess(),
         rate in rate(run),
@@ -313,6 +314,7 @@ prop_compose! {
             data: Data {
                 source,
                 split,
+                split_seed,
                 limit,
                 on_bad_sample: if skip { OnBadSample::Skip } else { OnBadSample::Stop },
                 orientation: if exif { Orientation::Exif } else { Orientation::Stored },
