@@ -14,6 +14,7 @@ mod origin;
 mod plan;
 mod predictions;
 mod run;
+mod sources;
 mod task;
 mod teacher;
 #[cfg(test)]
