@@ -5,7 +5,6 @@ mod output;
 mod progress;
 mod verbs;
 
-use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -38,10 +37,11 @@ fn main() -> ExitCode {
 
 /// Prints the help that was asked for, or what is wrong with the command line.
 fn of_clap(said: &clap::Error) -> u8 {
-    match said.print() {
-        Err(cause) if !said.use_stderr() && cause.kind() != ErrorKind::BrokenPipe => FAILURE,
-        _ => u8::try_from(said.exit_code()).unwrap_or(USAGE),
+    let printed = said.print();
+    if !said.use_stderr() {
+        output::remember(printed);
     }
+    u8::try_from(said.exit_code()).unwrap_or(USAGE)
 }
 
 /// Says what went wrong, where nobody has yet, and gives the exit code.

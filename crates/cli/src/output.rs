@@ -72,7 +72,8 @@ fn ascii_where_unprintable(json: &str) -> String {
     text
 }
 
-fn remember(written: io::Result<()>) {
+/// Keeps what has become of a result, for the end of the process.
+pub(crate) fn remember(written: io::Result<()>) {
     if let Err(cause) = written
         && cause.kind() != ErrorKind::BrokenPipe
     {

@@ -6,6 +6,15 @@ use super::{models, read, read_with};
 use crate::*;
 
 #[test]
+fn every_recipe_that_does_not_say_holds_out_the_same_images() {
+    for edits in [&["seed=1"][..], &["seed=2"]] {
+        assert_eq!(read_with("baseline", edits).unwrap().data.split_seed, 1);
+    }
+    let edits = ["seed=2", "data.split_seed=3"];
+    assert_eq!(read_with("baseline", &edits).unwrap().data.split_seed, 3);
+}
+
+#[test]
 fn every_builtin_reads_is_complete_and_short() {
     for name in builtin::names() {
         let text = builtin(name).unwrap();
