@@ -4,7 +4,7 @@
 //! stays; deleting it would let two processes lock two files of one name.
 
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use record::names;
@@ -40,11 +40,19 @@ impl FolderLock {
                 });
             }
             // A file system without locks; the folder can only be trusted to have one owner.
-            Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(cause)) if knows_no_locks(&cause) => {}
             Err(TryLockError::Error(cause)) => return Err(failed(cause).into()),
         }
         Ok(FolderLock { _file: file })
     }
+}
+
+/// Whether a file system cannot lock at all, such as NFS without its lock service.
+fn knows_no_locks(cause: &io::Error) -> bool {
+    /// ENOLCK, which has no kind of its own.
+    const NO_LOCKS: i32 = 37;
+    let no_locks = cfg!(target_os = "linux") && cause.raw_os_error() == Some(NO_LOCKS);
+    no_locks || cause.kind() == ErrorKind::Unsupported
 }
 
 /// The number of this process, and the machine it runs on where the system tells.
