@@ -15,7 +15,7 @@ use recipe::ablation::{Ablation, Planned};
 use record::{Outcome, names};
 use serde_json::{Map, Value};
 use train::durable::{self, WriteError};
-use train::{Measure, Start, journal};
+use train::{FolderLock, Measure, Start, resume};
 use world::World;
 
 use crate::error::ClassifyError;
@@ -70,12 +70,14 @@ fn run_folder(folder: &Path, cell: &str, seed: u64) -> PathBuf {
     folder.join(names::run_folder(cell, seed))
 }
 
-/// Claims the folder for this ablation, or refuses one that belongs to another.
+/// Makes the folder this ablation's and this process's until the lock is dropped, or refuses one that is another's.
 ///
 /// # Panics
 /// When `identity` is no JSON object.
-pub fn claim(folder: &Path, identity: &Value) -> Result<(), ClassifyError> {
+pub fn claim(folder: &Path, identity: &Value) -> Result<FolderLock, ClassifyError> {
     let identity = identity.as_object().expect("an identity has keys");
+    fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
+    let lock = FolderLock::take(folder)?;
     let path = folder.join(names::ABLATION);
     if let Some(known) = read(&path)? {
         let known: Map<String, Value> = serde_json::from_str(&known).map_err(|error| {
@@ -88,13 +90,13 @@ pub fn claim(folder: &Path, identity: &Value) -> Result<(), ClassifyError> {
             .map(|key| format!("{key}: {} → {}", show(known.get(key)), show(identity.get(key))))
             .collect();
         if differences.is_empty() {
-            return Ok(());
+            return Ok(lock);
         }
         return Err(ClassifyError::OtherAblation { folder: folder.to_owned(), differences });
     }
-    fs::create_dir_all(folder).map_err(|cause| WriteError { path: folder.to_owned(), cause })?;
     let text = serde_json::to_string_pretty(identity).expect("an identity is plain data");
-    Ok(durable::write(&path, text.as_bytes())?)
+    durable::write(&path, text.as_bytes())?;
+    Ok(lock)
 }
 
 /// The identity of a dataset: its classes, and its numbers of images and bytes.
@@ -128,20 +130,20 @@ pub fn check(
 
 /// Whether a job is finished. Refuses a folder that another recipe has run in.
 pub fn is_finished(job: &Job) -> Result<bool, ClassifyError> {
-    let Some(known) = journal::recipe_of(&job.folder)? else { return Ok(false) };
-    journal::check_recipe(&job.folder, &known, &job.recipe, &zoo::names())?;
+    let Some(known) = resume::recipe_of(&job.folder)? else { return Ok(false) };
+    resume::check_recipe(&job.folder, &known, &job.recipe, &zoo::names())?;
     Ok(job.folder.join(names::RESULT).is_file())
 }
 
 /// Runs or resumes a job and returns its outcome; None where a signal stopped it.
 pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyError> {
-    let resume = journal::recipe_of(&job.folder)?.is_some();
-    let beginning = if resume { Beginning::Resumed } else { Beginning::New };
+    let is_begun = resume::recipe_of(&job.folder)?.is_some();
+    let beginning = if is_begun { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(job.recipe.clone(), settings.data, beginning)?;
     let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
     let start = Start {
         folder: &job.folder,
-        resume,
+        resume: is_begun,
         device: &settings.device,
         environment: settings.environment.clone(),
     };
@@ -197,8 +199,11 @@ mod tests {
         let folder = folder.path().join("deep/inside");
         let identity =
             |images: u64| json!({ "table": "table4", "data": { "train_images": images } });
-        claim(&folder, &identity(10)).unwrap();
-        claim(&folder, &identity(10)).unwrap();
+        drop(claim(&folder, &identity(10)).unwrap());
+        let lock = claim(&folder, &identity(10)).unwrap();
+        let text = claim(&folder, &identity(10)).unwrap_err().to_string();
+        assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+        drop(lock);
         let error = claim(&folder, &identity(11)).unwrap_err();
         assert!(error.is_usage());
         let text = error.to_string();

@@ -15,6 +15,7 @@ mod origin;
 mod plan;
 mod predictions;
 mod run;
+mod sources;
 mod task;
 mod teacher;
 #[cfg(test)]

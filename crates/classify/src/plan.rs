@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data::{Dataset, TrainLoader};
 use nn::{Part, Precision};
 use recipe::{Mistake, Recipe, RecipeErrors, Schedule, Source};
-use train::{Course, Measure};
+use train::{Course, Measure, RunSources};
 use zoo::{Network, Options};
 
 use crate::error::ClassifyError;
@@ -74,8 +74,8 @@ impl Plan {
         network::options(&self.recipe, self.dataset.classes.len())
     }
 
-    /// The facts about the run that its journal needs.
-    pub(crate) fn course(&self) -> Course {
+    /// What the journal of a run needs to know of it.
+    pub(crate) fn course(&self, sources: RunSources) -> Course {
         Course {
             recipe: self.recipe.clone(),
             schedule: self.schedule.clone(),
@@ -83,6 +83,7 @@ impl Plan {
             measure: Accuracy::columns(),
             dataset: self.dataset.name.clone(),
             classes: self.dataset.classes.clone(),
+            sources,
         }
     }
 
@@ -127,7 +128,7 @@ pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, ClassifyErr
             return Err(ClassifyError::NeedlessData { recipe: recipe_name() });
         }
         (Source::Path, Some(path)) => {
-            let dataset = Dataset::open(path, recipe.data.split, recipe.seed)?;
+            let dataset = Dataset::open(path, recipe.data.split, recipe.data.split_seed)?;
             dataset.oriented(recipe.data.orientation)
         }
         (Source::Path, None) => return Err(ClassifyError::NoData { recipe: recipe_name() }),

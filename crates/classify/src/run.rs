@@ -15,30 +15,40 @@ use crate::feed::{ImageFeed, ValidationImages};
 use crate::measure::Accuracy;
 use crate::plan::Plan;
 use crate::task::Classify;
-use crate::{model_folder, origin};
+use crate::{model_folder, origin, sources};
 
 /// A run under way: its plan, its journal and its state.
 pub struct Run {
     pub plan: Plan,
     pub journal: Journal,
     pub state: State<Network>,
+    /// Bytes of all images as they are stored.
+    pub bytes: u64,
 }
 
 impl Run {
     /// Begins a run in a new folder, or resumes the run in the folder.
     pub fn start(plan: Plan, start: &Start, world: &World) -> Result<Run, ClassifyError> {
-        let (mut journal, checkpoint) = Journal::start(plan.course(), start, &zoo::names(), world)?;
+        let (found, bytes) = sources::of(&plan)?;
+        let course = plan.course(found);
+        let (mut journal, checkpoint) = Journal::start(course, start, &zoo::names(), world)?;
         let (recipe, network) = (&plan.recipe, &plan.network);
         let state = match checkpoint {
             Some(checkpoint) => State::restored(recipe, network.clone(), checkpoint, start.device)?,
             None => {
                 let classes = &plan.dataset.classes;
                 let (model, notes) = origin::first(recipe, network, classes, start.device)?;
-                notes.iter().for_each(|note| journal.note(note));
+                let notes = notes.into_iter().chain(sources::split_notes(recipe));
+                notes.for_each(|note| journal.note(&note));
                 State::initial(recipe, model)
             }
         };
-        Ok(Run { plan, journal, state })
+        if let [only] = plan.dataset.classes.as_slice() {
+            journal.note(&format!(
+                "note: {only} is the only class, so every answer is right and nothing is learned; a classifier needs two"
+            ));
+        }
+        Ok(Run { plan, journal, state, bytes })
     }
 
     /// Trains to the end of the run, writes its model and returns the values of the last evaluation; None where
@@ -48,7 +58,7 @@ impl Run {
         resources: Resources,
         world: &mut World,
     ) -> Result<Option<Vec<f64>>, ClassifyError> {
-        let Run { plan, journal, state } = self;
+        let Run { plan, journal, state, .. } = self;
         let task = Classify::new(&plan.recipe, plan.dataset.clone(), &state.model.device)?;
         let mut feed = ImageFeed::new(plan, state.step, resources, world)?;
         let ending = train::train(&task, &mut feed, state, world, journal)?;
@@ -58,15 +68,21 @@ impl Run {
         }
         journal.save(state)?;
         journal.close();
+        let values = match journal.last_evaluation() {
+            Some(values) => values.to_vec(),
+            // The run was through before this session.
+            None => {
+                let measure = train::evaluate(&task, &mut feed, state.evaluated(), world)?;
+                let values = train::Measure::values(&measure);
+                journal.check_evaluation(&values, state.step)?;
+                values
+            }
+        };
         if world.rank() == 0 {
             let folder = journal.folder().join(names::MODEL);
             model_folder::write(&folder, state.evaluated(), &card(plan, state.step))?;
         }
-        if let Some(values) = journal.last_evaluation() {
-            return Ok(Some(values.to_vec()));
-        }
-        let measure = train::evaluate(&task, &mut feed, state.evaluated(), world)?;
-        Ok(Some(train::Measure::values(&measure)))
+        Ok(Some(values))
     }
 }
 
@@ -82,7 +98,7 @@ fn card(plan: &Plan, step: u64) -> Card {
         step,
         split: Split {
             share: recipe.data.split,
-            seed: recipe.seed,
+            seed: recipe.data.split_seed,
             embedded: recipe.data.source == recipe::Source::FashionMnist,
         },
         recipe: recipe.name.clone(),

@@ -61,7 +61,12 @@ Examples:
 
 A run folder holds recipe.toml (resolved), metrics.jsonl, metrics.csv, TensorBoard events, checkpoints/,
 predictions.jsonl and mistakes/ of its best evaluation or, in the end, its last, and then report.html and model/,
-which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).")]
+which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).
+
+Ctrl-C, SIGTERM and SIGHUP end the current step, save and leave; Ctrl-C twice leaves at once. Exit codes: 0 the run is
+finished, 1 it failed or diverged, 2 the command or the recipe is wrong, and of an unfinished run that --resume goes on
+with 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP; --json then prints {\"run\", \"stopped_by\", \"steps\",
+\"total_steps\", \"resume\"}.")]
 pub(crate) struct Train {
     /// A built-in recipe (see `trickbag recipes`) or a TOML file
     pub(crate) recipe: Option<String>,
@@ -427,7 +432,8 @@ Examples:
 
 The folder holds table.md and table.json, written anew after each run, and each run in runs/ROW/seed-N. The same
 command goes on where it was stopped or killed: no run is done twice, an unfinished one is resumed bit for bit. Rows of
-distillation get their teacher first, trained once with the first seed.")]
+distillation get their teacher first, trained once with the first seed. An ablation that a signal stops exits with 130,
+143 or 129, as train does.")]
 pub(crate) struct Ablate {
     /// A table that `trickbag recipes` lists
     pub(crate) table: String,

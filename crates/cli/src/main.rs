@@ -16,27 +16,54 @@ use args::{Args, Verb};
 #[global_allocator]
 static ALLOCATOR: kernels::Arena<mimalloc::MiMalloc> = kernels::Arena::new(mimalloc::MiMalloc);
 
+/// The exit code where the world is at fault.
+const FAILURE: u8 = 1;
+/// The exit code where the command line or a recipe is at fault.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    match run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::problem(&error);
-            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+    let code = match Args::try_parse() {
+        Ok(args) => run(args).map_or_else(|error| code_of(&error), |()| 0),
+        Err(said) => of_clap(&said),
+    };
+    match output::finish() {
+        Some(cause) => {
+            output::problem(&anyhow::anyhow!("standard output cannot be written: {cause}"));
+            ExitCode::from(if code == 0 { FAILURE } else { code })
         }
+        None => ExitCode::from(code),
     }
+}
+
+/// Prints the help that was asked for, or what is wrong with the command line.
+fn of_clap(said: &clap::Error) -> u8 {
+    let printed = said.print();
+    if !said.use_stderr() {
+        output::remember(printed);
+    }
+    u8::try_from(said.exit_code()).unwrap_or(USAGE)
+}
+
+/// Says what went wrong, where nobody has yet, and gives the exit code.
+fn code_of(error: &anyhow::Error) -> u8 {
+    if let Some(output::Stopped(signal)) = error.downcast_ref() {
+        return signal.exit_code();
+    }
+    output::problem(error);
+    if is_usage(error) { USAGE } else { FAILURE }
 }
 
 fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::Train(args) => verbs::train::run(&args),
         Verb::Eval(args) => verbs::eval::run(&args),
-        Verb::Predict(args) => verbs::predict::run(&args),
-        Verb::Import(args) => verbs::import::run(&args),
-        Verb::Export(args) => verbs::export::run(&args),
+        Verb::Predict(args) => verbs::use_cores().and_then(|()| verbs::predict::run(&args)),
+        Verb::Import(args) => verbs::use_cores().and_then(|()| verbs::import::run(&args)),
+        Verb::Export(args) => verbs::use_cores().and_then(|()| verbs::export::run(&args)),
         Verb::Models(args) => verbs::models::run(&args),
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),
-        Verb::Doctor(args) => verbs::doctor::run(&args),
+        Verb::Doctor(args) => verbs::use_cores().and_then(|()| verbs::doctor::run(&args)),
         Verb::Ablate(args) => verbs::ablate::run(&args),
         Verb::Bench(args) => verbs::bench::run(&args),
         Verb::Data(args) => verbs::data::run(&args),

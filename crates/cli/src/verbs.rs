@@ -32,9 +32,23 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
 }
 
 /// Lets `count` threads compute.
-pub(crate) fn use_threads(count: usize) {
-    // Fails only where the pool stands already, which then has the size it has.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+pub(crate) fn use_threads(count: usize) -> anyhow::Result<()> {
+    let built = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+    // An error without a source says that the pool stands already; it then has the size it has.
+    if let Err(error) = &built
+        && let Some(cause) = std::error::Error::source(error)
+    {
+        anyhow::bail!(
+            "{count} threads cannot be started: {cause}; allow this user more processes and memory (ulimit -u, ulimit \
+             -v), or ask for fewer threads with --threads"
+        );
+    }
+    Ok(())
+}
+
+/// Lets as many threads compute as there are cores.
+pub(crate) fn use_cores() -> anyhow::Result<()> {
+    use_threads(std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// What a run folder says of where its run was computed, and on what.

@@ -4,6 +4,9 @@ use tricks::Precision;
 
 use crate::types::{LossScale, OnBadSample, Orientation, RampEnd, Target};
 
+/// The same for every recipe, whatever its seed.
+pub(crate) const SPLIT_SEED: u64 = 1;
+
 pub(crate) const ON_BAD_SAMPLE: OnBadSample = OnBadSample::Stop;
 
 /// The way of torchvision.

@@ -20,6 +20,9 @@ pub(crate) const VERSION: u32 = 2;
 /// The longest edge of an image, pixels. A typing error beyond it would ask for all the memory there is.
 const LONGEST_EDGE: usize = 8192;
 
+/// Bytes of a recipe's name: file systems take 255, and a number may follow.
+const LONGEST_NAME: usize = 100;
+
 /// Reads the recipe in `text`. Mistakes are reported as mistakes of `file`; `known_models` are the names of all networks.
 pub fn parse(text: &str, file: &str, known_models: &[String]) -> Result<Recipe, RecipeErrors> {
     parse_with_edits(text, file, &[], known_models)
@@ -78,10 +81,8 @@ impl RecipeErrors {
 
 fn recipe(reader: &mut Reader<'_>, known_models: &[String]) -> Option<Recipe> {
     let version = version(reader);
-    let name = reader.read("name", filled_text);
-    let seed = reader.read("seed", |value| {
-        reader::whole(value, &format!("seed is a whole number from 0 to {}", u64::MAX))
-    });
+    let name = reader.read("name", folder_name);
+    let seed = seed(reader, "seed");
     let network = network(reader, known_models);
     let init = optional(reader, "init", fine_tuning);
     let data = data(reader);
@@ -123,6 +124,41 @@ fn filled_text(value: &Value) -> Result<String, Complaint> {
         text if text.trim().is_empty() => Err(Complaint::new("is empty", "")),
         text => Ok(text),
     }
+}
+
+/// Text that is one component of a path on any system: the run folder gets this name.
+fn folder_name(value: &Value) -> Result<String, Complaint> {
+    let name = filled_text(value)?;
+    let refuse = |what: &str, mend: &str| Err(Complaint::new(what, mend));
+    match () {
+        () if name.contains(['/', '\\']) => {
+            refuse("it holds / or \\, and names a folder", "put the run elsewhere with --out")
+        }
+        () if name == "." || name == ".." => {
+            refuse("it is no name of a folder", "write letters, such as my-run")
+        }
+        () if name.chars().any(is_hidden) => {
+            let mend = "write it without them";
+            refuse("it holds control characters or marks that turn the direction of text", mend)
+        }
+        () if name.len() > LONGEST_NAME => {
+            let message = format!("it is {} bytes long", name.len());
+            Err(Complaint::new(message, format!("a name has at most {LONGEST_NAME}")))
+        }
+        () => Ok(name),
+    }
+}
+
+/// Whether a character is not seen, but changes how what is around it is seen.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn seed(reader: &mut Reader<'_>, key: &'static str) -> Option<u64> {
+    let (_, name) = schema::split(key);
+    let rule = format!("{name} is a whole number from 0 to {}", u64::MAX);
+    reader.read(key, |value| reader::whole(value, &rule))
 }
 
 fn version(reader: &mut Reader<'_>) -> Option<u32> {
@@ -203,6 +239,10 @@ fn data(reader: &mut Reader<'_>) -> Option<Data> {
         |share| share > 0.0 && share < 1.0,
         "more than 0 and less than 1",
     );
+    let split_seed = match reader.has("data.split_seed") {
+        true => seed(reader, "data.split_seed"),
+        false => Some(absent::SPLIT_SEED),
+    };
     let limit = optional(reader, "data.limit", |reader| reader.count("data.limit"));
     let on_bad_sample =
         choice_or(reader, "data.on_bad_sample", ON_BAD_SAMPLE, absent::ON_BAD_SAMPLE);
@@ -210,6 +250,7 @@ fn data(reader: &mut Reader<'_>) -> Option<Data> {
     Some(Data {
         source: source?,
         split: split?,
+        split_seed: split_seed?,
         limit: limit?,
         on_bad_sample: on_bad_sample?,
         orientation: orientation?,

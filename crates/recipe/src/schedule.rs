@@ -162,7 +162,10 @@ fn mistakes(recipe: &Recipe, steps_per_epoch: u64) -> Vec<Mistake> {
         complain("train.duration", Complaint::new(message, "raise it"));
         return mistakes;
     }
-    let in_steps = |span: Span| format!("{span} ({} steps)", span.steps(steps_per_epoch));
+    let in_steps = |span: Span| match span {
+        Span::Steps(_) => span.to_string(),
+        Span::Epochs(_) => format!("{span} ({} steps)", span.steps(steps_per_epoch)),
+    };
     // Spans of one unit were compared when the recipe was read.
     let mixed = |span: Span| span.partial_cmp(&run).is_none();
     if let Some(warmup) = recipe.rate.warmup

@@ -67,6 +67,7 @@ pub(crate) static KEYS: &[Key] = &[
     table("data"),
     value("data.source", r#""path""#),
     value("data.split", "0.1"),
+    optional("data.split_seed", "1"),
     optional("data.limit", "10000"),
     optional("data.on_bad_sample", r#""skip""#),
     optional("data.orientation", r#""exif""#),

@@ -11,6 +11,7 @@ pub use tricks::{Init, Precision};
 pub struct Recipe {
     /// Version of the file format; this program reads version 2.
     pub version: u32,
+    /// Names the run folder, so it is one component of a path.
     pub name: String,
     /// Every random draw of the run is a function of this number and of its position.
     pub seed: u64,
@@ -93,6 +94,9 @@ pub struct Data {
     pub source: Source,
     /// Share of the training images held out for validation where the data has no validation part.
     pub split: f64,
+    /// Which images are held out is a function of this number. It is apart from the run's seed, so that runs of several
+    /// seeds, a teacher and its student, and a model and what is fine-tuned from it validate on the same images.
+    pub split_seed: u64,
     /// The most training images to use. They are taken evenly from the whole, so each class keeps its share, and every
     /// seed sees the same ones.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -135,8 +135,12 @@ fn entries(recipe: &Recipe) -> Entries {
 }
 
 fn data(data: &Data) -> Written {
-    let Data { source, split, limit, on_bad_sample, orientation } = *data;
-    let mut entries = vec![("source", text(word(SOURCES, &source))), ("split", number(split))];
+    let Data { source, split, split_seed, limit, on_bad_sample, orientation } = *data;
+    let mut entries = vec![
+        ("source", text(word(SOURCES, &source))),
+        ("split", number(split)),
+        ("split_seed", Plain(split_seed.to_string())),
+    ];
     entries.extend(limit.map(|limit| ("limit", Plain(limit.to_string()))));
     entries.push(("on_bad_sample", text(word(ON_BAD_SAMPLE, &on_bad_sample))));
     entries.push(("orientation", text(word(ORIENTATIONS, &orientation))));

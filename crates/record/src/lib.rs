@@ -9,11 +9,13 @@ pub mod names;
 mod number;
 mod outcome;
 mod prediction;
+mod printable;
 mod rows;
 mod skip;
 
 pub use measure::{Best, Better, LOSS, MeasureColumn, MeasureColumns, Unit};
 pub use outcome::Outcome;
 pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};
+pub use printable::{is_unprintable, printable, printable_lines};
 pub use rows::{EvaluationRow, MetricsRow, TrainRow, step_of};
 pub use skip::SkipRow;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 /// The resolved recipe. A folder that holds it is a run folder.
 pub const RECIPE: &str = "recipe.toml";
-/// The facts of the run beside its recipe, as JSON: the machine, the data, the classes, the measure's columns.
+/// The file that the process at work on a run or an ablation keeps locked. It holds the process's number.
+pub const LOCK: &str = ".lock";
+/// What the run is beside its recipe, as one JSON object: the machine, the data, the classes, the measure's columns.
 pub const RUN: &str = "run.json";
 /// The key of `run.json` under which [`MeasureColumns`](crate::MeasureColumns) stand.
 pub const MEASURE_KEY: &str = "measure";

@@ -17,6 +17,7 @@ use record::Best;
 use serde::{Deserialize, Serialize};
 use tricks::loss_scaling::LossScaling;
 
+use crate::sources::RunSources;
 pub use error::{CheckpointError, Damage};
 pub use file::load;
 pub use folder::{latest, list, prune, save};
@@ -47,6 +48,9 @@ pub struct RunFacts {
     /// Images trained on since the start of the run.
     pub images: u64,
     pub classes: Vec<String>,
+    /// What the run is computed from; None in a checkpoint of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<RunSources>,
 }
 
 /// The state of a loss scale.

@@ -117,6 +117,9 @@ pub(crate) fn mend(cause: &io::Error) -> &'static str {
         ErrorKind::ReadOnlyFilesystem => {
             "the file system is read-only: choose another place with --out"
         }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file stands where a folder is needed: move it away, or choose another place"
+        }
         ErrorKind::NotFound => {
             "its folder is not there: make it and run the command again (`train` with --resume)"
         }

@@ -37,7 +37,23 @@ pub enum TrainError {
     Unreadable { path: PathBuf, cause: io::Error },
 
     #[error(
-        "{}: it holds a run already, and train never overwrites one; add --resume to go on, or give another folder \
+        "{}: is not text in UTF-8; put back the recipe that the run was started with, or give another folder with --out",
+        path.display()
+    )]
+    NotText { path: PathBuf },
+
+    #[error("{}: is a file, and a run needs a folder; give another place with --out", folder.display())]
+    NotAFolder { folder: PathBuf },
+
+    #[error(
+        "{}: {owner} is at work here; wait until it ends, or stop it and give the same command again, or give another \
+         folder with --out",
+        folder.display()
+    )]
+    Busy { folder: PathBuf, owner: String },
+
+    #[error(
+        "{}: a run is here already, and train never overwrites one; go on with it by --resume, or give another folder \
          with --out",
         folder.display()
     )]
@@ -60,6 +76,21 @@ pub enum TrainError {
         differences.join("\n  ")
     )]
     OtherRecipe { folder: PathBuf, differences: Vec<String> },
+
+    #[error(
+        "{}: recipe.toml is not the recipe that the checkpoint of step {step} was trained by; it was edited since:\n  {}\nPut \
+         the first value of each back to go on, or give another folder with --out to train by the others",
+        folder.display(),
+        differences.join("\n  ")
+    )]
+    EditedRecipe { folder: PathBuf, step: u64, differences: Vec<String> },
+
+    #[error(
+        "{}: the model of distillation.teacher has other weights than the one that has taught this run so far; put that \
+         one back, or give another folder with --out",
+        folder.display()
+    )]
+    OtherTeacher { folder: PathBuf },
 
     #[error(
         "{}: this run has trained on other data than {dataset}: {difference}; give the data it was started with, or \
@@ -105,12 +136,16 @@ pub enum TrainError {
     Message { rank: usize },
 }
 
-/// The number that became infinite or NaN.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What stopped being a number.
+#[derive(Clone, Debug, PartialEq)]
 pub enum NotFinite {
     Loss(f64),
     /// The gradient, though the loss is finite.
     Gradient,
+    /// A number of the evaluation, by its title.
+    Evaluation(String, f64),
+    /// A tensor of the state, found before it was saved.
+    Tensor(String),
 }
 
 impl fmt::Display for NotFinite {
@@ -118,6 +153,10 @@ impl fmt::Display for NotFinite {
         match self {
             NotFinite::Loss(loss) => write!(formatter, "the loss became {loss}"),
             NotFinite::Gradient => write!(formatter, "the gradient became infinite or NaN"),
+            NotFinite::Evaluation(title, value) => {
+                write!(formatter, "the evaluation came to nothing, {title} {value},")
+            }
+            NotFinite::Tensor(name) => write!(formatter, "{name} became infinite or NaN"),
         }
     }
 }
@@ -149,7 +188,10 @@ impl TrainError {
                 | TrainError::RunExists { .. }
                 | TrainError::NoRun { .. }
                 | TrainError::StrayCheckpoints { .. }
+                | TrainError::NotAFolder { .. }
                 | TrainError::OtherRecipe { .. }
+                | TrainError::EditedRecipe { .. }
+                | TrainError::OtherTeacher { .. }
                 | TrainError::OtherData { .. }
         )
     }

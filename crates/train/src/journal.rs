@@ -8,21 +8,24 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nn::{Device, Module};
+use nn::{Device, FileTensors, Module};
 use recipe::{Interval, OnBadSample, Recipe, Schedule};
-use record::{Best, EvaluationRow, MeasureColumns, TrainRow, names};
+use record::{Best, EvaluationRow, LOSS, MeasureColumns, TrainRow, names};
 use world::World;
 
 use crate::checkpoint::{self, Checkpoint, RunFacts};
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::durable;
-use crate::error::{Place, TrainError};
+use crate::error::{NotFinite, Place, TrainError};
 use crate::hyper::Hyper;
+use crate::lock::FolderLock;
 use crate::log::RunLog;
 use crate::log::bad_samples::BadSamples;
 use crate::progress::Progress;
+use crate::resume;
 use crate::signal;
+use crate::sources::RunSources;
 use crate::state::State;
 use crate::step::Report;
 use crate::task::{Measure, Skip};
@@ -37,6 +40,7 @@ pub struct Course {
     /// What the data are called, for messages.
     pub dataset: String,
     pub classes: Vec<String>,
+    pub sources: RunSources,
 }
 
 /// The folder, device and environment that a run starts with.
@@ -56,6 +60,10 @@ pub struct Journal {
     device: Device,
     /// None on other ranks than 0.
     files: Option<Files>,
+    /// What the run began with; a checkpoint knows it where there is one.
+    sources: RunSources,
+    /// The step of the best evaluation.
+    best: Option<u64>,
     clock: Clock,
     /// The working time at the last checkpoint, and its step; no step before the first checkpoint.
     saved: (Duration, Option<u64>),
@@ -66,6 +74,8 @@ pub struct Journal {
 }
 
 struct Files {
+    /// Nobody else writes here meanwhile.
+    _lock: FolderLock,
     log: RunLog,
     /// The list of bad images; None where the recipe does not skip them.
     bad_samples: Option<BadSamples>,
@@ -80,32 +90,6 @@ struct Logged {
     overflowed: u64,
 }
 
-/// The recipe that a run folder was started with, as TOML; None where there is no run.
-pub fn recipe_of(folder: &Path) -> Result<Option<String>, TrainError> {
-    let path = folder.join(names::RECIPE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text)),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(TrainError::Unreadable { path, cause }),
-    }
-}
-
-/// Refuses a recipe that is not the one the folder's run was started with.
-pub fn check_recipe(
-    folder: &Path,
-    known: &str,
-    recipe: &Recipe,
-    models: &[String],
-) -> Result<(), TrainError> {
-    let file = folder.join(names::RECIPE).display().to_string();
-    let known = recipe::parse(known, &file, models)?;
-    let differences = recipe::diff(&known, recipe);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(TrainError::OtherRecipe { folder: folder.to_owned(), differences })
-}
-
 impl Journal {
     /// Begins a run in a new folder, or resumes the folder's run, from its newest checkpoint where it has one. `models`
     /// are the names of networks that a recipe may have.
@@ -117,10 +101,11 @@ impl Journal {
     ) -> Result<(Journal, Option<Checkpoint>), TrainError> {
         let folder = start.folder.to_owned();
         let is_first = world.rank() == 0;
-        match (recipe_of(&folder)?, start.resume) {
+        let lock = is_first.then(|| own(&folder, start.resume)).transpose()?;
+        match (resume::recipe_of(&folder)?, start.resume) {
             (Some(_), false) if is_first => return Err(TrainError::RunExists { folder }),
             (None, true) => return Err(TrainError::NoRun { folder }),
-            (Some(known), true) => check_recipe(&folder, &known, &course.recipe, models)?,
+            (Some(known), true) => resume::check_recipe(&folder, &known, &course.recipe, models)?,
             (_, false) if is_first => begin(&folder, &course, &start.environment)?,
             (_, false) => {}
         }
@@ -128,31 +113,34 @@ impl Journal {
             true => checkpoint::latest(&folder.join(names::CHECKPOINTS))?,
             false => None,
         };
-        let remarks = course.recipe.notes();
-        let mut notes: Vec<String> = remarks.iter().map(|text| format!("note: {text}")).collect();
+        let mut remarks = course.recipe.notes();
         if let Some(checkpoint) = &checkpoint {
-            check_facts(&folder, &course, &checkpoint.facts, start.device, &mut notes)?;
+            remarks.extend(resume::check(&folder, &course, checkpoint, start.device, models)?);
         }
+        let facts = checkpoint.as_ref().map(|checkpoint| &checkpoint.facts);
         let step = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
-        let worked = checkpoint.as_ref().map_or(0.0, |each| each.facts.work_seconds);
-        let worked = Duration::from_secs_f64(worked);
+        let worked = Duration::from_secs_f64(facts.map_or(0.0, |facts| facts.work_seconds));
         let clock = Clock::after(worked);
-        let files = match is_first {
-            true => Some(Files::open(&folder, &course, step, &clock)?),
-            false => None,
-        };
+        let files = lock.map(|lock| Files::open(lock, &folder, &course, step, &clock));
+        let files = files.transpose()?;
+        remarks.extend(files.iter().flat_map(|files| files.log.remarks()));
         let mut journal = Journal {
             saved: (worked, (step > 0).then_some(step)),
             logged: Logged { step, worked, waited: Duration::ZERO, overflowed: 0 },
             last: None,
             speeds: Vec::new(),
             device: start.device.clone(),
+            sources: facts
+                .and_then(|facts| facts.sources.as_ref())
+                .unwrap_or(&course.sources)
+                .clone(),
+            best: facts.and_then(|facts| facts.best).map(|best| best.step),
             folder,
             course,
             files,
             clock,
         };
-        notes.iter().for_each(|note| journal.note(note));
+        remarks.iter().for_each(|text| journal.note(&format!("note: {text}")));
         Ok((journal, checkpoint))
     }
 
@@ -201,7 +189,11 @@ impl Journal {
     pub fn with_what_is_saved(&self, error: TrainError) -> TrainError {
         let saved = match self.saved.1 {
             Some(step) => {
-                format!("the checkpoint of step {step} in {} is still there", self.folder.display())
+                let best = self.best.filter(|&best| best != step);
+                let best = best.map_or(String::new(), |best| {
+                    format!(", and so does that of the best evaluation, at step {best}")
+                });
+                format!("the checkpoint of step {step} in {} stands{best}", self.folder.display())
             }
             None => "nothing was saved yet".to_owned(),
         };
@@ -257,10 +249,7 @@ impl Journal {
         self.logged = Logged { step, worked, waited: Duration::ZERO, overflowed: 0 };
         let Some(files) = &mut self.files else { return Ok(()) };
         files.log.train(&row)?;
-        let measure = &self.course.measure;
-        let last = self.last.as_ref();
-        let headline = last.map(|last| (measure.headline(), measure.headline_value(last)));
-        files.progress.step(&row, headline);
+        files.progress.step(&row);
         Ok(())
     }
 
@@ -282,7 +271,8 @@ impl Journal {
         self.files.as_ref()?.bad_samples.as_ref().map(BadSamples::counts)
     }
 
-    /// Logs an evaluation, remembers the best, and keeps the details of the best and of the last one.
+    /// Logs an evaluation, remembers the best, and keeps the details of the best and of the last one. An evaluation whose loss
+    /// or headline is not finite is logged too, and ends the run before anything of it is saved.
     pub fn record_evaluation<M>(
         &mut self,
         state: &mut State<M>,
@@ -293,22 +283,41 @@ impl Journal {
         let (step, epoch) = (state.step, self.epoch(state.step));
         let columns = &self.course.measure;
         let value = columns.headline_value(&values);
-        if columns.improves(state.best.map(|best| best.value), value) {
+        let is_sound = not_finite(columns, &values).is_none();
+        let is_best = is_sound && columns.improves(state.best.map(|best| best.value), value);
+        if is_best {
             state.best = Some(Best { step, value });
+            self.best = Some(step);
         }
         let row = EvaluationRow { step, epoch, values, seconds: worked.as_secs_f64() };
         if let Some(files) = &mut self.files {
             files.log.evaluation(&row)?;
+            files.progress.evaluated(columns.headline(), value);
             files.progress.note(&format!("epoch {epoch:.2}: {}", columns.say(&row.values)));
-            let is_best = state.best.is_some_and(|best| best.step == step);
-            if is_best || step == self.course.schedule.total_steps() {
+            let is_last = step == self.course.schedule.total_steps();
+            if is_sound && (is_best || is_last) {
                 measure.write_details(&self.folder, step)?;
             }
         }
+        self.check_evaluation(&row.values, step)?;
         self.last = Some(row.values);
         // Evaluation is not part of the next steps' images per second.
         self.logged.worked = worked;
         Ok(())
+    }
+
+    /// Refuses an evaluation after `step` steps whose loss or headline is not finite: the run has diverged.
+    pub fn check_evaluation(&self, values: &[f64], step: u64) -> Result<(), TrainError> {
+        match not_finite(&self.course.measure, values) {
+            Some(what) => Err(self.diverged(what, step)),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of a run whose state is of no use after `step` steps.
+    fn diverged(&self, what: NotFinite, step: u64) -> TrainError {
+        let rate = self.schedule().rate(step.saturating_sub(1));
+        self.with_what_is_saved(TrainError::NotFinite { what, step, rate, place: None })
     }
 
     /// Whether the recipe wants a checkpoint at this step, or this is the best model so far.
@@ -323,6 +332,25 @@ impl Journal {
             return Ok(());
         }
         let recipe = &self.course.recipe;
+        if self.files.is_some() {
+            let tensors = state.tensors(&recipe.update.optimizer);
+            let strange = tensors.iter().find(|(_, tensor)| !is_finite(&tensor.values));
+            if let Some((name, _)) = strange {
+                return Err(self.diverged(NotFinite::Tensor(name.clone()), state.step));
+            }
+            self.save_tensors(state, tensors)?;
+        }
+        self.saved = (self.clock.worked(), Some(state.step));
+        self.logged.worked = self.clock.worked();
+        Ok(())
+    }
+
+    fn save_tensors<M>(
+        &mut self,
+        state: &State<M>,
+        tensors: FileTensors,
+    ) -> Result<(), TrainError> {
+        let recipe = &self.course.recipe;
         if let Some(files) = &mut self.files {
             files.log.sync()?;
             files.bad_samples.as_ref().map_or(Ok(()), BadSamples::sync)?;
@@ -334,15 +362,13 @@ impl Journal {
                 work_seconds: self.clock.worked().as_secs_f64(),
                 images: state.step * recipe.train.batch as u64,
                 classes: self.course.classes.clone(),
+                sources: Some(self.sources.clone()),
             };
-            let tensors = state.tensors(&recipe.update.optimizer);
             let checkpoint = Checkpoint { step: state.step, facts, tensors };
             let folder = self.folder.join(names::CHECKPOINTS);
             checkpoint::save(&folder, &checkpoint)?;
             checkpoint::prune(&folder, recipe.checkpoint.keep, state.best.map(|best| best.step))?;
         }
-        self.saved = (self.clock.worked(), Some(state.step));
-        self.logged.worked = self.clock.worked();
         Ok(())
     }
 
@@ -354,14 +380,50 @@ impl Journal {
     }
 }
 
+/// Why an evaluation says nothing about the model: its loss or its headline is not finite.
+fn not_finite(columns: &MeasureColumns, values: &[f64]) -> Option<NotFinite> {
+    let decisive = columns.column(LOSS).into_iter().chain([columns.headline()]);
+    let mut numbers = decisive.filter_map(|column| {
+        let value = columns.value(values, &column.name)?;
+        Some(NotFinite::Evaluation(column.title.clone(), value)).filter(|_| !value.is_finite())
+    });
+    numbers.next()
+}
+
+fn is_finite(values: &[f32]) -> bool {
+    values.iter().all(|value| value.is_finite())
+}
+
+/// Takes the lock of a run's folder, which is made where a run is to begin.
+fn own(folder: &Path, resume: bool) -> Result<FolderLock, TrainError> {
+    let folder_name = || folder.to_owned();
+    if folder.exists() && !folder.is_dir() {
+        return Err(TrainError::NotAFolder { folder: folder_name() });
+    }
+    match resume {
+        true if resume::recipe_of(folder)?.is_none() => {
+            return Err(TrainError::NoRun { folder: folder_name() });
+        }
+        true => {}
+        false => durable::create_folder(folder)?,
+    }
+    FolderLock::take(folder)
+}
+
 impl Files {
-    fn open(folder: &Path, course: &Course, step: u64, clock: &Clock) -> Result<Files, TrainError> {
+    fn open(
+        lock: FolderLock,
+        folder: &Path,
+        course: &Course,
+        step: u64,
+        clock: &Clock,
+    ) -> Result<Files, TrainError> {
         let log = RunLog::open(folder, course.measure.clone(), step, clock.start_of_run())?;
         let skips = course.recipe.data.on_bad_sample == OnBadSample::Skip;
         let bad_samples = skips.then(|| BadSamples::open(folder, step)).transpose()?;
         let total = course.schedule.total_steps();
         let progress = Progress::new(total, step, course.steps_per_epoch);
-        Ok(Files { log, bad_samples, progress })
+        Ok(Files { _lock: lock, log, bad_samples, progress })
     }
 }
 
@@ -383,30 +445,5 @@ fn begin(
     durable::write(&folder.join(names::RUN), run.as_bytes())?;
     let recipe = recipe::to_toml(&course.recipe);
     durable::write(&folder.join(names::RECIPE), recipe.as_bytes())?;
-    Ok(())
-}
-
-fn check_facts(
-    folder: &Path,
-    course: &Course,
-    facts: &RunFacts,
-    device: &Device,
-    notes: &mut Vec<String>,
-) -> Result<(), TrainError> {
-    if facts.classes != course.classes {
-        return Err(TrainError::OtherData {
-            folder: folder.to_owned(),
-            dataset: course.dataset.clone(),
-            difference: "it has other classes".to_owned(),
-        });
-    }
-    let here = nn::arithmetic(device);
-    if facts.instruction_set != here {
-        notes.push(format!(
-            "note: the run was computed with {} and this machine has {here}: from here on its bits differ from those \
-             of an uninterrupted run",
-            facts.instruction_set
-        ));
-    }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The logs of a run folder: `metrics.jsonl`, `metrics.csv` and TensorBoard events, all with the same rows.
 //!
 //! Each row goes to the operating system at once, so a kill loses none, and is in a file whole or not at all, even when
-//! the disk is full. [`RunLog::open`] cuts the files back to the step that a run goes on from, and drops the half row
-//! that a power cut may leave: a resumed run leaves the same rows as one that was never interrupted. Nothing here
+//! the disk is full. [`RunLog::open`] cuts the files back to the step that a run goes on from, and drops rows that
+//! cannot be read, such as the half row that a power cut may leave: a resumed run leaves the same rows as one that was never interrupted. Nothing here
 //! reads a clock.
 
 pub mod bad_samples;
@@ -10,7 +10,7 @@ mod csv;
 mod events;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,12 +24,7 @@ pub enum LogError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(
-        "line {line} of {} cannot be read, though later ones can; delete that line and run again with --resume",
-        path.display()
-    )]
-    Line { path: PathBuf, line: usize },
-    #[error(
-        "{} is not a log that trickbag wrote for this task; move it away and run again with --resume",
+        "{} does not begin as trickbag writes it; move it away and run again with --resume",
         path.display()
     )]
     Foreign { path: PathBuf },
@@ -58,17 +53,17 @@ impl RunLog {
     ) -> Result<RunLog, LogError> {
         let start = start.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         durable::create_folder(folder)?;
-        let open = |name, head: &[u8], whole: &dyn Fn(&[u8]) -> Result<usize, Fault>| {
+        let open = |name, head: &[u8], whole: &dyn Fn(&[u8]) -> Result<Kept, Foreign>| {
             Rows::open(folder.join(name), head, whole)
         };
         let csv_head = csv::head(&measure);
         let log = RunLog {
-            jsonl: open(names::METRICS_JSONL, &[], &|bytes| whole_json(bytes, last_step))?,
+            jsonl: open(names::METRICS_JSONL, &[], &|bytes| Ok(whole_json(bytes, last_step)))?,
             csv: open(names::METRICS_CSV, csv_head.as_bytes(), &|bytes| {
                 csv::whole(bytes, &csv_head, last_step)
             })?,
             events: open(names::EVENTS, &events::head(start), &|bytes| {
-                events::whole(bytes, last_step)
+                events::whole(bytes, last_step).map(Kept::First)
             })?,
             measure,
             start,
@@ -89,18 +84,35 @@ impl RunLog {
         self.events.append(&events::evaluation(row, &self.measure, self.start))
     }
 
+    /// What was dropped when the logs were opened, each remark a sentence.
+    pub fn remarks(&self) -> Vec<String> {
+        let dropped = [&self.jsonl, &self.csv].into_iter().filter(|rows| rows.dropped > 0);
+        let remark = |rows: &Rows| {
+            let lines = if rows.dropped == 1 { "line" } else { "lines" };
+            let path = rows.path.display();
+            format!("{} {lines} of {path} could not be read, so left out", rows.dropped)
+        };
+        dropped.map(remark).collect()
+    }
+
     /// Makes all rows so far durable. Called before a checkpoint is saved, so that a run that goes on from it finds them.
     pub fn sync(&mut self) -> Result<(), LogError> {
         [&self.jsonl, &self.csv, &self.events].into_iter().try_for_each(Rows::sync)
     }
 }
 
-/// A fault inside a log, other than a half-written last row.
+/// What stays of a log when it is opened.
 #[derive(Debug, PartialEq)]
-enum Fault {
-    Line(usize),
-    Foreign,
+enum Kept {
+    /// Its first bytes.
+    First(usize),
+    /// These rows, because others between them cannot be read or come too early.
+    Rows { bytes: Vec<u8>, dropped: usize },
 }
+
+/// A log that somebody else wrote.
+#[derive(Debug, PartialEq)]
+struct Foreign;
 
 /// A file that grows by whole rows.
 #[derive(Debug)]
@@ -108,25 +120,33 @@ struct Rows {
     path: PathBuf,
     file: File,
     length: u64,
+    /// The lines that could not be read and were left out.
+    dropped: usize,
 }
 
 impl Rows {
-    /// Opens a file and cuts it to the length that `whole` finds in its bytes; an empty one begins with `head`.
+    /// Opens a file and cuts it to what `whole` finds in its bytes; an empty one begins with `head`.
     fn open(
         path: PathBuf,
         head: &[u8],
-        whole: &dyn Fn(&[u8]) -> Result<usize, Fault>,
+        whole: &dyn Fn(&[u8]) -> Result<Kept, Foreign>,
     ) -> Result<Rows, LogError> {
-        let mut bytes = Vec::new();
-        let read = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let read = read.and_then(|mut file| file.read_to_end(&mut bytes).map(|_| file));
-        let file = read.map_err(|cause| WriteError::new(&path, cause))?;
-        let length = match whole(&bytes) {
-            Ok(length) => length as u64,
-            Err(Fault::Line(line)) => return Err(LogError::Line { path, line }),
-            Err(Fault::Foreign) => return Err(LogError::Foreign { path }),
+        let failed = |cause| WriteError::new(&path, cause);
+        let bytes = match std::fs::read(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(failed)?,
         };
-        let mut rows = Rows { path, file, length };
+        let (length, dropped) = match whole(&bytes) {
+            Ok(Kept::First(length)) => (length, 0),
+            Ok(Kept::Rows { bytes, dropped }) => {
+                durable::write(&path, &bytes)?;
+                (bytes.len(), dropped)
+            }
+            Err(Foreign) => return Err(LogError::Foreign { path }),
+        };
+        let file = File::options().write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(failed)?;
+        let mut rows = Rows { path, file, length: length as u64, dropped };
         rows.cut().map_err(|cause| WriteError::new(&rows.path, cause))?;
         if rows.length == 0 {
             rows.append(head)?;
@@ -159,33 +179,36 @@ impl Rows {
     }
 }
 
-/// The length of the lines of JSON that are whole and have `step <= last_step`.
-fn whole_json(bytes: &[u8], last_step: u64) -> Result<usize, Fault> {
+/// The lines of JSON that are whole and have `step <= last_step`.
+fn whole_json(bytes: &[u8], last_step: u64) -> Kept {
     whole_lines(bytes, 0, last_step, record::step_of)
 }
 
-/// The length of the lines from `begin` on that are whole and have `step <= last_step`. `step` reads a line's step.
-/// A line that it cannot read is dropped at the end of the file, and is an error before a line to keep.
+/// The lines from `begin` on that are whole and have `step <= last_step`, and all before them. `step` reads the step of a
+/// line and gives None where it cannot. Steps never fall, so a line that comes too early is of another process.
 fn whole_lines(
     bytes: &[u8],
     begin: usize,
     last_step: u64,
     step: impl Fn(&str) -> Option<u64>,
-) -> Result<usize, Fault> {
-    let first = 1 + bytes[..begin].iter().filter(|&&byte| byte == b'\n').count();
-    let (mut position, mut kept, mut unreadable) = (begin, begin, None);
-    for (index, line) in bytes[begin..].split_inclusive(|&byte| byte == b'\n').enumerate() {
+) -> Kept {
+    let mut rows = bytes[..begin].to_vec();
+    let (mut position, mut end, mut reached) = (begin, begin, 0);
+    let (mut unreadable, mut dropped) = (0, 0);
+    for line in bytes[begin..].split_inclusive(|&byte| byte == b'\n') {
         position += line.len();
         let text = line.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok());
-        match (text.and_then(&step), unreadable) {
-            (Some(step), None) if step <= last_step => kept = position,
-            (Some(step), Some(line)) if step <= last_step => return Err(Fault::Line(line)),
-            (Some(_), None) => break,
-            (Some(_), Some(_)) => {}
-            (None, _) => unreadable = unreadable.or(Some(first + index)),
+        match text.and_then(&step) {
+            Some(step) if step <= last_step && step >= reached => {
+                rows.extend_from_slice(line);
+                (end, reached) = (position, step);
+                dropped += std::mem::take(&mut unreadable);
+            }
+            Some(_) => {}
+            None => unreadable += 1,
         }
     }
-    Ok(kept)
+    if rows.len() == end { Kept::First(end) } else { Kept::Rows { bytes: rows, dropped } }
 }
 
 #[cfg(test)]
@@ -340,19 +363,20 @@ mod tests {
 
     #[test]
     fn a_file_cut_at_any_byte_keeps_its_whole_rows() {
-        type Whole<'a> = &'a dyn Fn(&[u8]) -> Result<usize, Fault>;
+        type Whole<'a> = &'a dyn Fn(&[u8]) -> Result<Kept, Foreign>;
         let files = uninterrupted(4);
         let csv_head = csv::head(&MeasureColumns::classification());
         let readers: [(_, _, Whole); 3] = [
-            (JSONL, 0, &|bytes| whole_json(bytes, 4)),
+            (JSONL, 0, &|bytes| Ok(whole_json(bytes, 4))),
             (CSV, csv_head.len(), &|bytes| csv::whole(bytes, &csv_head, 4)),
-            (EVENTS, events::head(0.0).len(), &|bytes| events::whole(bytes, 4)),
+            (EVENTS, events::head(0.0).len(), &|bytes| events::whole(bytes, 4).map(Kept::First)),
         ];
         for (name, head, whole) in readers {
             let bytes = &files[name];
             let mut kept = vec![];
             for length in 0..=bytes.len() {
-                kept.push(whole(&bytes[..length]).unwrap());
+                let Ok(Kept::First(found)) = whole(&bytes[..length]) else { panic!("{name}") };
+                kept.push(found);
                 assert!(kept[length] <= length, "{name} cut at {length}");
             }
             assert_eq!(kept[head], head);
@@ -386,21 +410,35 @@ mod tests {
     }
 
     #[test]
-    fn damage_before_rows_to_keep_is_told_and_touches_nothing() {
-        for (name, line) in [(JSONL, 2), (CSV, 3)] {
+    fn damage_before_rows_to_keep_is_left_out_and_told() {
+        for name in [JSONL, CSV] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name);
             write(&mut open(folder.path(), 0).unwrap(), 1..=4);
-            let text = fs::read_to_string(&path).unwrap().replacen("\n2,", "\n\0,", 1);
-            let text = text.replacen(r#""step":2"#, r#""step":?"#, 1);
-            fs::write(&path, &text).unwrap();
-            let error = open(folder.path(), 4).unwrap_err().to_string();
-            let says = format!("line {line} of {}", path.display());
-            assert!(error.starts_with(&says), "{error}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-            // When nothing after it is to be kept, it goes with the rest.
-            open(folder.path(), 1).unwrap();
-            assert_eq!(fs::read(&path).unwrap(), uninterrupted(1)[name]);
+            let text = fs::read_to_string(&path).unwrap();
+            let second = text.lines().position(|line| {
+                line.starts_with("2,") || line.starts_with(r#"{"kind":"train","step":2"#)
+            });
+            let second = second.unwrap();
+            // A row that another process tore, and one of its own of a step far ahead.
+            let lines: Vec<&str> = text.lines().collect();
+            let torn = format!("{}{}", &lines[second][..9], lines[second + 2]);
+            let late = lines[lines.len() - 2];
+            let damaged = [&lines[..second], &[&torn, late], &lines[second + 1..]].concat();
+            fs::write(&path, damaged.join("\n") + "\n").unwrap();
+            let log = open(folder.path(), 3).unwrap();
+            let told = format!("1 line of {} could not be read, so left out", path.display());
+            assert_eq!(log.remarks(), [told]);
+            let kept = fs::read_to_string(&path).unwrap();
+            let expected = [&lines[..second], &lines[second + 1..lines.len() - 2]].concat();
+            assert_eq!(kept.lines().collect::<Vec<_>>(), expected, "{name}");
+            drop(log);
+            // Nothing is left to tell, and what is written next follows.
+            let mut log = open(folder.path(), 3).unwrap();
+            assert_eq!(log.remarks(), [] as [String; 0]);
+            write(&mut log, 4..=4);
+            let whole = fs::read_to_string(&path).unwrap();
+            assert_eq!(whole.lines().count(), lines.len() - 1, "{name}");
         }
     }
 
@@ -420,7 +458,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told() {
         let file = File::options().write(true).open("/dev/full").unwrap();
-        let mut rows = Rows { path: JSONL.into(), file, length: 0 };
+        let mut rows = Rows { path: JSONL.into(), file, length: 0, dropped: 0 };
         let error = rows.append(b"{}\n").unwrap_err().to_string();
         assert!(error.contains(JSONL) && error.contains("the disk is full"), "{error}");
         assert_eq!(rows.length, 0);

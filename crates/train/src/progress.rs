@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use record::{MeasureColumn, TrainRow};
+use record::{MeasureColumn, TrainRow, printable};
 
 /// The time between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -67,15 +67,12 @@ impl Progress {
         }
     }
 
-    /// Takes a new row, and shows it where that is due. `headline` is the value of the measure's headline with its column;
-    /// without one, the last one known stays.
-    pub fn step(&mut self, row: &TrainRow, headline: Option<(&MeasureColumn, f64)>) {
-        if let Some((column, value)) = headline {
-            self.headline = Some(column.say(value));
-        }
+    /// Takes a new row, and shows it where that is due. The row of the last step waits for the evaluation that follows it.
+    pub fn step(&mut self, row: &TrainRow) {
         let now = (self.clock)();
         let due = match &self.surface {
             Surface::Bar(_) => true,
+            Surface::Lines { .. } if row.step == self.total_steps => false,
             Surface::Lines { last, .. } => last.is_none_or(|last| now - last >= INTERVAL),
         };
         if due {
@@ -84,21 +81,36 @@ impl Progress {
         self.latest = Some((row.clone(), due));
     }
 
-    /// Prints a line that stays, above the bar.
-    pub fn note(&mut self, text: &str) {
-        match &mut self.surface {
-            Surface::Bar(bar) => bar.println(text),
-            Surface::Lines { out, .. } => print(out, text),
+    /// Takes the headline of an evaluation, which stays until the next one.
+    pub fn evaluated(&mut self, column: &MeasureColumn, value: f64) {
+        self.headline = Some(column.say(value));
+        if let (Surface::Bar(_), Some((_, shown))) = (&self.surface, &mut self.latest) {
+            *shown = false;
         }
     }
 
-    /// Leaves the last numbers on the screen. The run may have stopped early.
+    /// Prints a line that stays, above the bar.
+    pub fn note(&mut self, text: &str) {
+        let text = printable(text);
+        match &mut self.surface {
+            Surface::Bar(bar) => bar.println(text),
+            Surface::Lines { out, .. } => print(out, &text),
+        }
+    }
+
+    /// Leaves the last numbers on the screen, and what is printed next begins a line. The run may have stopped early.
     pub fn finish(&mut self) {
         if let Some((row, false)) = self.latest.take() {
             self.show(&row, (self.clock)());
         }
-        if let Surface::Bar(bar) = &self.surface {
+        if let Surface::Bar(bar) = &self.surface
+            && !bar.is_finished()
+        {
             bar.abandon();
+            // The cursor stands behind the bar.
+            if !bar.is_hidden() {
+                print(&mut io::stderr(), "");
+            }
         }
     }
 
@@ -118,13 +130,14 @@ impl Progress {
 
     fn describe(&self, row: &TrainRow, now: Instant) -> String {
         let epoch = |step| step as f64 / self.steps_per_epoch.max(1) as f64;
+        let last = epoch(self.total_steps);
+        let digits = if last.fract() == 0.0 { 0 } else { 2 };
         let headline = self.headline.as_ref().map_or(String::new(), |text| format!("{text}, "));
         let left = self.time_left(row.step, now).map_or("?".to_owned(), duration);
         // A narrow terminal cuts a bar's text at its end, so what people look for comes first.
         format!(
-            "epoch {:.2}/{:.0}, loss {:.4}, {headline}ETA {left}, {:.*} images/s, wait {:.1} %, rate {:.5}",
+            "epoch {:.2}/{last:.digits$}, loss {:.4}, {headline}ETA {left}, {:.*} images/s, wait {:.1} %, rate {:.5}",
             epoch(row.step),
-            epoch(self.total_steps),
             row.loss,
             if row.images_per_second < 100.0 { 1 } else { 0 },
             row.images_per_second,
@@ -239,8 +252,10 @@ mod tests {
         let mut progress = Progress::on(desk.surface(), desk.clock(), 1000, 0, 100);
         for (seconds, step) in [(2, 1), (31, 15), (32, 16), (61, 30), (62, 31), (63, 32)] {
             desk.at(seconds);
-            let headline = (step > 20).then_some((measure.headline(), 71.5));
-            progress.step(&row(step, 99.96), headline);
+            if step > 20 {
+                progress.evaluated(measure.headline(), 71.5);
+            }
+            progress.step(&row(step, 99.96));
         }
         progress.note("saved");
         progress.finish();
@@ -262,11 +277,12 @@ mod tests {
         let desk = Desk::default();
         let mut progress = Progress::on(desk.surface(), desk.clock(), 1000, 900, 100);
         desk.at(10);
-        progress.step(&row(901, 10.0), Some((MeasureColumns::classification().headline(), 50.0)));
+        progress.evaluated(MeasureColumns::classification().headline(), 50.0);
+        progress.step(&row(901, 10.0));
         desk.at(60);
         // The accuracy of an earlier step stays.
         let strange = TrainRow { loss: f64::NAN, rate: 1e-5, ..row(910, 1234.5) };
-        progress.step(&strange, None);
+        progress.step(&strange);
         let lines = desk.lines();
         assert!(lines[0].contains("ETA 16 min 30 s, "), "{lines:?}");
         assert!(lines[1].contains("loss NaN, "), "{lines:?}");
@@ -282,7 +298,7 @@ mod tests {
         assert_eq!(bar.position(), 40);
         desk.at(10);
         let half = TrainRow { loss: 1.0, rate: 0.5, wait_share: 0.5, ..row(50, 10.0) };
-        progress.step(&half, None);
+        progress.step(&half);
         progress.note("hello");
         assert_eq!(bar.position(), 50);
         assert_eq!(
@@ -292,6 +308,33 @@ mod tests {
         progress.finish();
         assert!(bar.is_finished());
         assert_eq!(bar.position(), 50);
+    }
+
+    #[test]
+    fn the_last_line_has_the_last_evaluation_and_an_odd_number_of_epochs() {
+        let desk = Desk::default();
+        let measure = MeasureColumns::classification();
+        let mut progress = Progress::on(desk.surface(), desk.clock(), 10, 0, 7);
+        progress.evaluated(measure.headline(), 50.0);
+        for (seconds, step) in [(1, 5), (40, 10)] {
+            desk.at(seconds);
+            progress.step(&row(step, 10.0));
+        }
+        progress.evaluated(measure.headline(), 75.0);
+        progress.finish();
+        let lines = desk.lines();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("step 5/10, epoch 0.71/1.43, "), "{lines:?}");
+        assert!(lines[1].starts_with("step 10/10, epoch 1.43/1.43, "), "{lines:?}");
+        assert!(lines[1].contains("top-1 75.00 %, ETA 0 s"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_note_is_one_line_and_steers_no_terminal() {
+        let desk = Desk::default();
+        let mut progress = Progress::on(desk.surface(), desk.clock(), 10, 0, 7);
+        progress.note("skipped a\nb\u{1b}[31m\u{202e}.jpg");
+        assert_eq!(desk.lines(), [r"skipped a\nb\u{1b}[31m\u{202e}.jpg"]);
     }
 
     #[test]
@@ -307,7 +350,7 @@ mod tests {
         }
         let surface = Surface::Lines { out: Box::new(Closed), last: None };
         let mut progress = Progress::on(surface, Box::new(Instant::now), 10, 0, 1);
-        progress.step(&row(1, 1.0), None);
+        progress.step(&row(1, 1.0));
         progress.note("hello");
         progress.finish();
     }
@@ -320,7 +363,8 @@ mod tests {
         for step in [5, 3, 6] {
             let loss = f64::INFINITY;
             let row = TrainRow { loss, rate: f64::NAN, wait_share: f64::NAN, ..row(step, loss) };
-            progress.step(&row, Some((&other, f64::NAN)));
+            progress.evaluated(&other, f64::NAN);
+            progress.step(&row);
         }
         progress.finish();
         assert!(desk.lines()[0].contains("loss inf, distance NaN, ETA ?, "), "{:?}", desk.lines());

@@ -95,7 +95,7 @@ fn session(
     let Some(at) = killed_at else {
         return run.train_to_end(resources, &mut world).map(drop);
     };
-    let Run { plan, journal, state } = &mut run;
+    let Run { plan, journal, state, .. } = &mut run;
     let task = Classify::new(&plan.recipe, plan.dataset.clone(), &device)?;
     let mut feed = Killed { feed: ImageFeed::new(plan, state.step, resources, &world)?, at };
     let error = train::train(&task, &mut feed, state, &mut world, journal).unwrap_err();

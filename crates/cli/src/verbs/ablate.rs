@@ -14,17 +14,21 @@ use serde_json::{Value, json};
 use train::{durable, signal};
 
 use crate::args::Ablate;
-use crate::output::{self, duration, grouped};
+use crate::output::{self, Stopped, duration, grouped};
 use crate::verbs::train::dry_run::{expected_seconds, seconds_per_image};
+use crate::verbs::train::place::check_outside;
 
 pub(crate) fn run(args: &Ablate) -> Result<()> {
-    super::use_threads(args.threads.compute());
+    super::use_threads(args.threads.compute())?;
     let (table, preset) = (tables::find(&args.table)?, presets::find(&args.preset)?);
     let ablation = Ablation::new(table, preset, &args.rows, &args.columns, &zoo::names())?;
     let seeds: Vec<u64> = (1..=args.seeds).collect();
+    let folder = folder(args);
+    if !args.dry_run {
+        check_outside(&folder, args.data.as_deref())?;
+    }
     let plans = running::check(&ablation, args.data.as_deref())?;
     let any = plans.values().next().expect("some cell is chosen");
-    let folder = folder(args);
     let jobs = running::jobs(&ablation, &seeds, &folder);
     let expected = expected(&ablation, &plans)?;
     introduce(&ablation, &jobs, &expected, any);
@@ -32,7 +36,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
         dry_run(args, &ablation, &jobs, &expected);
         return Ok(());
     }
-    running::claim(&folder, &identity(args, &seeds, any)?)?;
+    let _lock = running::claim(&folder, &identity(args, &seeds, any)?)?;
     // Runs name their teacher by path, which has to be the same wherever the command is given.
     let folder = folder.canonicalize()?;
     let jobs = running::jobs(&ablation, &seeds, &folder);
@@ -45,8 +49,11 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
         environment: super::environment(args.threads, any),
     };
     if !whole.run(&jobs, &expected, &settings)? {
-        output::note("stopped; run the same command again to go on");
-        return Ok(());
+        output::note("stopped; the same command goes on from here");
+        if args.json {
+            whole.tell_stop(&jobs)?;
+        }
+        return Err(Stopped::by_signal().into());
     }
     let results = whole.write()?;
     match args.json {
@@ -197,7 +204,22 @@ impl Whole<'_> {
         Ok(true)
     }
 
-    /// Writes the table of all results so far.
+    /// Prints where a signal stopped the ablation.
+    fn tell_stop(&self, jobs: &[Job]) -> Result<()> {
+        let mut finished = 0;
+        for job in jobs {
+            finished += usize::from(running::is_finished(job)?);
+        }
+        output::json(&json!({
+            "ablation": self.folder.display().to_string(),
+            "stopped_by": Stopped::by_signal().0.name(),
+            "finished_runs": finished,
+            "runs": jobs.len(),
+        }));
+        Ok(())
+    }
+
+    /// Writes the table as far as it is.
     fn write(&self) -> Result<Results<'_>> {
         let Ablate { table, preset, rows, columns, seeds, .. } = self.args;
         let list = |name: &str, values: &[String]| match values {

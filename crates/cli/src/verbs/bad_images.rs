@@ -14,7 +14,8 @@ pub(crate) fn name_all(error: DataError, dataset: &Dataset, threads: usize) -> D
     if error.bad_image().is_none() {
         return error;
     }
-    output::note(&format!("{error}\nlooking for more like it"));
+    output::note(&error.to_string());
+    output::note("looking for more like it");
     let mut counter = Counter::new("looking for bad images");
     let bad = bad_images(dataset, threads, &mut |done, total| {
         if signal::stop_requested() { ControlFlow::Break(()) } else { counter.at(done, total) }

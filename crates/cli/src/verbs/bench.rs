@@ -18,15 +18,15 @@ use crate::output;
 pub(crate) fn run(args: &Bench) -> Result<()> {
     match &args.of {
         BenchOf::Step(args) => {
-            super::use_threads(args.common.threads());
+            super::use_threads(args.common.threads())?;
             step::run(args)
         }
         BenchOf::Infer(common) => {
-            super::use_threads(common.threads());
+            super::use_threads(common.threads())?;
             infer::run(common)
         }
         BenchOf::Layers(common) => {
-            super::use_threads(common.threads());
+            super::use_threads(common.threads())?;
             layers::run(common)
         }
         BenchOf::Loader(loader) => loader::run(loader),

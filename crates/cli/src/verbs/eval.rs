@@ -11,7 +11,7 @@ use crate::args::Eval;
 use crate::output::{self, Usage};
 
 pub(crate) fn run(args: &Eval) -> Result<()> {
-    super::use_threads(args.threads.compute());
+    super::use_threads(args.threads.compute())?;
     let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
     let dataset = Arc::new(open(args, &card)?);
     if let Some(difference) = card.difference(&dataset.classes) {

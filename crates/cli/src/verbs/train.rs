@@ -1,25 +1,25 @@
 //! `trickbag train`: from a recipe to a run folder.
 
 pub(crate) mod dry_run;
+pub(crate) mod place;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use classify::{Accuracy, Beginning, ClassifyError, Plan, Run};
 use recipe::Recipe;
 use record::names;
 use serde_json::{Map, json};
-use train::{Measure, Start, TrainError, journal, signal};
+use train::{Measure, Start, TrainError, resume, signal};
 use world::World;
 
 use crate::args::Train;
-use crate::output::{self, Usage, grouped};
+use crate::output::{self, Stopped, Usage, grouped};
 use crate::verbs::{bad_images, recipes, report};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
-    super::use_threads(args.threads.compute());
+    super::use_threads(args.threads.compute())?;
     let Resolved { recipe, text, file } = resolve(args)?;
-    let folder = folder(args, &recipe.name);
     let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
         ClassifyError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         return dry_run::print(&plan, args.json);
     }
     signal::install()?;
+    let folder = place::of(args, &plan.recipe.name)?;
     let device = nn::cpu();
     let start = Start {
         folder: &folder,
@@ -42,24 +43,33 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let ended = run
         .train_to_end(args.threads.loader(), &mut world)
         .map_err(|error| name_all_bad(error, &run, args))?;
-    match ended {
-        None => {
-            output::note(&format!(
-                "stopped at step {}; go on with: trickbag train --resume --out {}{}",
-                run.state.step,
-                folder.display(),
-                args.data
-                    .as_ref()
-                    .map_or(String::new(), |path| format!(" --data {}", path.display()))
-            ));
-        }
-        Some(values) => {
-            let folder = run.journal.folder();
-            let page = report::write(&[folder], &folder.join(names::REPORT))?;
-            summarize(args, &run, &values, &page);
-        }
-    }
+    let Some(values) = ended else {
+        tell_stop(args, &run);
+        return Err(Stopped::by_signal().into());
+    };
+    let folder = run.journal.folder();
+    let page = report::write(&[folder], &folder.join(names::REPORT))?;
+    summarize(args, &run, &values, &page);
     Ok(())
+}
+
+/// Where a signal stopped the run, and how it goes on.
+fn tell_stop(args: &Train, run: &Run) {
+    let folder = run.journal.folder();
+    let data = args.data.as_ref();
+    let data = data.map_or(String::new(), |path| format!(" --data {}", output::shell_word(path)));
+    let command = format!("trickbag train --resume --out {}{data}", output::shell_word(folder));
+    let step = run.state.step;
+    output::note(&format!("stopped at step {step}; go on with: {command}"));
+    if args.json {
+        output::json(&json!({
+            "run": folder.display().to_string(),
+            "stopped_by": Stopped::by_signal().0.name(),
+            "steps": step,
+            "total_steps": run.plan.schedule.total_steps(),
+            "resume": command,
+        }));
+    }
 }
 
 /// The error with every bad image named, where it is about one.
@@ -89,8 +99,8 @@ fn resolve(args: &Train) -> Result<Resolved> {
 /// The text of the recipe, and its name in messages.
 fn source(args: &Train) -> Result<(String, String)> {
     if args.resume && args.recipe.is_none() {
-        let folder = args.out.clone().unwrap_or_else(|| newest("quickstart"));
-        let text = journal::recipe_of(&folder)?
+        let folder = args.out.clone().unwrap_or_else(|| place::newest("quickstart"));
+        let text = resume::recipe_of(&folder)?
             .ok_or_else(|| TrainError::NoRun { folder: folder.clone() })?;
         let file = folder.join(names::RECIPE).display().to_string();
         return Ok((text, file));
@@ -108,34 +118,10 @@ fn source(args: &Train) -> Result<(String, String)> {
     }
 }
 
-/// The run folder: as given, else the first free one of the recipe's name, or the newest one to resume.
-fn folder(args: &Train, name: &str) -> PathBuf {
-    match &args.out {
-        Some(folder) => folder.clone(),
-        None if args.resume => newest(name),
-        None => numbered(name).find(|folder| !folder.exists()).expect("numbers do not end"),
-    }
-}
-
-fn newest(name: &str) -> PathBuf {
-    let used = numbered(name).take_while(|folder| folder.exists()).last();
-    used.unwrap_or_else(|| Path::new("runs").join(name))
-}
-
-/// runs/NAME, runs/NAME-2, runs/NAME-3, …
-fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
-    (1..).map(move |number: u32| match number {
-        1 => Path::new("runs").join(name),
-        _ => Path::new("runs").join(format!("{name}-{number}")),
-    })
-}
-
 /// The first lines of a run: what is trained on what.
 fn introduce(run: &Run) {
-    let Run { plan, state, journal } = run;
+    let Run { plan, state, journal, bytes } = run;
     let (recipe, dataset) = (&plan.recipe, &plan.dataset);
-    let size = dataset.train.bytes().and_then(|a| Ok(a + dataset.validation.bytes()?));
-    let size = size.map_or(String::new(), |count| format!(", {}", output::bytes(count)));
     let cost = zoo::cost(&plan.network, recipe.preprocess.size);
     output::note(&format!(
         "{}: {} ({:.2} M parameters, {:.3} G multiply-adds at {size_px}×{size_px})",
@@ -146,11 +132,12 @@ fn introduce(run: &Run) {
         size_px = recipe.preprocess.size,
     ));
     output::note(&format!(
-        "{}: {} training and {} validation images in {} classes{size}",
+        "{}: {} training and {} validation images in {} classes, {}",
         dataset.name,
         grouped(dataset.train.len() as u64),
         grouped(dataset.validation.len() as u64),
         dataset.classes.len(),
+        output::bytes(*bytes),
     ));
     let decayed = |parameter: &&nn::Parameter| recipe.update.decay_on.acts_on(parameter.spec.role);
     let parameters = &state.model.parameters;

@@ -27,6 +27,7 @@ shape = { blocks = [1, 1, 1, 1], channels = [8, 8, 16, 16], stem_channels = 8 }
 [data]
 source = "path"
 split = 0.2
+split_seed = 3
 
 [preprocess]
 size = 16

@@ -101,10 +101,7 @@ fn what_only_the_data_show_is_refused_all_at_once_before_the_first_step() {
             ":{}: target.smoothing.epsilon: 0.7 is out of range for 3 classes",
             line("smoothing")
         ),
-        format!(
-            ":{}: rate.warmup.duration: a warm-up of 41 steps (41 steps) is longer",
-            line("warmup")
-        ),
+        format!(":{}: rate.warmup.duration: a warm-up of 41 steps is longer", line("warmup")),
         format!(
             ":{}: distillation.teacher: the teacher teacher looks at images of 16",
             line("teacher")

@@ -6,6 +6,15 @@ use super::{models, read, read_with};
 use crate::*;
 
 #[test]
+fn every_recipe_that_does_not_say_holds_out_the_same_images() {
+    for edits in [&["seed=1"][..], &["seed=2"]] {
+        assert_eq!(read_with("baseline", edits).unwrap().data.split_seed, 1);
+    }
+    let edits = ["seed=2", "data.split_seed=3"];
+    assert_eq!(read_with("baseline", &edits).unwrap().data.split_seed, 3);
+}
+
+#[test]
 fn every_builtin_reads_is_complete_and_short() {
     for name in builtin::names() {
         let text = builtin(name).unwrap();
@@ -279,7 +288,7 @@ prop_compose! {
 
 prop_compose! {
     fn recipe()(run in span())(
-        name in "\\PC{0,12}[a-z\"'\\\\\n\t]\\PC{0,12}",
+        name in "[a-z0-9._ \"'äßλ漢-]{0,12}",
         seed in any::<u64>(),
         last_gamma in -1e30..1e30f32,
         shape in proptest::option::of(shape()),
@@ -287,7 +296,8 @@ prop_compose! {
         init in proptest::sample::select(vec![Init::Xavier, Init::XavierChannels, Init::MsraPrelu]),
         from in proptest::option::of("[a-z\"\\\\/ ]{0,9}x"),
         source in proptest::sample::select(vec![Source::Path, Source::FashionMnist]),
-        (split, limit) in (1e-6..0.999f64, proptest::option::of(1..99_999usize)),
+        (split, split_seed) in (1e-6..0.999f64, any::<u64>()),
+        limit in proptest::option::of(1..99_999usize),
         (skip, exif) in any::<(bool, bool)>(),
         preprocess in preprocess(),
         rate in rate(run),
@@ -313,6 +323,7 @@ prop_compose! {
             data: Data {
                 source,
                 split,
+                split_seed,
                 limit,
                 on_bad_sample: if skip { OnBadSample::Skip } else { OnBadSample::Stop },
                 orientation: if exif { Orientation::Exif } else { Orientation::Stored },

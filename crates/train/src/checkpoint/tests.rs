@@ -9,6 +9,7 @@ use record::Best;
 use super::file::{CHUNK, KEY, Unreadable, header, read};
 use super::folder::names;
 use super::*;
+use crate::sources::ImageFacts;
 
 fn tensor(shape: &[usize], values: &[f32]) -> FileTensor {
     FileTensor { shape: shape.to_vec(), values: values.to_vec() }
@@ -23,6 +24,16 @@ fn facts() -> RunFacts {
         work_seconds: 0.1 + 0.2,
         images: u64::MAX,
         classes: vec!["tench".to_owned(), "snail \u{1f40c}".to_owned()],
+        sources: Some(RunSources {
+            images: ImageFacts {
+                training: 60,
+                validation: 18,
+                names: "a1".to_owned(),
+                sizes: "b2".to_owned(),
+            },
+            teacher: Some("c3".to_owned()),
+            origin: None,
+        }),
     }
 }
 

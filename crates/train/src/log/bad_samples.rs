@@ -22,7 +22,7 @@ impl BadSamples {
     pub fn open(folder: &Path, last_step: u64) -> Result<BadSamples, LogError> {
         let (mut images, mut skips) = (BTreeSet::new(), 0);
         let rows = Rows::open(folder.join(BAD_SAMPLES), &[], &|bytes| {
-            whole_lines(bytes, 0, last_step, |line| SkipRow::read(line).map(|row| row.step))
+            Ok(whole_lines(bytes, 0, last_step, |line| SkipRow::read(line).map(|row| row.step)))
         })?;
         let kept = std::fs::read_to_string(folder.join(BAD_SAMPLES)).unwrap_or_default();
         for row in kept.lines().filter_map(SkipRow::read) {

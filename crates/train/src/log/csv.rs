@@ -6,7 +6,7 @@
 
 use record::{EvaluationRow, LOSS, MeasureColumn, MeasureColumns, TrainRow};
 
-use super::{Fault, whole_lines};
+use super::{Foreign, Kept, whole_lines};
 
 /// The first line.
 pub(super) fn head(measure: &MeasureColumns) -> String {
@@ -45,17 +45,17 @@ fn own_columns(measure: &MeasureColumns) -> impl Iterator<Item = &MeasureColumn>
     measure.columns().iter().filter(|column| column.name != LOSS)
 }
 
-/// The length of the head and the rows to keep.
-pub(super) fn whole(bytes: &[u8], head: &str, last_step: u64) -> Result<usize, Fault> {
+/// The head and the rows to keep.
+pub(super) fn whole(bytes: &[u8], head: &str, last_step: u64) -> Result<Kept, Foreign> {
     if head.as_bytes().starts_with(bytes) {
-        return Ok(if bytes.len() == head.len() { bytes.len() } else { 0 });
+        return Ok(Kept::First(if bytes.len() == head.len() { bytes.len() } else { 0 }));
     }
     if !bytes.starts_with(head.as_bytes()) {
-        return Err(Fault::Foreign);
+        return Err(Foreign);
     }
     let columns = head.split(',').count();
-    whole_lines(bytes, head.len(), last_step, |line| {
+    Ok(whole_lines(bytes, head.len(), last_step, |line| {
         let whole = line.split(',').count() == columns;
         line.split(',').next().filter(|_| whole)?.parse().ok()
-    })
+    }))
 }

@@ -6,7 +6,7 @@
 
 use record::{EvaluationRow, MeasureColumn, MeasureColumns, TrainRow, Unit};
 
-use super::Fault;
+use super::Foreign;
 
 const VERSION: &[u8] = b"brain.Event:2";
 
@@ -79,12 +79,12 @@ fn scalars(step: u64, time: f64, values: &[(String, f64)]) -> Vec<u8> {
 }
 
 /// The length of the head and the rows to keep.
-pub(super) fn whole(bytes: &[u8], last_step: u64) -> Result<usize, Fault> {
+pub(super) fn whole(bytes: &[u8], last_step: u64) -> Result<usize, Foreign> {
     let mut rest = bytes;
     match take_record(&mut rest) {
         Some(data) if file_version(data) == Some(VERSION) => {}
         None if bytes.len() < HEAD_LENGTH && begins_as_head(bytes) => return Ok(0),
-        _ => return Err(Fault::Foreign),
+        _ => return Err(Foreign),
     }
     let mut kept = bytes.len() - rest.len();
     while let Some(data) = take_record(&mut rest) {

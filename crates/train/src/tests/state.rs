@@ -38,6 +38,7 @@ fn checkpoint(state: &State<Net>, recipe: &Recipe) -> Checkpoint {
         work_seconds: 0.0,
         images: 0,
         classes: Vec::new(),
+        sources: None,
     };
     let tensors = state.tensors(&recipe.update.optimizer);
     Checkpoint { step: state.step, facts, tensors }
