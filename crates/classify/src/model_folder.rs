@@ -19,7 +19,7 @@ use crate::card::Card;
 use crate::error::ClassifyError;
 pub use config::config;
 
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
 /// Writes the folder, making it where needed.

@@ -9,10 +9,8 @@ use record::names;
 use train::{ImageFacts, RunSources};
 
 use crate::error::ClassifyError;
-use crate::model_folder;
+use crate::model_folder::{self, WEIGHTS};
 use crate::plan::Plan;
-
-const WEIGHTS: &str = "model.safetensors";
 
 /// The contents that a run reads, and the bytes of its images.
 pub(crate) fn of(plan: &Plan) -> Result<(RunSources, u64), ClassifyError> {

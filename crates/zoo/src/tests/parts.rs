@@ -5,9 +5,8 @@ use nn::{
     BatchMean, Contribution, Draw, FileTensor, Observations, Pass, Tensor, TensorData, Tree,
     cross_entropy, to_file_tensor,
 };
-use safetensors::SafeTensors;
 
-use super::pytorch::{ALLOWED, CLASSES, Formula, error, model, read};
+use super::pytorch::{CLASSES, Formula, compare, model};
 use super::{image, numbers, plain, uniform};
 
 const PARTS: usize = 8;
@@ -69,21 +68,5 @@ fn measure() -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn eight_parts_are_one_step_as_pytorch_makes_it() {
-    let file = include_bytes!("../../testdata/parts.safetensors");
-    let file = SafeTensors::deserialize(file).expect("a safetensors file");
-    let (mut compared, mut failures) = (0, Vec::new());
-    for (tensor, found) in measure() {
-        let Some(exact) = read(&file, &tensor) else { continue };
-        let theirs = read(&file, &format!("{tensor}.error")).expect("an error")[0];
-        let ours = error(&found, &exact);
-        let ratio = ours / theirs;
-        println!("parts {tensor:36} {ours:8.1e} {theirs:8.1e} ratio {ratio:5.2}");
-        compared += 2;
-        // A NaN is no pass.
-        if ratio.is_nan() || ratio > ALLOWED {
-            failures.push(format!("{tensor}: {ours:.1e}, PyTorch's f32 {theirs:.1e}"));
-        }
-    }
-    assert_eq!(compared, file.len(), "a tensor of the file has no counterpart");
-    assert!(failures.is_empty(), "{failures:#?}");
+    compare("parts", include_bytes!("../../testdata/parts.safetensors"), measure());
 }

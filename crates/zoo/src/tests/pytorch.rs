@@ -11,7 +11,7 @@ use super::{image, numbers, plain, uniform};
 use crate::Network;
 
 /// A tensor may be off by this many times the error of PyTorch's own f32.
-pub(super) const ALLOWED: f64 = 8.0;
+const ALLOWED: f64 = 8.0;
 
 pub(super) const CLASSES: usize = 1000;
 /// The first classes of the logits are in the file.
@@ -164,7 +164,7 @@ fn measure(model: &mut Model<Network>, case: &Case) -> Vec<(String, Vec<f32>)> {
     found
 }
 
-pub(super) fn read(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
+fn read(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
     let view = file.tensor(name).ok()?;
     assert_eq!(view.dtype(), Dtype::F64);
     let (values, _) = view.data().as_chunks::<8>();
@@ -172,7 +172,7 @@ pub(super) fn read(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
 }
 
 /// max |found − exact| / max |exact|.
-pub(super) fn error(found: &[f32], exact: &[f64]) -> f64 {
+fn error(found: &[f32], exact: &[f64]) -> f64 {
     assert_eq!(found.len(), exact.len());
     let greatest = exact.iter().fold(0.0f64, |most, value| most.max(value.abs()));
     let differences = found.iter().zip(exact).map(|(&a, b)| (f64::from(a) - b).abs());
@@ -184,11 +184,15 @@ fn check(case: &Case) {
 }
 
 fn check_network(case: &Case, network: Network) {
-    let name = case.name;
-    let file = SafeTensors::deserialize(case.file).expect("a safetensors file");
-    let (mut compared, mut failures) = (0, Vec::new());
     let mut model = model(without_dropout(network), case.formula);
-    for (tensor, found) in measure(&mut model, case) {
+    compare(case.name, case.file, measure(&mut model, case));
+}
+
+/// Compares what f32 computes with a file of PyTorch's f64 results, by the rule of eight.
+pub(super) fn compare(name: &str, file: &[u8], measured: Vec<(String, Vec<f32>)>) {
+    let file = SafeTensors::deserialize(file).expect("a safetensors file");
+    let (mut compared, mut failures) = (0, Vec::new());
+    for (tensor, found) in measured {
         let Some(exact) = read(&file, &tensor) else { continue };
         let theirs = read(&file, &format!("{tensor}.error")).expect("an error")[0];
         let ours = error(&found, &exact);
