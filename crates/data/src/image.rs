@@ -130,11 +130,12 @@ fn format_of(head: &[u8]) -> Option<ImageFormat> {
 
 /// Decodes a whole picture; gives its width and height.
 fn decode_other(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refusal> {
-    let format = match image::guess_format(bytes) {
-        Ok(_) if format_of(bytes).is_some() => format_of(bytes).expect("it is some"),
-        Ok(other) => return Err(Refusal::Unreadable(format!("{other:?} files are not supported"))),
-        Err(_) if bytes.is_empty() => return Err(Refusal::Unreadable("the file is empty".into())),
-        Err(_) => return Err(Refusal::Unreadable(NOT_A_PICTURE.into())),
+    let Some(format) = format_of(bytes) else {
+        return Err(Refusal::Unreadable(match image::guess_format(bytes) {
+            Ok(other) => format!("{other:?} files are not supported"),
+            Err(_) if bytes.is_empty() => "the file is empty".to_owned(),
+            Err(_) => NOT_A_PICTURE.to_owned(),
+        }));
     };
     // The file's own word comes first: a decoder may fail on a bomb in another way.
     let Some((most_wide, most_high)) = probe(bytes).size else {
@@ -156,7 +157,7 @@ fn decode_other(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refu
 }
 
 /// The file with its pixels behind its palette, where it says that they begin where the palette does: some programs write
-/// that, and Pillow reads it so.
+/// that, and Pillow reads it so. The last row need not be padded.
 fn mended_bmp(bytes: &[u8]) -> Option<Vec<u8>> {
     let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let (place, header, bits) = (word(10)?, word(14)?, word(28)? & 0xFFFF);
@@ -169,6 +170,7 @@ fn mended_bmp(bytes: &[u8]) -> Option<Vec<u8>> {
     };
     let mut mended = bytes.to_vec();
     mended[10..14].copy_from_slice(&(place + 4 * colors).to_le_bytes());
+    mended.extend([0; 3]);
     Some(mended)
 }
 
@@ -205,5 +207,44 @@ fn to_rgb(decoded: &DynamicImage, pixels: &mut Vec<u8>) {
             pixels.extend(image.as_raw().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]));
         }
         other => pixels.extend_from_slice(other.to_rgb8().as_raw()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A BMP of 3×2 pixels with two colors, as it should be.
+    fn bmp() -> Vec<u8> {
+        let mut file = b"BM".to_vec();
+        let words =
+            [70u32, 0, 62, 40, 3, 2, 1 | 8 << 16, 0, 8, 0, 0, 2, 0, 0x00FF_0000, 0x0000_00FF];
+        file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        file.extend([1, 0, 1, 0, 0, 1, 0, 0]);
+        file
+    }
+
+    #[test]
+    fn a_bmp_whose_pixels_are_said_to_begin_at_its_palette_is_read() {
+        let whole = decode(&bmp(), "bmp").unwrap();
+        let (red, blue) = ([255, 0, 0], [0, 0, 255]);
+        assert_eq!(whole.pixels, [red, blue, red, blue, red, blue].concat());
+        let mut odd = bmp();
+        odd[10] = 54;
+        odd.pop();
+        assert_eq!(decode(&odd, "bmp").unwrap(), whole);
+    }
+
+    #[test]
+    fn sixteen_bit_grey_with_a_transparent_value_is_clipped_as_without() {
+        let mut file = Vec::new();
+        let mut encoder = ::png::Encoder::new(&mut file, 2, 1);
+        encoder.set_color(::png::ColorType::Grayscale);
+        encoder.set_depth(::png::BitDepth::Sixteen);
+        encoder.set_trns(vec![0, 255]);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[0, 200, 1, 0]).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(decode(&file, "png").unwrap().pixels, [200, 200, 200, 255, 255, 255]);
     }
 }
