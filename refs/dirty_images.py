@@ -24,6 +24,21 @@ in EXIF is applied by neither. Written by `refs/dirty_images.py` with Pillow {pi
 |---|---|---|"""
 
 
+REASONS = """
+## Where the two differ
+
+| file of Pillow's tests | Pillow | trickbag | why |
+|---|---|---|---|
+| `app13-multiple.jpg`, `icc_profile_big.jpg` | decodes | differs by 4 and 3 at most | they are progressive: `zune-jpeg` decodes these, and rounds otherwise than libjpeg-turbo |
+| `png_decompression_dos.png` | refused: its text unpacks to too much | decodes | text is skipped and never unpacked, so it cannot do harm |
+| `unknown_compression_method.png` | refused: its color profile is packed in an unknown way | decodes | profiles are skipped; the picture is whole |
+| `no_palette.gif` | grey | refused | a GIF without a palette does not say what its colors are |
+
+Equal to the bit are, among the rest, 16-bit grey with a transparent value (`i_trns.png`, clipped as without it), a BMP whose
+pixels are said to begin at its palette (`mmap_error.bmp`), and GIFs whose first frame leaves a part of the picture free
+(`dispose_bgnd_transparency.gif`, `first_frame_transparency.gif`: that part has the transparent color, or the first one)."""
+
+
 def by_pillow(path):
     """The mode and the pixels, or why there are none."""
     try:
@@ -61,6 +76,7 @@ def main(decoder, paths):
             else:
                 verdict = f"refused: {result[0].removeprefix('image: ')}"
             print(f"| `{Path(path).name}` | {mode}{size} | {verdict} |")
+    print(REASONS)
 
 
 main(sys.argv[1], sys.argv[2:])

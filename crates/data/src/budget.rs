@@ -22,6 +22,11 @@ impl From<usize> for Resources {
     }
 }
 
+/// The edge of the largest block of pixels that a decoder works on.
+const BLOCK: u64 = 32;
+/// Tables and windows of a decoder of any format.
+const TABLES: u64 = 1 << 17;
+
 /// Vectors that grow may take twice what they hold.
 const GROWTH: u64 = 2;
 
@@ -83,13 +88,14 @@ impl<'a> MemoryGrant<'a> {
 pub(crate) fn decoding(facts: &Facts, file: u64) -> u64 {
     let Some((width, height)) = facts.size else { return file };
     let pixels = width.saturating_mul(height);
-    if facts.sequential {
+    if facts.sequential && !facts.cmyk {
         // Samples of the components and the picture; coefficients of two rows of blocks; the scan.
-        let components = if facts.cmyk { 4 } else { 3 };
-        return pixels.saturating_mul(components + 3).saturating_add(width * 512 + file);
+        return pixels.saturating_mul(6).saturating_add(width * 512 + file);
     }
-    // The widest layout has 8 bytes a pixel, decoders keep a copy or coefficients beside it, and the picture has 3.
-    pixels.saturating_mul(16).saturating_add(file)
+    // The widest layout has 8 bytes a pixel, decoders keep a copy or coefficients beside it, and the picture has 3. Blocks
+    // of pixels reach beyond the edges.
+    let edges = (width.saturating_add(height)).saturating_mul(BLOCK);
+    pixels.saturating_add(edges).saturating_mul(16).saturating_add(file + TABLES)
 }
 
 /// Bytes that an image takes on its way to a sample; both sizes are of two edges in any order.

@@ -16,7 +16,7 @@ use crate::jpeg::{self, Baseline};
 use crate::parallel::in_order;
 use crate::probe::{Facts, probe};
 use crate::resize::Region;
-use crate::{BadImage, DataError};
+use crate::{BadImage, DataError, LeftOut};
 
 /// A class with this many times the images of another one is reported.
 const IMBALANCE: usize = 10;
@@ -40,10 +40,11 @@ pub enum FindingKind {
     Palette,
     Animated,
     Rotated,
+    LeftOut,
 }
 
 impl FindingKind {
-    pub const ALL: [FindingKind; 13] = [
+    pub const ALL: [FindingKind; 14] = [
         FindingKind::Unreadable,
         FindingKind::Truncated,
         FindingKind::Empty,
@@ -57,6 +58,7 @@ impl FindingKind {
         FindingKind::Palette,
         FindingKind::Animated,
         FindingKind::Rotated,
+        FindingKind::LeftOut,
     ];
 
     pub fn name(self) -> &'static str {
@@ -74,6 +76,7 @@ impl FindingKind {
             FindingKind::Palette => "palette",
             FindingKind::Animated => "animated",
             FindingKind::Rotated => "rotated",
+            FindingKind::LeftOut => "left_out",
         }
     }
 
@@ -100,6 +103,9 @@ impl FindingKind {
             FindingKind::Animated => "several frames, of which the first is taken",
             FindingKind::Rotated => {
                 "EXIF says to turn it, which only data.orientation = \"exif\" does"
+            }
+            FindingKind::LeftOut => {
+                "not read: another extension, no regular file, or a link to what is read already"
             }
         }
     }
@@ -153,32 +159,48 @@ impl CheckReport {
 /// Examines every image of a dataset with this many threads. An error when the path holds no dataset.
 pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, DataError> {
     let mut report = CheckReport::default();
-    let (classes, parts) = match Dataset::undivided(path) {
-        Ok(Dataset { classes, train, validation, .. }) => (classes, vec![train, validation]),
+    let (classes, parts, left_out) = match Dataset::undivided(path) {
+        Ok(Dataset { classes, train, validation, left_out, .. }) => {
+            (classes, vec![train, validation], left_out)
+        }
         Err(DataError::ClassMismatch { name, missing, extra }) => {
-            let (classes, parts) = apart(Path::new(&name));
+            let (classes, parts, left_out) = apart(Path::new(&name));
             let unseen = if parts.is_empty() { "; its images were not looked at" } else { "" };
             let detail = format!("missing {missing}; extra {extra}{unseen}");
             report.find(FindingKind::ClassMismatch, name, detail);
-            (classes, parts)
+            (classes, parts, left_out)
         }
         Err(error) => return Err(error),
     };
     report.classes = classes.len();
     report.train_images = parts.first().map_or(0, ImageSet::len);
     report.validation_images = parts.get(1).map_or(0, ImageSet::len);
+    for LeftOut { name, reason } in left_out {
+        report.find(FindingKind::LeftOut, name, reason);
+    }
     imbalance(&mut report, &classes, &parts);
     images(&mut report, &parts, threads, watch);
     report.findings.sort_by_key(|finding| finding.kind);
     Ok(report)
 }
 
-/// The image sets of a folder whose training and validation classes differ, each opened by itself; none for an archive.
-fn apart(validation: &Path) -> (Vec<String>, Vec<ImageSet>) {
-    let train = validation.with_file_name("train");
-    match (Dataset::undivided(&train), Dataset::undivided(validation)) {
-        (Ok(train), Ok(validation)) => (train.classes, vec![train.train, validation.train]),
-        _ => (Vec::new(), Vec::new()),
+/// The classes, image sets and left-out files of a folder whose training and validation classes differ, each part opened by
+/// itself; none for an archive.
+fn apart(validation: &Path) -> (Vec<String>, Vec<ImageSet>, Vec<LeftOut>) {
+    let beside = validation.parent().and_then(|parent| std::fs::read_dir(parent).ok());
+    let train = beside
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("train")));
+    let train = train.map(|train| Dataset::undivided(&train));
+    match (train, Dataset::undivided(validation)) {
+        (Some(Ok(train)), Ok(validation)) => {
+            let left_out = [train.left_out, validation.left_out].concat();
+            (train.classes, vec![train.train, validation.train], left_out)
+        }
+        _ => Default::default(),
     }
 }
 
@@ -297,7 +319,7 @@ fn hash(bytes: &[u8]) -> u128 {
 
 fn reason(error: &DataError) -> String {
     match error {
-        DataError::Read { source, .. } => source.to_string(),
+        DataError::Read { error, .. } => error.to_string(),
         other => other.bad_image().unwrap_or_else(|| other.to_string()),
     }
 }

@@ -19,7 +19,7 @@ use crate::jpeg::Baseline;
 use crate::probe::probe;
 use crate::resize::Region;
 use crate::times::{Times, lap};
-use crate::{DataError, split};
+use crate::{DataError, LeftOut, contents, split};
 
 /// Images to train on and images to validate on, each with an annotation: a label unless said otherwise.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Dataset<A = u32> {
     pub train: ImageSet<A>,
     /// Empty when nothing could be held out, which happens when no class has two images.
     pub validation: ImageSet<A>,
+    /// What lies among the images and is not read.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Images with their annotations, numbered from 0.
@@ -45,9 +47,10 @@ pub struct ImageSet<A = u32> {
 
 impl Dataset {
     /// Opens a folder or a file, told apart by looking. Without a validation part, the share `split` of each class
-    /// is held out, chosen by `seed`.
-    pub fn open(path: &Path, split: f64, seed: u64) -> Result<Dataset, DataError> {
-        Dataset::arrange(formats::open(path)?, path.display().to_string(), split, seed)
+    /// is held out, chosen by `split_seed`, which is the seed of no run: a student must not be validated on images that its
+    /// teacher was trained on. Images of equal bytes are held out together or not at all.
+    pub fn open(path: &Path, split: f64, split_seed: u64) -> Result<Dataset, DataError> {
+        Dataset::arrange(formats::open(path)?, path.display().to_string(), split, split_seed)
     }
 
     /// Opens a file that is in memory, as [`Dataset::open`] does; `name` is for messages.
@@ -55,30 +58,39 @@ impl Dataset {
         name: &str,
         bytes: Vec<u8>,
         split: f64,
-        seed: u64,
+        split_seed: u64,
     ) -> Result<Dataset, DataError> {
         let found = formats::open_file(Blob::memory(name.to_owned(), bytes))?;
-        Dataset::arrange(found, name.to_owned(), split, seed)
+        Dataset::arrange(found, name.to_owned(), split, split_seed)
     }
 
-    fn arrange(found: Found, name: String, split: f64, seed: u64) -> Result<Dataset, DataError> {
+    fn arrange(
+        found: Found,
+        name: String,
+        split: f64,
+        split_seed: u64,
+    ) -> Result<Dataset, DataError> {
         let Found { layout, source } = found;
-        let Layout { classes, train, validation } = layout;
-        let (train, validation) = match validation {
-            Some(validation) => (train, validation),
-            None if split > 0.0 && split < 1.0 => split::split(train, split, seed),
+        let Layout { classes, train, validation, left_out } = layout;
+        let parts = match validation {
+            Some(validation) => [train, validation],
+            None if split > 0.0 && split < 1.0 => {
+                let contents = contents::equal(&*source, &train);
+                split::split(train, &contents, split, split_seed)
+            }
             None => return Err(DataError::Split { name, split }),
         };
-        Ok(Dataset::of(name, classes, source, [train, validation]))
+        Ok(Dataset { left_out, ..Dataset::of(name, classes, source, parts) })
     }
 
     /// Opens a dataset as [`Dataset::open`] does, but holds nothing out: the validation images of a dataset without any are an
     /// empty set.
     pub fn undivided(path: &Path) -> Result<Dataset, DataError> {
         let Found { layout, source } = formats::open(path)?;
-        let Layout { classes, train, validation } = layout;
+        let Layout { classes, train, validation, left_out } = layout;
         let parts = [train, validation.unwrap_or_default()];
-        Ok(Dataset::of(path.display().to_string(), classes, source, parts))
+        let name = path.display().to_string();
+        Ok(Dataset { left_out, ..Dataset::of(name, classes, source, parts) })
     }
 
     fn of(
@@ -88,19 +100,19 @@ impl Dataset {
         parts: [Vec<Item>; 2],
     ) -> Dataset {
         let [train, validation] = parts.map(|items| ImageSet::of(source.clone(), items));
-        Dataset { name, classes, train, validation }
+        Dataset { name, classes, train, validation, left_out: Vec::new() }
     }
 
     /// The same images with other annotations, made of each image's path inside the dataset and its label.
     pub fn annotated<A>(self, mut annotate: impl FnMut(&str, u32) -> A) -> Dataset<A> {
-        let Dataset { name, classes, train, validation } = self;
+        let Dataset { name, classes, train, validation, left_out } = self;
         let [train, validation] = [train, validation].map(|set| {
             let ImageSet { source, entries, annotations, orientation } = set;
             let labelled = entries.iter().zip(annotations);
             let annotations = labelled.map(|(entry, label)| annotate(&entry.path, label)).collect();
             ImageSet { source, entries, annotations, orientation }
         });
-        Dataset { name, classes, train, validation }
+        Dataset { name, classes, train, validation, left_out }
     }
 
     /// The same dataset with at most `limit` training images, taken evenly from all of them: each class keeps its share.
@@ -136,6 +148,7 @@ impl Dataset {
             classes: fashion_mnist::CLASSES.map(str::to_owned).to_vec(),
             train: set(train, "train"),
             validation: set(validation, "test"),
+            left_out: Vec::new(),
         }
     }
 }

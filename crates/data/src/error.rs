@@ -1,6 +1,7 @@
 //! What can be wrong with images and datasets. Every message names the path, says what is wrong, and how to
 //! mend it.
 
+use std::io;
 use std::path::PathBuf;
 
 /// What is looked for besides folders of classes.
@@ -16,6 +17,14 @@ pub struct BadImage {
     pub reason: String,
 }
 
+/// A class folder without images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmptyClass {
+    pub name: String,
+    /// What it holds, in words; None where it holds nothing.
+    pub found: Option<String>,
+}
+
 /// An error of the world, not of the programmer. Inside a tar a path reads `archive.tar:inner/path`.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -25,10 +34,16 @@ pub enum DataError {
     )]
     Missing { path: PathBuf },
 
+    #[error("{name}: cannot be read: {}", read_failure(error))]
+    Read { name: String, error: io::Error },
+
+    #[error("{name}: a link to {target}, which is not there; mend the link or remove it")]
+    DanglingLink { name: String, target: String },
+
     #[error(
-        "{name}: cannot be read: {source}; check that the file is there and that you may read it"
+        "a thread of the loader cannot be started: {error}; lower --loader-threads, or raise the limit of `ulimit -u`"
     )]
-    Read { name: String, source: std::io::Error },
+    Thread { error: io::Error },
 
     #[error(
         "{name}: no images here; expected class folders of jpg, jpeg, png, webp, bmp or gif files, such as \
@@ -47,8 +62,8 @@ pub enum DataError {
     )]
     NotDataset { name: String, found: String },
 
-    #[error("{name}: no images in this class folder, only {found}; add images to it or remove it")]
-    EmptyClass { name: String, found: String },
+    #[error("{}", empty_classes(folders))]
+    EmptyClasses { folders: Vec<EmptyClass> },
 
     #[error(
         "{name}: its classes differ from those of the training part: missing {missing}; extra {extra}; give both \
@@ -90,9 +105,6 @@ pub enum DataError {
     #[error("{name}: {reason}; correct the annotation, or remove it and the image")]
     Annotation { name: String, reason: String },
 
-    #[error("{name}: the name is not valid UTF-8; rename the file")]
-    NameNotText { name: String },
-
     #[error(
         "{name}: preparing this image failed inside the program: {reason}; please report it with the image"
     )]
@@ -120,14 +132,54 @@ pub enum DataError {
     )]
     BatchMemory { batches: u64, budget: u64 },
 
-    #[error("{}: cannot be written: {source}; see to the disk and give the same command again", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    #[error("{}: cannot be written: {error}; see to the disk and give the same command again", path.display())]
+    Write { path: PathBuf, error: io::Error },
+
+    #[error(
+        "{}: {owner} is writing a packed copy into this folder; wait until it has ended, or give another folder with -o",
+        path.display()
+    )]
+    Locked { path: PathBuf, owner: String },
 
     #[error("{}: holds {what}; give a new folder with -o, or empty this one", path.display())]
     Occupied { path: PathBuf, what: String },
 
     #[error("the loader has stopped after an earlier error; open a new one")]
     Stopped,
+}
+
+/// Why something cannot be read, and the mend.
+fn read_failure(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file; check the path".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "you have no permission; change its mode with `chmod`, or ask its owner".to_owned()
+        }
+        // Our own words, with their mend.
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => error.to_string(),
+        _ => format!("{error}; see to the disk and try again"),
+    }
+}
+
+/// Names all class folders without images.
+fn empty_classes(folders: &[EmptyClass]) -> String {
+    let held = |folder: &EmptyClass| match &folder.found {
+        Some(found) => format!("no images in this class folder, only {found}"),
+        None => "this class folder is empty".to_owned(),
+    };
+    if let [folder] = folders {
+        return format!("{}: {}; add images to it or remove it", folder.name, held(folder));
+    }
+    let shown = folders.iter().take(LISTED);
+    let mut text = format!(
+        "{} class folders hold no images; add images to them or remove them",
+        folders.len()
+    );
+    text.extend(shown.map(|folder| format!("\n  {}: {}", folder.name, held(folder))));
+    if folders.len() > LISTED {
+        text += &format!("\n  and {} more", folders.len() - LISTED);
+    }
+    text
 }
 
 fn listed(bad: &[BadImage]) -> String {

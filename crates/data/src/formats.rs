@@ -48,7 +48,7 @@ pub(crate) fn open(path: &Path) -> Result<Found, DataError> {
                 _ => Err(DataError::Missing { path: path.to_owned() }),
             };
         }
-        Err(source) => return Err(DataError::Read { name: path.display().to_string(), source }),
+        Err(error) => return Err(DataError::Read { name: path.display().to_string(), error }),
     };
     if metadata.is_dir() {
         if pack::is_pack(path) {
@@ -95,12 +95,20 @@ pub(crate) fn open_file(file: Blob) -> Result<Found, DataError> {
 
 /// Files by their path, of a folder or an archive. Formats that are told by files of their own come first, but none of
 /// them where images lie about, except those that need them.
-fn recognise(root: Root, tree: Tree) -> Result<Found, DataError> {
+fn recognise(root: Root, mut tree: Tree) -> Result<Found, DataError> {
+    let mut left_out = std::mem::take(&mut tree.left_out);
+    let mut found = recognise_files(root, tree)?;
+    left_out.append(&mut found.layout.left_out);
+    found.layout.left_out = left_out;
+    Ok(found)
+}
+
+fn recognise_files(root: Root, tree: Tree) -> Result<Found, DataError> {
     if places365::is_present(&tree) {
         return places365::open(root, &tree);
     }
     if !tree.has_images()
-        && let Some(found) = recognise_files(&root, &tree)?
+        && let Some(found) = recognise_larger_files(&root, &tree)?
     {
         return Ok(found);
     }
@@ -120,7 +128,7 @@ fn recognise(root: Root, tree: Tree) -> Result<Found, DataError> {
 }
 
 /// Formats whose images lie inside larger files.
-fn recognise_files(root: &Root, tree: &Tree) -> Result<Option<Found>, DataError> {
+fn recognise_larger_files(root: &Root, tree: &Tree) -> Result<Option<Found>, DataError> {
     let others = tree.others();
     let has = |end: &str| others.iter().any(|entry| entry.path.ends_with(end));
     if let Some(kind) = cifar::kind(tree) {

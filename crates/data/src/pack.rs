@@ -1,7 +1,7 @@
 //! Writing a packed copy of a dataset (`formats/pack.rs` has the format).
 //!
 //! Shards are written one after another, each aside, synced and renamed, and the index last: a kill at any moment loses
-//! the shard that was being written, and the next call goes on with it. The bytes depend on the images and the options
+//! the shard that was being written, and the next call goes on with it. One process at a time writes into a folder. The bytes depend on the images and the options
 //! alone, not on threads or interruptions.
 
 use std::fs::{self, File};
@@ -23,12 +23,15 @@ use crate::formats::pack::{
 use crate::formats::source::Stored;
 use crate::image::{Cut, RgbImage, decode_into};
 use crate::jpeg::Baseline;
+use crate::lock::FolderLock;
 use crate::parallel::in_order;
 use crate::resize::{Region, resize};
 use crate::{DataError, resize as resizing};
 
 /// Images of a shard. A kill loses the work on one shard at most.
 const SHARD: usize = 4096;
+/// The file that is locked while a pack is written.
+const LOCK: &str = ".pack.lock";
 /// JPEG quality of images that are changed, when none is given.
 const QUALITY: u8 = 90;
 
@@ -83,7 +86,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn run(&self, watch: Watch) -> Result<Option<Packed>, DataError> {
         let id = self.id()?;
-        fs::create_dir_all(self.folder).map_err(|source| write_error(self.folder, source))?;
+        fs::create_dir_all(self.folder).map_err(|error| write_error(self.folder, error))?;
+        let _lock = FolderLock::take(self.folder, LOCK)?;
         self.check_folder(&id)?;
         let count = self.dataset.train.len() + self.dataset.validation.len();
         let mut memories = vec![];
@@ -142,10 +146,13 @@ impl Writer<'_> {
         if self.folder.join(INDEX).exists() && read_index(self.folder)?.id != *id {
             return Err(occupied(other));
         }
-        let files = fs::read_dir(self.folder).map_err(|source| write_error(self.folder, source))?;
+        let files = fs::read_dir(self.folder).map_err(|error| write_error(self.folder, error))?;
         for file in files {
-            let path = file.map_err(|source| write_error(self.folder, source))?.path();
+            let path = file.map_err(|error| write_error(self.folder, error))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name == LOCK {
+                continue;
+            }
             let is_ours = name.trim_start_matches('.').starts_with("shard-")
                 || name.trim_start_matches('.').starts_with(INDEX);
             if !is_ours {
@@ -153,7 +160,7 @@ impl Writer<'_> {
             }
             if name.starts_with('.') {
                 // What a kill left aside.
-                fs::remove_file(&path).map_err(|source| write_error(&path, source))?;
+                fs::remove_file(&path).map_err(|error| write_error(&path, error))?;
             }
             if name.starts_with("shard-") && ShardHeader::read(&Blob::open(&path)?)?.id != *id {
                 return Err(occupied(other));
@@ -195,7 +202,7 @@ impl Writer<'_> {
                         places.push((start, record.len() as u64));
                         put(out, &record)
                     });
-                    write.map_err(|source| write_error(path, source))
+                    write.map_err(|error| write_error(path, error))
                 });
                 if let Err(error) = written {
                     failure = Some(error);
@@ -327,8 +334,8 @@ fn jpeg_file(
     Ok(file)
 }
 
-fn write_error(path: &Path, source: io::Error) -> DataError {
-    DataError::Write { path: path.to_owned(), source }
+fn write_error(path: &Path, error: io::Error) -> DataError {
+    DataError::Write { path: path.to_owned(), error }
 }
 
 /// Writes a file aside, syncs it and renames it: it is there whole or not at all.
@@ -345,7 +352,7 @@ fn write_aside(
         fs::rename(&aside, path)?;
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
-    written().map_err(|source| write_error(path, source))
+    written().map_err(|error| write_error(path, error))
 }
 
 /// Parses arbitrary bytes as an index and as a shard's header, for fuzzing.

@@ -124,20 +124,51 @@ fn walk_gif(file: &[u8], mut frame: impl FnMut(u64, u64, u64, u64)) -> Option<()
 }
 
 fn webp(file: &[u8]) -> Option<Facts> {
-    let size = match file.get(12..16)? {
+    let mut facts = Facts::default();
+    match file.get(12..16)? {
         b"VP8X" => {
             let side = |at: usize| Some(1 + (little(file, at)? & 0xFF_FFFF));
-            (side(24)?, side(27)?)
+            let (mut width, mut height) = (side(24)?, side(27)?);
+            // A frame may say another size, for which memory is taken before that is seen.
+            walk_webp(file, 12, &mut |(wide, high)| {
+                (width, height) = (width.max(wide), height.max(high));
+            });
+            facts.size = Some((width, height));
+            facts.animated = file.get(20)? & 2 != 0;
         }
         b"VP8L" => {
             let bits = little(file, 21)?;
-            (1 + (bits & 0x3FFF), 1 + ((bits >> 14) & 0x3FFF))
+            facts.size = Some((1 + (bits & 0x3FFF), 1 + ((bits >> 14) & 0x3FFF)));
         }
-        b"VP8 " => (little_short(file, 26)? & 0x3FFF, little_short(file, 28)? & 0x3FFF),
+        b"VP8 " => facts.size = Some(lossy_webp(file, 20)?),
         _ => return None,
-    };
-    let animated = file.get(12..16)? == b"VP8X" && file.get(20)? & 2 != 0;
-    Some(Facts { size: Some(size), animated, ..Facts::default() })
+    }
+    Some(facts)
+}
+
+/// The size in the header of a lossy WebP frame.
+fn lossy_webp(file: &[u8], at: usize) -> Option<(u64, u64)> {
+    Some((little_short(file, at + 6)? & 0x3FFF, little_short(file, at + 8)? & 0x3FFF))
+}
+
+/// Calls `frame` with the size of each lossy frame among the chunks from `at` on, those inside an animation's frames too.
+fn walk_webp(file: &[u8], mut at: usize, frame: &mut impl FnMut((u64, u64))) -> Option<()> {
+    /// What an animation's frame holds before its own chunks.
+    const FRAME: usize = 16;
+    loop {
+        let name = file.get(at..at + 4)?;
+        let length = little(file, at + 4)? as usize;
+        match name {
+            b"VP8 " => frame(lossy_webp(file, at + 8)?),
+            // Its chunks follow, and then the next frame.
+            b"ANMF" => {
+                at += 8 + FRAME;
+                continue;
+            }
+            _ => {}
+        }
+        at = at.checked_add(8 + length.next_multiple_of(2))?;
+    }
 }
 
 fn bmp(file: &[u8]) -> Option<Facts> {
@@ -202,6 +233,22 @@ mod tests {
         let mut gif = b"GIF89a\x01\0\x01\0\0\0\0".to_vec();
         gif.extend(b"\x2C\x02\0\x01\0\xFF\xFF\xFE\xFF\0\x02\0\x3B");
         assert_eq!(probe(&gif).size, Some((0xFFFF + 2, 0xFFFE + 1)));
+    }
+
+    #[test]
+    fn a_webp_is_as_large_as_its_largest_frame_says() {
+        let chunk = |name: &[u8; 4], content: &[u8]| {
+            [name, &(content.len() as u32).to_le_bytes()[..], content].concat()
+        };
+        let canvas = chunk(b"VP8X", &[0, 0, 0, 0, 4, 0, 0, 6, 0, 0]);
+        let lossy = chunk(b"VP8 ", &[0, 0, 0, 0x9D, 1, 0x2A, 0xFF, 0x3F, 0xFE, 0x3F]);
+        let animated = chunk(b"ANMF", &[&[0; 16][..], &lossy].concat());
+        let file = |chunks: &[&[u8]]| [&b"RIFF....WEBP"[..], &chunks.concat()].concat();
+        let exif = chunk(b"EXIF", &[0; 4]);
+        assert_eq!(probe(&file(&[&canvas, &exif])).size, Some((5, 7)));
+        for frame in [&lossy, &animated] {
+            assert_eq!(probe(&file(&[&canvas, frame])).size, Some((0x3FFF, 0x3FFE)));
+        }
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl<P: Send + 'static> Workers<P> {
         let thread = thread::Builder::new()
             .name("loader".to_owned())
             .spawn(move || maker.run(&sender))
-            .map_err(|source| DataError::Read { name: "a loader's thread".to_owned(), source })?;
+            .map_err(|error| DataError::Thread { error })?;
         let waited = Duration::ZERO;
         Ok(Workers { batches: Some(batches), stop, maker: Some(thread), waited, times })
     }

@@ -60,7 +60,7 @@ const BOMB: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0\x2C\0\0\0\0\xFF\xFF\xFF\xFF\0\x02
 fn one_of_everything(root: &Path) -> BTreeSet<(FindingKind, &'static str)> {
     let photo = jpeg(ColorType::Rgb, 3, 0);
     let grey = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(9, 7, image::Luma([999u16]));
-    let files: [(&str, Vec<u8>); 16] = [
+    let files: [(&str, Vec<u8>); 18] = [
         ("train/a/fine.jpg", photo.clone()),
         ("train/a/upright.jpg", jpeg(ColorType::Rgb, 3, 1)),
         ("train/a/again.jpg", photo.clone()),
@@ -74,6 +74,8 @@ fn one_of_everything(root: &Path) -> BTreeSet<(FindingKind, &'static str)> {
         ("train/a/empty.jpg", Vec::new()),
         ("train/a/words.jpg", b"these are words".to_vec()),
         ("train/a/also-empty.png", Vec::new()),
+        ("train/a/scan.tif", b"II*\0".to_vec()),
+        ("train/b/photo", png(4)),
         ("train/b/only.png", png(2)),
         ("val/a/seen.png", png(3)),
         ("val/b/leak.jpg", photo),
@@ -99,6 +101,8 @@ fn one_of_everything(root: &Path) -> BTreeSet<(FindingKind, &'static str)> {
         (FindingKind::Palette, "train/a/moving.gif"),
         (FindingKind::Animated, "train/a/moving.gif"),
         (FindingKind::Rotated, "train/a/turned.jpg"),
+        (FindingKind::LeftOut, "train/a/scan.tif"),
+        (FindingKind::LeftOut, "train/b/photo"),
     ]
     .into()
 }

@@ -408,6 +408,108 @@ fn mistakes_say_what_is_wrong_and_how_to_mend_it() {
 }
 
 #[test]
+fn a_folder_is_read_once_whatever_links_lead_to_it() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("set");
+    let file = |path: &str, seed| (path.to_owned(), picture(seed));
+    folder(
+        &root,
+        &[file("train/hat/1.png", 0), file("train/hat/2.png", 1), file("train/tie/3.png", 2)],
+    );
+    let link =
+        |target: &str, name: &str| std::os::unix::fs::symlink(target, root.join(name)).unwrap();
+    // Loops, and one class inside another.
+    link(".", "train/hat/self");
+    link("..", "train/hat/up");
+    link("../tie", "train/hat/tie");
+    let set = Dataset::undivided(&root).unwrap();
+    assert_eq!((set.train.len(), set.validation.len()), (3, 0));
+    let mut told: Vec<&str> =
+        set.left_out.iter().map(|left| left.name.rsplit_once('/').unwrap().1).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["self", "tie", "up"]);
+    // A validation part may show what training does.
+    link("train", "val");
+    let set = Dataset::undivided(&root).unwrap();
+    assert_eq!((set.train.len(), set.validation.len()), (3, 3));
+    assert_eq!(data::images_in(&root.join("train")).unwrap().len(), 3);
+}
+
+#[test]
+fn what_is_no_image_file_does_not_stop_the_others() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("set");
+    folder(&root, &[("a/1.png".into(), picture(0)), ("a/2.png".into(), picture(1))]);
+    let odd = std::ffi::OsStr::from_bytes(b"a/\xFF.png");
+    fs::write(root.join(odd), picture(2)).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("a/socket.png")).unwrap();
+    std::os::unix::fs::symlink("nowhere", root.join("a/notes")).unwrap();
+    let set = Dataset::undivided(&root).unwrap();
+    assert_eq!(set.train.len(), 2);
+    let mut reasons: Vec<&str> = set.left_out.iter().map(|left| left.reason.as_str()).collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [
+            "a link to what cannot be read",
+            "it is a socket, and only regular files are read",
+            "its name is not UTF-8; rename it"
+        ]
+    );
+    // Asked for images alone, each is given, and reading it tells what it is.
+    let images = data::images_in(&root).unwrap();
+    assert_eq!(images.len(), 4);
+    assert!(images.contains(&root.join(odd)), "{images:?}");
+    // An image that is missing is not passed over.
+    std::os::unix::fs::symlink("nowhere.png", root.join("a/3.png")).unwrap();
+    let message = Dataset::undivided(&root).unwrap_err().to_string();
+    assert!(
+        message.ends_with(
+            "a/3.png: a link to nowhere.png, which is not there; mend the link or remove it"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn names_in_a_tar_that_are_not_text_do_not_stop_the_others() {
+    let whole = tar(&[("a/1.png".into(), picture(0)), ("a/\u{7f}.png".into(), picture(1))]);
+    let at = whole.windows(2).position(|pair| pair == b"\x7f.").unwrap();
+    let mut spoiled = whole.clone();
+    spoiled[at] = 0xFF;
+    // The header's checksum is the sum of its bytes.
+    let header = at / 512 * 512;
+    let field = header + 148..header + 156;
+    spoiled[field.clone()].fill(b' ');
+    let sum: u32 = spoiled[header..header + 512].iter().map(|&byte| u32::from(byte)).sum();
+    spoiled[field].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let set = Dataset::from_bytes("set.tar", spoiled, 0.5, 1).unwrap();
+    assert_eq!((set.train.len() + set.validation.len(), set.left_out.len()), (1, 1));
+    assert!(set.left_out[0].reason.contains("not UTF-8"), "{:?}", set.left_out);
+}
+
+#[test]
+fn equal_bytes_never_stand_on_both_sides_of_a_split() {
+    let place = tempfile::tempdir().unwrap();
+    let files: Vec<(String, Vec<u8>)> = (0..40)
+        .map(|at| (format!("{}/{at:02}.png", ["a", "b"][at / 20]), picture(at as u32 / 3)))
+        .collect();
+    folder(place.path(), &files);
+    for seed in 0..10 {
+        let set = Dataset::open(place.path(), 0.3, seed).unwrap();
+        assert!(!set.validation.is_empty());
+        let pixels = |part: &data::ImageSet| -> Vec<Vec<u8>> {
+            (0..part.len()).map(|index| part.image(index).unwrap().pixels).collect()
+        };
+        let trained = pixels(&set.train);
+        for image in pixels(&set.validation) {
+            assert!(!trained.contains(&image), "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn links_are_followed_and_hidden_files_ignored() {
     let place = tempfile::tempdir().unwrap();
     let root: PathBuf = place.path().join("set");

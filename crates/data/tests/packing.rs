@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -214,4 +215,30 @@ fn the_embedded_set_packs_as_pixels() {
     for index in [0, 4095, 4096, 4999] {
         assert_eq!(copy.train.image(index).unwrap(), set.train.image(index).unwrap());
     }
+}
+
+#[test]
+fn two_packs_into_one_folder_do_not_meet() {
+    let place = tempfile::tempdir().unwrap();
+    let (from, to) = (place.path().join("set"), place.path().join("pack"));
+    folder(&from, true);
+    let set = Dataset::undivided(&from).unwrap();
+    let images = set.train.len() + set.validation.len();
+    let mut refused = 0;
+    let mut second = |_: usize, _: usize| {
+        let other = pack(&set, &to, &KEPT, 1, &mut unwatched);
+        let text = other.unwrap_err().to_string();
+        let owner = format!("process {} is writing a packed copy", std::process::id());
+        assert!(text.contains(&owner), "{text}");
+        refused += 1;
+        ControlFlow::Continue(())
+    };
+    let first = pack(&set, &to, &KEPT, 2, &mut second).unwrap().unwrap();
+    assert!(refused > 0 && first.images == images);
+    // The first is whole, and a lock that a killed process left is none.
+    fs::write(to.join(".pack.lock"), "4294967\n").unwrap();
+    let again = pack(&set, &to, &KEPT, 1, &mut unwatched).unwrap();
+    assert_eq!(again, Some(first));
+    assert_eq!(Dataset::undivided(&to).unwrap().train.len(), set.train.len());
+    assert!(!to.join(".pack.lock").exists());
 }

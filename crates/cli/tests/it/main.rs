@@ -5,6 +5,7 @@ mod dirty;
 mod exports;
 mod fixtures;
 mod golden;
+mod hostile_data;
 mod hostile_runs;
 mod interrupted;
 mod listings;

@@ -6,7 +6,7 @@ use std::io::{Read, Seek};
 
 use tar::{Archive, EntryType};
 
-use super::layout::{Entry, Tree, is_image, is_visible};
+use super::layout::{Entry, LeftOut, Tree, is_image, is_visible};
 use crate::DataError;
 
 /// Reads the index of a tar of `length` bytes; `name` is for messages.
@@ -19,7 +19,14 @@ pub(crate) fn read(tar: impl Read + Seek, length: u64, name: &str) -> Result<Tre
     let mut files: HashMap<String, (u64, u64)> = HashMap::new();
     for found in archive.entries_with_seek().map_err(failed)? {
         let found = found.map_err(failed)?;
-        let Some(path) = visible_path(&found.path_bytes(), name)? else { continue };
+        let bytes = found.path_bytes();
+        if str::from_utf8(&bytes).is_err() {
+            let name = format!("{name}:{}", String::from_utf8_lossy(&bytes));
+            let reason = "its name is not UTF-8; rename it".to_owned();
+            tree.left_out.push(LeftOut { name, reason });
+            continue;
+        }
+        let Some(path) = visible_path(&bytes) else { continue };
         match found.header().entry_type() {
             EntryType::Directory => tree.add_folder(&path),
             EntryType::Regular | EntryType::Continuous => {
@@ -31,7 +38,7 @@ pub(crate) fn read(tar: impl Read + Seek, length: u64, name: &str) -> Result<Tre
             }
             EntryType::Link => {
                 let target = found.link_name_bytes().unwrap_or_default();
-                let target = visible_path(&target, name)?.unwrap_or_default();
+                let target = visible_path(&target).unwrap_or_default();
                 let Some(&place) = files.get(&target) else {
                     return Err(broken(format!(
                         "{path} is a link to {target}, which is not in it"
@@ -54,16 +61,13 @@ pub(crate) fn read(tar: impl Read + Seek, length: u64, name: &str) -> Result<Tre
     Ok(tree)
 }
 
-/// The path without `.`, or nothing where a part of it is hidden.
-fn visible_path(bytes: &[u8], name: &str) -> Result<Option<String>, DataError> {
-    let Ok(path) = str::from_utf8(bytes) else {
-        let name = format!("{name}:{}", String::from_utf8_lossy(bytes));
-        return Err(DataError::NameNotText { name });
-    };
+/// The path without `.`; nothing where a part of it is hidden or it is not UTF-8.
+fn visible_path(bytes: &[u8]) -> Option<String> {
+    let path = str::from_utf8(bytes).ok()?;
     let parts: Vec<&str> =
         path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let visible = !parts.is_empty() && parts.iter().all(|part| is_visible(part));
-    Ok(visible.then(|| parts.join("/")))
+    visible.then(|| parts.join("/"))
 }
 
 #[cfg(test)]

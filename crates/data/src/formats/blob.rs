@@ -10,10 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::files;
 use crate::retry::retry;
 
 /// All that is unpacked into memory together; more has to be unpacked on disk.
 const UNPACKED_LIMIT: u64 = 4 << 30;
+/// Bytes of a piece of what was unpacked.
+const PIECE: usize = 4 << 20;
+/// Tables of names and labels are shorter.
+const WHOLE_LIMIT: u64 = 1 << 30;
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 
 /// A run of bytes with a name for messages.
@@ -31,18 +36,19 @@ enum Home {
     Path(PathBuf),
     File(Arc<File>),
     Memory(Arc<Vec<u8>>),
+    /// What was unpacked, in pieces of [`PIECE`] bytes: as one vector it would be held twice whenever that grows.
+    Pieces(Arc<Vec<Vec<u8>>>),
 }
 
 impl Blob {
     /// A file that stays open.
     pub(crate) fn open(path: &Path) -> Result<Blob, DataError> {
         let name = path.display().to_string();
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        match opened {
-            Ok((length, file)) => {
+        match files::open(path) {
+            Ok((file, length)) => {
                 Ok(Blob { name, home: Home::File(Arc::new(file)), start: 0, length })
             }
-            Err(source) => Err(DataError::Read { name, source }),
+            Err(error) => Err(DataError::Read { name, error }),
         }
     }
 
@@ -55,7 +61,7 @@ impl Blob {
     pub(crate) fn closed(self, path: &Path) -> Blob {
         match self.home {
             Home::File(_) => Blob { home: Home::Path(path.to_owned()), ..self },
-            Home::Path(_) | Home::Memory(_) => self,
+            Home::Path(_) | Home::Memory(_) | Home::Pieces(_) => self,
         }
     }
 
@@ -66,7 +72,7 @@ impl Blob {
                 let Blob { home, .. } = Blob::open(path)?;
                 Ok(Blob { home, ..self.clone() })
             }
-            Home::File(_) | Home::Memory(_) => Ok(self.clone()),
+            Home::File(_) | Home::Memory(_) | Home::Pieces(_) => Ok(self.clone()),
         }
     }
 
@@ -94,6 +100,13 @@ impl Blob {
         let from = self.start + offset;
         if let Home::Memory(bytes) = &self.home {
             return Ok(&bytes[from as usize..(from + length) as usize]);
+        }
+        if let Home::Pieces(pieces) = &self.home {
+            let (piece, at) = (from as usize / PIECE, from as usize % PIECE);
+            let within = pieces.get(piece).and_then(|piece| piece.get(at..at + length as usize));
+            if let Some(within) = within {
+                return Ok(within);
+            }
         }
         buffer.resize(length as usize, 0);
         self.read_at(buffer, offset)?;
@@ -124,6 +137,17 @@ impl Blob {
                 into.copy_from_slice(&bytes[from..from + into.len()]);
                 Ok(())
             }
+            Home::Pieces(pieces) => {
+                let (mut piece, mut at) = (from as usize / PIECE, from as usize % PIECE);
+                let mut into = into;
+                while !into.is_empty() {
+                    let rest = &pieces[piece][at..];
+                    let (now, later) = into.split_at_mut(rest.len().min(into.len()));
+                    now.copy_from_slice(&rest[..now.len()]);
+                    (piece, at, into) = (piece + 1, 0, later);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -131,13 +155,21 @@ impl Blob {
     pub(crate) fn head<const N: usize>(&self) -> Result<[u8; N], DataError> {
         let mut head = [0; N];
         let length = self.length.min(N as u64) as usize;
-        self.read_at(&mut head[..length], 0).map_err(|source| self.failed(source))?;
+        self.read_at(&mut head[..length], 0).map_err(|error| self.failed(error))?;
         Ok(head)
     }
 
-    /// All of it.
+    /// All of it, which is a table or a list and not images.
     pub(crate) fn all(&self) -> Result<Vec<u8>, DataError> {
-        self.take(0, self.length).map_err(|source| self.failed(source))
+        if self.length > WHOLE_LIMIT {
+            return Err(DataError::Malformed {
+                name: self.name.clone(),
+                what: "table of a dataset",
+                reason: format!("{} MB are more than any such table has", self.length >> 20),
+                mend: "replace it",
+            });
+        }
+        self.take(0, self.length).map_err(|error| self.failed(error))
     }
 
     /// All of it as text.
@@ -155,32 +187,68 @@ impl Blob {
         if self.head()? != GZIP {
             return Ok(self);
         }
-        let broken = |reason: String| DataError::Malformed {
+        let pieces = pieces(
+            flate2::read::MultiGzDecoder::new(self.reader()),
+            UNPACKED_LIMIT - *unpacked,
+            UNPACKED_LIMIT,
+        );
+        let pieces = pieces.map_err(|(reason, mend)| DataError::Malformed {
             name: self.name.clone(),
             what: "gzip file",
             reason,
-            mend: "fetch it again, or unpack it with `gunzip` and give what is inside",
-        };
-        let left = UNPACKED_LIMIT - *unpacked;
-        let mut bytes = Vec::new();
-        flate2::read::MultiGzDecoder::new(self.reader())
-            .take(left + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| broken(format!("its stream is damaged ({error})")))?;
-        if bytes.len() as u64 > left {
-            return Err(broken("it would take more than 4 GiB of memory".to_owned()));
-        }
-        *unpacked += bytes.len() as u64;
-        bytes.shrink_to_fit();
-        Ok(Blob::memory(self.name, bytes))
+            mend,
+        })?;
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        *unpacked += length;
+        Ok(Blob { name: self.name, home: Home::Pieces(Arc::new(pieces)), start: 0, length })
     }
 
     pub(crate) fn reader(&self) -> Reader<'_> {
         Reader { blob: self, position: 0 }
     }
 
-    pub(crate) fn failed(&self, source: io::Error) -> DataError {
-        DataError::Read { name: self.name.clone(), source }
+    pub(crate) fn failed(&self, error: io::Error) -> DataError {
+        DataError::Read { name: self.name.clone(), error }
+    }
+}
+
+const UNPACK: &str = "unpack it with `gunzip` and give what is inside, which is then read in place";
+
+/// Reads all of a stream in pieces, all of them full but the last. The error is what is wrong, and the mend: where there are
+/// more than `left` bytes of the `limit` for all streams, or no memory for them.
+fn pieces(
+    stream: impl Read,
+    left: u64,
+    limit: u64,
+) -> Result<Vec<Vec<u8>>, (String, &'static str)> {
+    let mut stream = stream.take(left.saturating_add(1));
+    let (mut pieces, mut length) = (Vec::new(), 0);
+    loop {
+        let mut piece = Vec::new();
+        if piece.try_reserve_exact(PIECE).is_err() {
+            let reason =
+                format!("there is no memory to unpack more than {} MB of it", length >> 20);
+            return Err((reason, UNPACK));
+        }
+        let read = stream.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+        read.map_err(|error| {
+            let mend = "fetch it again, or unpack it with `gunzip` and give what is inside";
+            (format!("its stream is damaged ({error})"), mend)
+        })?;
+        length += piece.len() as u64;
+        if length > left {
+            let reason =
+                format!("it unpacks to more than the {} MB that are kept in memory", limit >> 20);
+            return Err((reason, UNPACK));
+        }
+        let is_last = piece.len() < PIECE;
+        if is_last {
+            piece.shrink_to_fit();
+        }
+        pieces.push(piece);
+        if is_last {
+            return Ok(pieces);
+        }
     }
 }
 
@@ -210,5 +278,60 @@ impl Seek for Reader<'_> {
         };
         self.position = place.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzipped(length: usize) -> (Vec<u8>, Blob) {
+        let bytes: Vec<u8> = (0..length).map(|at| (at % 251 + at / PIECE) as u8).collect();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&bytes).unwrap();
+        let file = encoder.finish().unwrap();
+        (bytes, Blob::memory("set.tar.gz".to_owned(), file))
+    }
+
+    #[test]
+    fn unpacked_bytes_are_read_at_any_place() {
+        for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 5] {
+            let (bytes, blob) = gzipped(length);
+            let mut unpacked = 0;
+            let blob = blob.unpack(&mut unpacked).unwrap();
+            assert_eq!((blob.length(), unpacked), (length as u64, length as u64));
+            assert!(blob.all().unwrap() == bytes);
+            let mut buffer = Vec::new();
+            for (from, to) in
+                [(0, 3), (PIECE - 2, PIECE + 2), (1, 2 * PIECE + 4), (PIECE, PIECE + 1)]
+            {
+                let read = blob.read(from as u64, (to - from) as u64, &mut buffer);
+                match bytes.get(from..to) {
+                    Some(expected) => {
+                        assert!(read.unwrap() == expected, "{from}..{to} of {length}")
+                    }
+                    None => assert!(read.is_err(), "{from}..{to} of {length}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_beyond_the_limit_says_what_ran_out() {
+        let limit = 2 * PIECE as u64;
+        for (length, left, fits) in [
+            (limit, limit, true),
+            (limit + 1, limit, false),
+            (u64::MAX, limit, false),
+            (9, 8, false),
+        ] {
+            let found = pieces(io::repeat(7).take(length), left, limit);
+            assert_eq!(found.is_ok(), fits, "{length} bytes with {left} left");
+            if let Err((reason, mend)) = found {
+                assert_eq!(reason, "it unpacks to more than the 8 MB that are kept in memory");
+                assert!(mend.contains("gunzip"));
+            }
+        }
     }
 }

@@ -90,7 +90,8 @@ impl Gathering {
                 a.label.cmp(&b.label).then_with(|| x.cmp(y)).then_with(|| key(a).cmp(&key(b)))
             });
         }
-        Ok(Layout { classes, train: self.train, validation: self.validation })
+        let Gathering { train, validation, .. } = self;
+        Ok(Layout { classes, train, validation, left_out: Vec::new() })
     }
 
     /// The label of each class by names from beside the images.

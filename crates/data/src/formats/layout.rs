@@ -1,17 +1,17 @@
 //! From the paths in a folder or an archive to classes and images: what is the train part, what is a class.
 //!
 //! The rules, for a folder and a tar alike:
-//! - a file counts by its extension (jpg, jpeg, png, webp, bmp, gif, in any case); hidden names and `__MACOSX` do not
-//!   exist;
+//! - a file counts by its extension (jpg, jpeg, png, webp, bmp, gif, in any case); other files in a class folder are left
+//!   out, and told; hidden names and `__MACOSX` do not exist;
 //! - folders that hold nothing but one folder are passed through, as long as that one holds no images itself;
-//! - `train` beside one of `val`, `validation`, `test` (the first of these): both parts, each with class folders,
-//!   whose images may lie deeper; `train` alone: its class folders;
+//! - `train` beside one of `val`, `validation`, `test` (the first of these, in any case): both parts, each with class
+//!   folders, whose images may lie deeper; `train` alone: its class folders;
 //! - otherwise every folder is a class and holds its images directly;
 //! - classes and images are in byte order of their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::DataError;
+use crate::{DataError, EmptyClass};
 
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 const TRAIN: &str = "train";
@@ -43,7 +43,19 @@ pub(crate) struct Layout {
     pub(crate) classes: Vec<String>,
     pub(crate) train: Vec<Item>,
     pub(crate) validation: Option<Vec<Item>>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
+
+/// Something in a dataset that is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// As in messages: what is not UTF-8 in it is replaced.
+    pub name: String,
+    pub reason: String,
+}
+
+/// Why a file in a class folder is left out.
+const OTHER_EXTENSION: &str = "its name ends in none of jpg, jpeg, png, webp, bmp and gif";
 
 #[derive(Debug, Default)]
 struct Folder {
@@ -55,11 +67,18 @@ struct Folder {
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     folders: BTreeMap<String, Folder>,
+    /// What was seen and is neither a file nor a folder that can be read; the names are whole.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// Whether a file or folder of this name exists for us.
 pub(crate) fn is_visible(name: &str) -> bool {
     !name.starts_with('.') && name != "__MACOSX"
+}
+
+/// Whether a folder of this name may be the validation part.
+pub(crate) fn is_validation(name: &str) -> bool {
+    VALIDATION.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// A path without its folders.
@@ -116,19 +135,26 @@ impl Tree {
     /// alone. Of the latter, whether it is one.
     pub(crate) fn parts(&self) -> Option<(String, String, bool)> {
         self.folders.keys().find_map(|folder| {
-            let parent = match folder.rsplit_once('/') {
-                Some((parent, TRAIN)) => parent,
-                None if folder == TRAIN => "",
-                _ => return None,
-            };
+            let (parent, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+            name.eq_ignore_ascii_case(TRAIN).then_some(())?;
             let is_part = self.direct(folder).is_empty() && !self.children(folder).is_empty();
-            let siblings = self.children(parent);
-            let found = VALIDATION.into_iter().find(|part| siblings.contains(part))?;
-            let validation = join(parent, found);
+            let validation = join(parent, self.validation_in(parent)?);
             let is_flat =
                 !self.direct(&validation).is_empty() && self.children(&validation).is_empty();
             is_part.then(|| (folder.clone(), validation, is_flat))
         })
+    }
+
+    /// The folder directly inside one that is called `wanted`, or so but for the case of its letters.
+    fn child_called(&self, parent: &str, wanted: &str) -> Option<&str> {
+        let children = self.children(parent);
+        let exact = children.get(wanted).copied();
+        exact.or_else(|| children.into_iter().find(|name| name.eq_ignore_ascii_case(wanted)))
+    }
+
+    /// The folder of the validation part, directly inside one.
+    fn validation_in(&self, parent: &str) -> Option<&str> {
+        VALIDATION.into_iter().find_map(|part| self.child_called(parent, part))
     }
 
     /// Images and other files, folder by folder.
@@ -178,8 +204,8 @@ impl Tree {
         images
     }
 
-    /// What a folder holds, for a message.
-    fn describe(&self, path: &str) -> String {
+    /// What a folder holds, for a message; None where it holds nothing.
+    fn describe(&self, path: &str) -> Option<String> {
         let children: Vec<&str> = self.children(path).into_iter().collect();
         let folder = self.folders.get(path);
         let images = folder.map_or(0, |folder| folder.images.len());
@@ -194,7 +220,7 @@ impl Tree {
         if others > 0 {
             parts.push(count(others, "other file"));
         }
-        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 
     /// Finds classes and parts. `name` turns a path in the tree into one for messages.
@@ -203,25 +229,20 @@ impl Tree {
             return Err(DataError::Empty { name: name("") });
         }
         let root = self.root();
-        let children = self.children(&root);
-        let is_part = |part: &str| {
-            let path = join(&root, part);
-            children.contains(part)
-                && self.direct(&path).is_empty()
-                && !self.children(&path).is_empty()
+        let mut left_out = Vec::new();
+        let is_part =
+            |path: &String| self.direct(path).is_empty() && !self.children(path).is_empty();
+        let train = self.child_called(&root, TRAIN).map(|part| join(&root, part));
+        let validation = self.validation_in(&root).map(|part| join(&root, part));
+        let Some(train) = train.filter(is_part) else {
+            let (classes, train) = self.part(&root, false, &name, &mut left_out)?;
+            return Ok(Layout { classes, train, validation: None, left_out });
         };
-        let train = join(&root, TRAIN);
-        let validation = VALIDATION.into_iter().find(|part| children.contains(part));
-        if !is_part(TRAIN) {
-            let (classes, train) = self.part(&root, false, &name)?;
-            return Ok(Layout { classes, train, validation: None });
-        }
-        let Some(validation) = validation.map(|part| join(&root, part)) else {
-            let (classes, train) = self.part(&train, true, &name)?;
-            return Ok(Layout { classes, train, validation: None });
+        let (classes, train) = self.part(&train, true, &name, &mut left_out)?;
+        let Some(validation) = validation else {
+            return Ok(Layout { classes, train, validation: None, left_out });
         };
-        let (classes, train) = self.part(&train, true, &name)?;
-        let (others, validation_items) = self.part(&validation, true, &name)?;
+        let (others, validation_items) = self.part(&validation, true, &name, &mut left_out)?;
         if classes != others {
             let lacking = |from: &[String], what: &[String]| {
                 let names: Vec<&str> =
@@ -234,7 +255,7 @@ impl Tree {
                 extra: lacking(&classes, &others),
             });
         }
-        Ok(Layout { classes, train, validation: Some(validation_items) })
+        Ok(Layout { classes, train, validation: Some(validation_items), left_out })
     }
 
     /// The folder that holds the parts or the classes.
@@ -256,29 +277,49 @@ impl Tree {
         }
     }
 
-    /// Class names and images of the class folders in `root`.
+    /// Class names and images of the class folders in `root`. Other files in these are added to `left_out`.
     fn part(
         &mut self,
         root: &str,
         deep: bool,
         name: &impl Fn(&str) -> String,
+        left_out: &mut Vec<LeftOut>,
     ) -> Result<(Vec<String>, Vec<Item>), DataError> {
         let classes: Vec<String> = self.children(root).into_iter().map(str::to_owned).collect();
         if classes.is_empty() {
-            return Err(DataError::NotDataset { name: name(root), found: self.describe(root) });
+            return Err(DataError::NotDataset {
+                name: name(root),
+                found: self.describe(root).unwrap_or_else(|| "nothing".to_owned()),
+            });
         }
-        let mut items = Vec::new();
+        let (mut items, mut empty) = (Vec::new(), Vec::new());
         for (label, class) in classes.iter().enumerate() {
             let path = join(root, class);
             let images = self.take(&path, deep);
             if images.is_empty() {
-                let found = self.describe(&path);
-                return Err(DataError::EmptyClass { name: name(&path), found });
+                empty.push(EmptyClass { name: name(&path), found: self.describe(&path) });
             }
+            let others = self.others_in(&path, deep).into_iter().map(|entry| LeftOut {
+                name: name(&entry.path),
+                reason: OTHER_EXTENSION.to_owned(),
+            });
+            left_out.extend(others);
             let label = label as u32;
             items.extend(images.into_iter().map(|entry| Item { label, entry }));
         }
+        if !empty.is_empty() {
+            return Err(DataError::EmptyClasses { folders: empty });
+        }
         Ok((classes, items))
+    }
+
+    /// Files that are no images in a folder, `deep` those below it too, in byte order of their paths.
+    fn others_in(&self, path: &str, deep: bool) -> Vec<&Entry> {
+        let own = self.folders.get(path).into_iter();
+        let below = self.below(path).filter(|_| deep).map(|(_, folder)| folder);
+        let mut others: Vec<&Entry> = own.chain(below).flat_map(|folder| &folder.others).collect();
+        others.sort_by(|a, b| a.path.cmp(&b.path));
+        others
     }
 }
 
@@ -371,15 +412,27 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_their_mend() {
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 7] = [
             (&[], "set:: no images here"),
             (&["readme.txt", "a/b.txt"], "set:: no images here"),
             (&["1.jpg", "2.jpg", "x.txt"], "set:: not a dataset: found 2 images, 1 other file;"),
             (
                 &["images/training/1.jpg", "images/testing/1.jpg", "masks/training/1.png"],
-                "set:images: no images in this class folder, only 2 folders (testing, training);",
+                "2 class folders hold no images; add images to them or remove them\n  \
+                 set:images: no images in this class folder, only 2 folders (testing, training)\n  \
+                 set:masks: no images in this class folder, only 1 folder (training)",
             ),
-            (&["a/1.jpg", "b/"], "set:b: no images in this class folder, only nothing;"),
+            (
+                &["a/1.jpg", "b/"],
+                "set:b: this class folder is empty; add images to it or remove it",
+            ),
+            (
+                &["a/1.jpg", "b/", "c/x.tif", "d/"],
+                "3 class folders hold no images; add images to them or remove them\n  \
+                 set:b: this class folder is empty\n  \
+                 set:c: no images in this class folder, only 1 other file\n  \
+                 set:d: this class folder is empty",
+            ),
             (
                 &["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/c/1.jpg"],
                 "set:val: its classes differ from those of the training part: missing b; extra c;",
@@ -389,6 +442,31 @@ mod tests {
             let message = layout(files).unwrap_err().to_string();
             assert!(message.starts_with(expected), "{message}");
         }
+    }
+
+    #[test]
+    fn parts_are_found_in_any_case() {
+        for [train, validation] in [["Train", "VAL"], ["TRAIN", "Validation"], ["train", "Test"]] {
+            let files = [train, validation].map(|part| format!("set/{part}/cat/1.jpg"));
+            let found = layout(&[&files[0], &files[1]]).unwrap();
+            assert_eq!(found.classes, ["cat"]);
+            assert_eq!(paths(&found.train), [(0, files[0].as_str())]);
+            assert_eq!(paths(&found.validation.unwrap()), [(0, files[1].as_str())]);
+        }
+        let found = layout(&["train/a/1.jpg", "Train/b/1.jpg", "val/a/1.jpg"]).unwrap();
+        assert_eq!(found.classes, ["a"], "the exact name comes first");
+    }
+
+    #[test]
+    fn files_of_other_kinds_in_class_folders_are_told() {
+        let files = ["a/1.jpg", "a/x.tif", "a/y.jfif", "b/1.png", "b/none", "labels.md"];
+        let told: Vec<String> =
+            layout(&files).unwrap().left_out.into_iter().map(|left| left.name).collect();
+        assert_eq!(told, ["set:a/x.tif", "set:a/y.jfif", "set:b/none"]);
+        let files = ["train/a/1.jpg", "train/a/deep/x.heic", "val/a/1.jpg", "val/a/y.avif"];
+        let told: Vec<String> =
+            layout(&files).unwrap().left_out.into_iter().map(|left| left.name).collect();
+        assert_eq!(told, ["set:train/a/deep/x.heic", "set:val/a/y.avif"]);
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub(crate) fn open(folder: &Path) -> Result<Found, DataError> {
         }
     }
     let Index { classes, items: [train, validation], has_validation, .. } = index;
-    let layout = Layout { classes, train, validation: has_validation.then_some(validation) };
+    let validation = has_validation.then_some(validation);
+    let layout = Layout { classes, train, validation, left_out: Vec::new() };
     Ok(Found { layout, source: Arc::new(Packed { folder: folder.to_owned(), shards }) })
 }
 
@@ -95,7 +96,7 @@ impl Source for Packed {
         let shard = &self.shards[entry.file as usize];
         let record = match shard.read(entry.offset - 4, entry.length + 4, buffer) {
             Ok(record) => record,
-            Err(source) => return Err(DataError::Read { name: self.name(entry), source }),
+            Err(error) => return Err(DataError::Read { name: self.name(entry), error }),
         };
         let (crc, stored) = record.split_at(4);
         if crc32c::crc32c(stored).to_le_bytes() != *crc {

@@ -32,6 +32,18 @@ const CACHE: usize = 192 << 20;
 const PAGE_HEADER: usize = 256;
 /// Values that are decoded at a time.
 const VALUES: usize = 1024;
+/// The most bytes of a page.
+const PAGE_LIMIT: u64 = 1 << 30;
+/// Snappy's copies of three bytes stand for 64 at most.
+const SNAPPY: u64 = 22;
+/// Unpacked sizes up to this are harmless.
+const SMALL_PAGE: u64 = 1 << 16;
+/// The first three fields of a page's header are at most this long.
+const PAGE_SIZES: usize = 18;
+/// What the file ends with: the length of its metadata, and its mark.
+const FOOTER: u64 = 8;
+/// Rows of a group that need not have a byte each.
+const ROWS: u64 = 1 << 20;
 const IMAGES: [&str; 2] = ["image", "img"];
 const LABELS: [&str; 5] = ["label", "labels", "fine_label", "class", "target"];
 
@@ -46,10 +58,14 @@ impl ChunkReader for Blob {
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         let blob = self.opened().map_err(|error| ParquetError::General(error.to_string()))?;
-        Ok(BufReader::with_capacity(PAGE_HEADER, OwnedReader { blob, position: start }))
+        let reader = OwnedReader { blob, position: start, is_checked: false };
+        Ok(BufReader::with_capacity(PAGE_HEADER, reader))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        if length as u64 > PAGE_LIMIT {
+            return Err(ParquetError::General(format!("a part of {length} bytes is too large")));
+        }
         Ok(self.take(start, length as u64)?.into())
     }
 }
@@ -59,10 +75,62 @@ impl ChunkReader for Blob {
 pub(crate) struct OwnedReader {
     blob: Blob,
     position: u64,
+    is_checked: bool,
+}
+
+impl OwnedReader {
+    /// Refuses the header of a page that would take memory out of proportion to the page. Whatever is read from somewhere on
+    /// is such a header, but for the end of the file.
+    fn check(&self) -> std::io::Result<()> {
+        let left = self.blob.length().saturating_sub(self.position);
+        if left <= FOOTER {
+            return Ok(());
+        }
+        let mut head = [0; PAGE_SIZES];
+        let length = left.min(PAGE_SIZES as u64) as usize;
+        self.blob.read_at(&mut head[..length], self.position)?;
+        let refused = |text: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+        let Some([unpacked, packed]) = page_sizes(&head[..length]) else {
+            return Err(refused("a page does not begin with its sizes"));
+        };
+        if unpacked > PAGE_LIMIT || unpacked > packed.saturating_mul(SNAPPY).max(SMALL_PAGE) {
+            return Err(refused("a page says that it unpacks to more than its bytes can hold"));
+        }
+        Ok(())
+    }
+}
+
+/// The unpacked and the packed size that a page's header begins with: its first three fields are 32-bit numbers, of which
+/// the first is the page's type.
+fn page_sizes(header: &[u8]) -> Option<[u64; 2]> {
+    /// The next field, a 32-bit number (Thrift's compact protocol).
+    const NEXT_I32: u8 = 0x15;
+    let mut at = 0;
+    let mut field = || {
+        (*header.get(at)? == NEXT_I32).then_some(())?;
+        at += 1;
+        let mut zigzag = 0u64;
+        for shift in (0..35).step_by(7) {
+            let byte = *header.get(at)?;
+            at += 1;
+            zigzag |= u64::from(byte & 0x7F) << shift;
+            if byte & 0x80 == 0 {
+                // Odd ones are negative.
+                return (zigzag & 1 == 0).then_some(zigzag >> 1);
+            }
+        }
+        None
+    };
+    let _type = field()?;
+    Some([field()?, field()?])
 }
 
 impl Read for OwnedReader {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if !self.is_checked {
+            self.check()?;
+            self.is_checked = true;
+        }
         let left = self.blob.length().saturating_sub(self.position);
         let length = left.min(into.len() as u64) as usize;
         self.blob.read_at(&mut into[..length], self.position)?;
@@ -135,6 +203,12 @@ fn add(
                 let reason = format!("it is compressed by {codec}, not by Snappy or not at all");
                 return Err(malformed(&blob.name, reason));
             }
+        }
+        // Rows that hold nothing cost a file nothing, but memory.
+        let rows = group.metadata().num_rows().max(0) as u64;
+        if rows > ROWS.max(blob.length()) {
+            let reason = format!("row group {place} says that it has {rows} rows, more than bytes");
+            return Err(malformed(&blob.name, reason));
         }
         let labels = texts(&*group, columns.label).map_err(failed)?;
         let paths = match columns.path {
@@ -243,12 +317,13 @@ fn texts(group: &dyn RowGroupReader, leaf: usize) -> Result<Vec<Option<String>>,
     fn of<T: DataType>(
         mut column: ColumnReaderImpl<T>,
         level: i16,
+        rows: usize,
         text: impl Fn(&T::T) -> Result<String, ParquetError>,
     ) -> Result<Vec<Option<String>>, ParquetError> {
         let mut texts = Vec::new();
         loop {
             let values = next(&mut column, level, VALUES)?;
-            if values.is_empty() {
+            if values.is_empty() || texts.len() > rows {
                 return Ok(texts);
             }
             for value in values {
@@ -257,14 +332,20 @@ fn texts(group: &dyn RowGroupReader, leaf: usize) -> Result<Vec<Option<String>>,
         }
     }
     let level = group.metadata().column(leaf).column_descr().max_def_level();
+    // One more than there should be shows that there are too many.
+    let rows = group.metadata().num_rows().max(0) as usize;
     match group.get_column_reader(leaf)? {
-        ColumnReader::Int32ColumnReader(column) => of(column, level, |value| Ok(value.to_string())),
-        ColumnReader::Int64ColumnReader(column) => of(column, level, |value| Ok(value.to_string())),
+        ColumnReader::Int32ColumnReader(column) => {
+            of(column, level, rows, |value| Ok(value.to_string()))
+        }
+        ColumnReader::Int64ColumnReader(column) => {
+            of(column, level, rows, |value| Ok(value.to_string()))
+        }
         ColumnReader::BoolColumnReader(column) => {
-            of(column, level, |&value| Ok(u8::from(value).to_string()))
+            of(column, level, rows, |&value| Ok(u8::from(value).to_string()))
         }
         ColumnReader::ByteArrayColumnReader(column) => {
-            of(column, level, |value| Ok(value.as_utf8()?.to_owned()))
+            of(column, level, rows, |value| Ok(value.as_utf8()?.to_owned()))
         }
         _ => Err(ParquetError::General("its labels are neither whole numbers nor text".into())),
     }
@@ -376,11 +457,16 @@ impl Opened {
         }
         let row_group = self.reader.get_row_group(group)?;
         let mut reader = row_group.get_column_page_reader(self.image)?;
+        let all = row_group.metadata().num_rows().max(0) as usize;
         let mut pages = vec![0];
         while let Some(page) = reader.peek_next_page()? {
             if !page.is_dict {
                 let rows = page.num_rows.or(page.num_levels).unwrap_or(0);
-                pages.push(pages[pages.len() - 1] + rows);
+                let end = pages[pages.len() - 1] + rows;
+                if end > all {
+                    return Err(ParquetError::General("its pages have more rows than it".into()));
+                }
+                pages.push(end);
             }
             reader.skip_next_page()?;
         }
@@ -395,6 +481,10 @@ impl Source for Rows {
             "" => format!("{name}: row {}", entry.offset),
             path => format!("{name}: row {} ({path})", entry.offset),
         }
+    }
+
+    fn knows_lengths(&self) -> bool {
+        false
     }
 
     fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
@@ -415,5 +505,46 @@ fn malformed(name: &str, reason: String) -> DataError {
         what: "Parquet file of images",
         reason,
         mend: "fetch the file again, or write it anew with the columns image and label, compressed by Snappy",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first fields of a page's header.
+    fn header(numbers: [u64; 3]) -> Vec<u8> {
+        let mut header = Vec::new();
+        for number in numbers {
+            header.push(0x15);
+            let mut zigzag = number << 1;
+            while zigzag > 0x7F {
+                header.push(zigzag as u8 | 0x80);
+                zigzag >>= 7;
+            }
+            header.push(zigzag as u8);
+        }
+        header.extend([0; 20]);
+        header
+    }
+
+    #[test]
+    fn pages_are_refused_that_unpack_beyond_what_they_hold() {
+        for (unpacked, packed, is_fine) in [
+            (1000, 900, true),
+            (60_000, 10, true),
+            (1 << 20, 1 << 16, true),
+            (1 << 20, 1 << 15, false),
+            (i32::MAX as u64, 1 << 20, false),
+            (i32::MAX as u64, i32::MAX as u64, false),
+        ] {
+            let blob = Blob::memory("page".to_owned(), header([0, unpacked, packed]));
+            let mut reader = OwnedReader { blob, position: 0, is_checked: false };
+            let read = reader.read(&mut [0; 4]);
+            assert_eq!(read.is_ok(), is_fine, "{packed} bytes that unpack to {unpacked}");
+        }
+        assert_eq!(page_sizes(&header([0, 300, 70])), Some([300, 70]));
+        assert_eq!(page_sizes(&[0x15, 0, 0x15, 1, 0x15, 2]), None, "a negative size");
+        assert_eq!(page_sizes(&[0x05, 2, 0]), None, "another form of a header");
     }
 }

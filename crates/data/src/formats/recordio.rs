@@ -200,7 +200,7 @@ impl Record {
             last = flag;
         }
         let (mut buffer, mut joined) = (Vec::new(), Vec::new());
-        let failed = |source| DataError::Read { name: at(records, offset), source };
+        let failed = |error| DataError::Read { name: at(records, offset), error };
         let data = if flag == 0 {
             let known = first.min(HEADER + 4);
             records.read(offset + WORDS, known, &mut buffer).map_err(failed)?
@@ -323,7 +323,7 @@ impl Source for Records {
 
     fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
         let file = &self.files[entry.file as usize];
-        let failed = |source| DataError::Read { name: self.name(entry), source };
+        let failed = |error| DataError::Read { name: self.name(entry), error };
         if !self.cut.contains(&(entry.file, entry.offset)) {
             return file.read(entry.offset, entry.length, buffer).map(Stored::File).map_err(failed);
         }

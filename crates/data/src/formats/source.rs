@@ -1,7 +1,6 @@
 //! The seam of formats: where the bytes of an image are.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use super::blob::Blob;
 use super::layout::Entry;
 use crate::DataError;
+use crate::files::{self, read_picture_into, regular};
 use crate::retry::retry;
 
 /// Files of a dataset that stay open; of more, each is opened for every image.
@@ -26,6 +26,21 @@ pub(crate) trait Source: std::fmt::Debug + Send + Sync {
 
     /// Reads an image into `buffer`, or lends it where it is in memory anyway.
     fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError>;
+
+    /// The first `count` bytes of an image as it is stored, or more of them.
+    fn beginning<'a>(
+        &'a self,
+        entry: &Entry,
+        _count: u64,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], DataError> {
+        self.read(entry, buffer).map(|stored| stored.bytes())
+    }
+
+    /// Whether [`Source::length`] is exact, and not an estimate.
+    fn knows_lengths(&self) -> bool {
+        true
+    }
 }
 
 /// An image as it is stored.
@@ -35,6 +50,14 @@ pub(crate) enum Stored<'a> {
     File(&'a [u8]),
     /// Pixels of 8 bits, `Shape::bytes` of them.
     Pixels(&'a [u8], Shape),
+}
+
+impl<'a> Stored<'a> {
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Stored::File(bytes) | Stored::Pixels(bytes, _) => bytes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,21 +112,34 @@ impl Source for Folder {
     }
 
     fn length(&self, entry: &Entry) -> Result<u64, DataError> {
-        let metadata = with_path(&self.0, &entry.path, |path| std::fs::metadata(path));
-        let failed = |source| DataError::Read { name: self.name(entry), source };
+        let metadata = with_path(&self.0, &entry.path, regular);
+        let failed = |error| DataError::Read { name: self.name(entry), error };
         metadata.map(|metadata| metadata.len()).map_err(failed)
     }
 
     fn read<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
+        let read = with_path(&self.0, &entry.path, |path| read_picture_into(path, buffer));
+        match read {
+            Ok(()) => Ok(Stored::File(buffer)),
+            Err(problem) => Err(problem.of(self.name(entry))),
+        }
+    }
+
+    fn beginning<'a>(
+        &'a self,
+        entry: &Entry,
+        count: u64,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], DataError> {
         let read = with_path(&self.0, &entry.path, |path| {
             retry(|| {
                 buffer.clear();
-                File::open(path)?.read_to_end(buffer)
+                files::open(path)?.0.take(count).read_to_end(buffer)
             })
         });
         match read {
-            Ok(_) => Ok(Stored::File(buffer)),
-            Err(source) => Err(DataError::Read { name: self.name(entry), source }),
+            Ok(_) => Ok(buffer),
+            Err(error) => Err(DataError::Read { name: self.name(entry), error }),
         }
     }
 }
@@ -134,8 +170,19 @@ impl Source for Parts {
         let read = self.0[entry.file as usize].read(entry.offset, entry.length, buffer);
         match read {
             Ok(bytes) => Ok(Stored::File(bytes)),
-            Err(source) => Err(DataError::Read { name: self.name(entry), source }),
+            Err(error) => Err(DataError::Read { name: self.name(entry), error }),
         }
+    }
+
+    fn beginning<'a>(
+        &'a self,
+        entry: &Entry,
+        count: u64,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], DataError> {
+        let length = entry.length.min(count);
+        let read = self.0[entry.file as usize].read(entry.offset, length, buffer);
+        read.map_err(|error| DataError::Read { name: self.name(entry), error })
     }
 }
 
@@ -163,7 +210,7 @@ impl Source for Pixels {
         let length = self.shape.bytes() as u64;
         match self.files[entry.file as usize].0.read(entry.offset, length, buffer) {
             Ok(pixels) => Ok(Stored::Pixels(pixels, self.shape)),
-            Err(source) => Err(DataError::Read { name: self.name(entry), source }),
+            Err(error) => Err(DataError::Read { name: self.name(entry), error }),
         }
     }
 }

@@ -207,9 +207,9 @@ fn resolve<'a>(
     }
     let mut buffer = Vec::new();
     let bytes = shard.read(label.offset, label.length, &mut buffer);
-    let bytes = bytes.map_err(|source| DataError::Read {
+    let bytes = bytes.map_err(|error| DataError::Read {
         name: format!("{}:{}", shard.name, label.path),
-        source,
+        error,
     })?;
     let class = class(bytes, LABELS[rank] == "json").map_err(unreadable)?;
     Ok(Some((image, class)))

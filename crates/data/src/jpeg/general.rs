@@ -7,22 +7,32 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::next_marker;
 use crate::image::{Refusal, check_size};
+use crate::probe::probe;
 
-/// Decodes a whole picture of any kind; gives its width and height.
+/// Decodes a whole picture of any kind; gives its width and height. A picture that is larger than its first frame header
+/// says is refused: the loader made room for that.
 pub(super) fn decode_into(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refusal> {
-    match decode_strictly(bytes, into) {
+    let Some(told) = probe(bytes).size else {
+        return Err(Refusal::Unreadable("the JPEG has no size".into()));
+    };
+    check_size(told.0, told.1)?;
+    match decode_strictly(bytes, told, into) {
         Err(Refusal::Unreadable(reason)) => {
             // A strict decoder also minds odd metadata and bytes between segments; the picture may be sound.
             let Some(bare) = without_metadata(bytes) else {
                 return Err(Refusal::Unreadable(reason));
             };
-            decode_strictly(&bare, into).map_err(|_| Refusal::Unreadable(reason))
+            decode_strictly(&bare, told, into).map_err(|_| Refusal::Unreadable(reason))
         }
         decoded => decoded,
     }
 }
 
-fn decode_strictly(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), Refusal> {
+fn decode_strictly(
+    bytes: &[u8],
+    told: (u64, u64),
+    into: &mut Vec<u8>,
+) -> Result<(usize, usize), Refusal> {
     let unreadable = |error: zune_jpeg::errors::DecodeErrors| {
         Refusal::Unreadable(error.to_string().replace('\n', " ").trim().to_owned())
     };
@@ -36,7 +46,9 @@ fn decode_strictly(bytes: &[u8], into: &mut Vec<u8>) -> Result<(usize, usize), R
     let Some((width, height)) = decoder.dimensions() else {
         return Err(Refusal::Unreadable("the JPEG has no size".into()));
     };
-    check_size(width as u64, height as u64)?;
+    if (width as u64, height as u64) != told {
+        return Err(Refusal::Unreadable("the JPEG tells two sizes".into()));
+    }
     into.resize(width * height * 3, 0);
     decoder.decode_into(into).map_err(unreadable)?;
     Ok((width, height))

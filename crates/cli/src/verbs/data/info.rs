@@ -47,6 +47,7 @@ fn as_json(dataset: &Dataset, info: &DatasetInfo) -> serde_json::Value {
         "train_images": dataset.train.len(),
         "validation_images": dataset.validation.len(),
         "unreadable": info.unreadable,
+        "left_out": dataset.left_out.len(),
         "bytes": info.bytes,
         "width": spread(info.width),
         "height": spread(info.height),
@@ -81,6 +82,11 @@ fn as_text(dataset: &Dataset, info: &DatasetInfo) -> String {
             "\n{} images do not decode and are not counted in sizes and means; see `trickbag data check`",
             info.unreadable
         );
+    }
+    if !dataset.left_out.is_empty() {
+        let count = grouped(dataset.left_out.len() as u64);
+        let files = if dataset.left_out.len() == 1 { "file is" } else { "files are" };
+        text += &format!("\n{count} other {files} left out; `trickbag data check` names them");
     }
     let mut rows = vec![["class", "training", "validation"].map(str::to_owned).to_vec()];
     for (class, counts) in dataset.classes.iter().zip(&info.images) {

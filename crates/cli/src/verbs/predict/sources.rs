@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use data::{RgbImage, decode};
+use anyhow::Result;
+use data::{RgbImage, decode, read_picture};
 use recipe::Orientation;
 
 use crate::output::Usage;
@@ -58,10 +58,7 @@ impl Source {
             })
         };
         match self {
-            Source::File(path) => {
-                let bytes = std::fs::read(path);
-                picture(&bytes.with_context(|| format!("{name}: cannot be read"))?)
-            }
+            Source::File(path) => picture(&read_picture(path)?),
             Source::Input(Ok(bytes)) => picture(bytes),
             Source::Input(Err(error)) => anyhow::bail!("{name}: cannot be read: {error}"),
         }
