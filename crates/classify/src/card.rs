@@ -1,9 +1,12 @@
-//! What a model folder tells beside its tensors: classes, preprocessing, the shape of the network.
+//! The card of a model, what its folder tells beside the tensors: classes, preprocessing, the shape of the network.
 
 use recipe::{Normalize, Orientation, Validation};
 use zoo::Options;
 
-/// What a folder tells beside the tensors.
+/// Classes that a message lists of each side.
+const MOST_LISTED: usize = 20;
+
+/// What a model folder tells beside the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     /// Name of each class, by its index.
@@ -15,7 +18,7 @@ pub struct Card {
     pub options: Options,
     /// Steps trained; each batch norm's `num_batches_tracked`.
     pub step: u64,
-    /// Of the recipe: what the run held out where its data had no validation part.
+    /// What the run held out where its data had no validation part.
     pub split: Split,
     pub recipe: String,
 }
@@ -43,7 +46,14 @@ impl Card {
         let only = |ours: &[String], theirs: &[String]| {
             let extra: Vec<&str> =
                 ours.iter().filter(|name| !theirs.contains(name)).map(String::as_str).collect();
-            if extra.is_empty() { "none".to_owned() } else { extra.join(", ") }
+            match extra.len() {
+                0 => "none".to_owned(),
+                count if count > MOST_LISTED => {
+                    let more = count - MOST_LISTED;
+                    format!("{} and {more} more", extra[..MOST_LISTED].join(", "))
+                }
+                _ => extra.join(", "),
+            }
         };
         Some(format!(
             "the data's {} classes are not the model's {}; only in the data: {}; only in the model: {}",

@@ -1,7 +1,20 @@
 //! The network that a recipe asks for.
 
-use recipe::{NetworkShape, Recipe, StemChoice};
-use zoo::{Options, Shape, StemSize};
+use recipe::{Mistake, NetworkShape, Recipe, RecipeErrors, StemChoice};
+use zoo::{Network, NetworkError, Options, Shape, StemSize};
+
+use crate::error::ClassifyError;
+
+/// The network of a recipe for data of so many classes. What `[network.shape]` makes too large is a mistake at its line.
+pub(crate) fn of(recipe: &Recipe, classes: usize) -> Result<Network, ClassifyError> {
+    zoo::network(&recipe.network.model, &options(recipe, classes)).map_err(|error| match error {
+        NetworkError::TooLarge { .. } if recipe.network.shape.is_some() => {
+            let mistake = Mistake::with_data(recipe, "network.shape", error.to_string(), "");
+            RecipeErrors::new(vec![mistake]).into()
+        }
+        other => other.into(),
+    })
+}
 
 /// How the network of a recipe differs from its name's own.
 pub(crate) fn options(recipe: &Recipe, classes: usize) -> Options {

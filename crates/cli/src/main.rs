@@ -33,6 +33,7 @@ fn run(args: Args) -> Result<()> {
         Verb::Predict(args) => verbs::predict::run(&args),
         Verb::Import(args) => verbs::import::run(&args),
         Verb::Export(args) => verbs::export::run(&args),
+        Verb::Verify(args) => verbs::verify::run(&args),
         Verb::Models(args) => verbs::models::run(&args),
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),

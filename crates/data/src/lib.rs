@@ -26,6 +26,7 @@ mod sampler;
 mod split;
 mod thumbnail;
 mod times;
+mod verify;
 mod workers;
 
 pub use annotation::{Annotation, BoundingBox, Boxes, Mask};
@@ -42,3 +43,4 @@ pub use resize::{Geometry, Region, resize, resize_region};
 pub use sampler::order;
 pub use thumbnail::thumbnail;
 pub use times::Times;
+pub use verify::{PackFile, verify_pack};

@@ -5,6 +5,7 @@ mod dirty;
 mod exports;
 mod fixtures;
 mod golden;
+mod hostile_models;
 mod interrupted;
 mod listings;
 mod predictions;
