@@ -22,6 +22,9 @@ fn trained() -> Sandbox {
     sandbox
 }
 
+/// A change of a config.
+type Edit = Box<dyn Fn(&mut Value)>;
+
 /// Gives the config of the run's model an edit, and takes it back after `check`.
 fn edited(sandbox: &Sandbox, edit: impl Fn(&mut Value), check: impl Fn()) {
     let file = sandbox.path("run/model/config.json");
@@ -45,7 +48,7 @@ fn edits_of_a_config_count_or_are_refused() {
     };
     let top =
         |key: &'static str, value: Value| move |config: &mut Value| config[key] = value.clone();
-    let edits: Vec<(Box<dyn Fn(&mut Value)>, &str)> = vec![
+    let edits: Vec<(Edit, &str)> = vec![
         (Box::new(own("crop", json!(64))), "trickbag.crop is 64"),
         (Box::new(own("resize", json!(0))), "trickbag.resize is 0"),
         (Box::new(cfg("input_size", json!([3, 100_000, 100_000]))), "pretrained_cfg.input_size is"),
@@ -100,7 +103,11 @@ fn shapes_beyond_the_limits_are_mistakes_of_the_recipe() {
             "100000 is out of range; channels is at most 8192",
         ),
         ("[100000, 1, 1, 1]", "[8, 8, 16, 16]", "100000 is out of range; blocks is at most 512"),
-        ("[512, 512, 512, 512]", "[8192, 8192, 8192, 8192]", "network.shape: resnet18d would have"),
+        (
+            "[512, 512, 512, 512]",
+            "[8192, 8192, 8192, 8192]",
+            "1073741824 are the most; give fewer blocks or channels",
+        ),
     ] {
         let edit = format!(
             "network.shape={{ blocks = {blocks}, channels = {channels}, stem_channels = 8 }}"
@@ -183,6 +190,17 @@ fn answers_that_are_no_numbers_are_failures() {
     assert!(text.contains("fc.bias holds NaN"), "{text}");
 }
 
+/// Asserts that `verify` finds one file of the run broken, in these words.
+#[track_caller]
+fn broken(sandbox: &Sandbox, words: &str) {
+    let output = sandbox.run(&["verify", "run"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let line = text.lines().find(|line| line.starts_with("BROKEN")).expect("a broken file");
+    assert!(line.contains(words), "no {words:?} in: {line}");
+    assert!(stderr(&output).contains("1 of "), "{}", stderr(&output));
+}
+
 #[test]
 fn damage_is_found_wherever_the_model_is_read_and_verify_names_it() {
     let sandbox = trained();
@@ -212,17 +230,9 @@ fn damage_is_found_wherever_the_model_is_read_and_verify_names_it() {
         fs::write(&path, bytes).unwrap();
         move || fs::write(&path, before.clone()).unwrap()
     };
-    let broken = |words: &str| {
-        let output = sandbox.run(&["verify", "run"]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        let line = text.lines().find(|line| line.starts_with("BROKEN")).expect("a broken file");
-        assert!(line.contains(words), "no {words:?} in: {line}");
-        assert!(stderr(&output).contains("1 of "), "{}", stderr(&output));
-    };
 
     let mend = flip("run/model/model.safetensors", 1001);
-    broken("checksum");
+    broken(&sandbox, "checksum");
     for command in [
         &["predict", "run", "colors/red"][..],
         &["eval", "run", "--data", "colors"],
@@ -236,27 +246,8 @@ fn damage_is_found_wherever_the_model_is_read_and_verify_names_it() {
     let name =
         fs::read_dir(sandbox.path("run/checkpoints")).unwrap().next().unwrap().unwrap().file_name();
     let mend = flip(&format!("run/checkpoints/{}", name.to_str().unwrap()), 100);
-    broken("checkpoints/step-");
+    broken(&sandbox, "checkpoints/step-");
     mend();
-    for (file, words) in [
-        ("run/metrics.jsonl", "no whole row"),
-        ("run/metrics.csv", "no whole row"),
-        ("run/events.out.tfevents.0000000001.trickbag", "no whole row"),
-        ("run/predictions.jsonl", "cannot be read"),
-    ] {
-        let path = sandbox.path(file);
-        let before = fs::read(&path).unwrap();
-        fs::write(&path, &before[..before.len() - 5]).unwrap();
-        broken(words);
-        fs::write(&path, before).unwrap();
-    }
-    let recipe = sandbox.path("run/recipe.toml");
-    let before = fs::read_to_string(&recipe).unwrap();
-    fs::write(&recipe, before.replace("base = 0.2", "base = 0.3")).unwrap();
-    let output = sandbox.run(&["verify", "run"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("another recipe than recipe.toml"));
-    fs::write(&recipe, before).unwrap();
     sandbox.succeed(&["verify", "run"]);
 }
 
@@ -287,6 +278,32 @@ fn verify_reads_packs_whole_and_refuses_what_is_nothing() {
         text.contains("no run, model or packed copy; give a folder that holds recipe.toml"),
         "{text}"
     );
+}
+
+/// A log that ends in half a row, and a recipe that was changed behind a run's back.
+#[test]
+fn verify_names_torn_logs_and_another_recipe() {
+    let sandbox = trained();
+    for (file, words) in [
+        ("run/metrics.jsonl", "no whole row"),
+        ("run/metrics.csv", "no whole row"),
+        ("run/events.out.tfevents.0000000001.trickbag", "no whole row"),
+        ("run/predictions.jsonl", "cannot be read"),
+    ] {
+        let path = sandbox.path(file);
+        let before = fs::read(&path).unwrap();
+        fs::write(&path, &before[..before.len() - 5]).unwrap();
+        broken(&sandbox, words);
+        fs::write(&path, before).unwrap();
+    }
+    let recipe = sandbox.path("run/recipe.toml");
+    let before = fs::read_to_string(&recipe).unwrap();
+    fs::write(&recipe, before.replace("base = 0.2", "base = 0.3")).unwrap();
+    let output = sandbox.run(&["verify", "run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("another recipe than recipe.toml"));
+    fs::write(&recipe, before).unwrap();
+    sandbox.succeed(&["verify", "run"]);
 }
 
 /// A pipe would be read for ever, a device without end, and a sparse file costs memory that is not there.
@@ -385,4 +402,22 @@ fn outputs_that_cannot_be_written_are_told_first_and_advise_no_resume() {
     assert_eq!(fs::read(sandbox.path("notes.txt")).unwrap(), b"words");
     let text = sandbox.fail(&["import", "/dev/zero", "--model", "resnet18d", "-o", "x"], 1);
     assert!(text.contains("no regular file"), "{text}");
+}
+
+/// A fine-tuning that was stopped before its first checkpoint begins anew, and by now its origin may be another network.
+#[test]
+fn an_origin_that_was_replaced_is_a_mistake_and_not_a_panic() {
+    let sandbox = trained();
+    let recipe = sandbox.recipe();
+    let recipe = recipe.to_str().unwrap();
+    let train = ["train", recipe, "--data", "colors", "--set", "train.duration=2 epochs"];
+    let later = ["--set", "rate.decay={ cosine = {} }", "--out"];
+    let tuned = [&train[..], &["--set", "init.from=run"], &later, &["tuned"]].concat();
+    sandbox.succeed(&tuned);
+    fs::remove_dir_all(sandbox.path("tuned/checkpoints")).unwrap();
+    fs::remove_dir_all(sandbox.path("run")).unwrap();
+    let other = [&train[..], &["--set", "network.model=resnet34d"], &later, &["run"]].concat();
+    sandbox.succeed(&other);
+    let text = sandbox.fail(&["train", "--resume", "--out", "tuned", "--data", "colors"], 2);
+    assert!(text.contains("init.from: run is a resnet34d"), "{text}");
 }
