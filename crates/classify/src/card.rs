@@ -9,14 +9,14 @@ const MOST_LISTED: usize = 20;
 /// What a model folder tells beside the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
-    /// Name of each class, by its index.
+    /// The name of each class, by its index.
     pub classes: Vec<String>,
     pub validation: Validation,
     pub normalize: Normalize,
     pub orientation: Orientation,
     /// How the network differs from its name's own.
     pub options: Options,
-    /// Steps trained; each batch norm's `num_batches_tracked`.
+    /// The number of steps the model was trained for, which each batch norm's `num_batches_tracked` says too.
     pub step: u64,
     /// What the run held out where its data had no validation part.
     pub split: Split,
@@ -33,7 +33,7 @@ pub struct Split {
 }
 
 impl Card {
-    /// How these classes differ from the model's, by name where the model knows names.
+    /// Says how these classes differ from the model's, by name where the model knows names; None where they are the same.
     pub fn difference(&self, classes: &[String]) -> Option<String> {
         let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));
         let same = match anonymous {

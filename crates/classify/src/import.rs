@@ -14,29 +14,29 @@ use crate::card::{Card, Split, unnamed};
 use crate::error::ClassifyError;
 use crate::model_folder::{self, FolderProblem};
 
-/// What to read as what.
+/// What to import: a file, and the network to read it as.
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
     pub file: &'a Path,
     /// A name that `zoo::names` lists.
     pub network: &'a str,
-    /// Classes of the classifier, where they are to be others than the file's: a new one is drawn.
+    /// The number of classes, where it is to be another one than the file's: then a new classifier is drawn.
     pub classes: Option<usize>,
-    /// By index.
+    /// The name of each class, by its index.
     pub class_names: Option<Vec<String>>,
 }
 
-/// A model from elsewhere.
+/// A model that another program wrote.
 #[derive(Debug)]
 pub struct Imported {
     pub model: Model<Network>,
     pub card: Card,
     pub format: Format,
-    /// Which of a training file's sets of tensors it is.
+    /// The set of tensors that was taken from a training file with several.
     pub section: Option<&'static str>,
-    /// Classes of a classifier that was left behind for a new one.
+    /// The number of classes of the file's classifier, where a new one took its place.
     pub replaced: Option<usize>,
-    /// Tensors of an auxiliary classifier that the network does not have.
+    /// The number of tensors that were left out, those of an auxiliary classifier that the network does not have.
     pub left_out: usize,
 }
 

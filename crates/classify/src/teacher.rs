@@ -16,7 +16,7 @@ pub(crate) struct Teacher {
     network: Network,
     folded: Folded,
     temperature: f64,
-    /// Of the true distribution's term and of the teacher's.
+    /// The weights of the true distribution's term and of the teacher's.
     weights: [f64; 2],
 }
 

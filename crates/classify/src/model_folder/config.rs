@@ -7,7 +7,7 @@ use zoo::{Network, StemSize, Timm};
 use super::parse::crop_share;
 use crate::card::Card;
 
-/// What `config.json` holds.
+/// The content of `config.json`.
 pub fn config(network: &Network, card: &Card) -> Value {
     let crop = card.validation.crop;
     let levels = |values: [f64; 3]| values.map(|value| value / 255.0);
@@ -61,7 +61,7 @@ pub fn config(network: &Network, card: &Card) -> Value {
     })
 }
 
-/// Height and width of what timm calls the features: in front of the head, but for its pool.
+/// Height and width of the features, as timm calls the input of the head. A pool that the head begins with is counted in.
 fn pool_size(network: &Network, crop: usize) -> [usize; 2] {
     let body = network.stem.iter().chain(network.stages.iter().flat_map(|stage| &stage.layers));
     let pools = network.head.iter().take_while(|layer| matches!(layer, Layer::MaxPool(_)));

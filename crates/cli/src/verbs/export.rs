@@ -17,7 +17,7 @@ use crate::args::{Export, Format};
 use crate::output::{self, Usage};
 use crate::verbs::place;
 
-/// Of `pretrained_cfg` what an ONNX file's metadata say of the images.
+/// The keys of `pretrained_cfg` that go into the metadata of an ONNX file.
 const PREPROCESSING: [&str; 6] =
     ["input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"];
 
@@ -103,7 +103,7 @@ fn metadata(model: &Model<Network>, card: &Card) -> Vec<(String, String)> {
     entries
 }
 
-/// Only an ONNX file is written over.
+/// Refuses a place that holds anything but an ONNX file, which is written over.
 fn check_file(out: &Path) -> Result<(), Usage> {
     let shown = out.display();
     if out.is_dir() || out.file_name().is_none() {
@@ -129,7 +129,7 @@ fn check_place(format: Format, out: &Path, model: &Path) -> Result<(), Usage> {
     }
 }
 
-/// Only a model folder is written over, whole or as an export that was interrupted left it, and never the model itself.
+/// Refuses a place that holds anything but a model folder, whole or as an interrupted export left it, and the model itself.
 fn check_folder(out: &Path, model: &Path) -> Result<(), Usage> {
     let shown = out.display();
     let same = |source: &Path| matches!((source.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
