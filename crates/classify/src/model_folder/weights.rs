@@ -193,9 +193,12 @@ impl<R: Read> Archive<R> {
 }
 
 /// Checks the bytes of a whole file that another command reads as weights: the length of its header, and its checksum where
-/// trickbag wrote one. Of a file that is not whole it says nothing; the reader of the weights does.
+/// trickbag wrote one. Of a file of another format, or that is not whole, it says nothing; the reader of the weights does.
 pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), FolderProblem> {
     let Some(count) = bytes.first_chunk::<LENGTH>() else { return Ok(()) };
+    if bytes.get(LENGTH) != Some(&b'{') {
+        return Ok(());
+    }
     if u64::from_le_bytes(*count) > HEADER_LIMIT {
         return Archive::open(bytes, bytes.len() as u64).map(drop);
     }
