@@ -71,7 +71,8 @@ mod tests {
         for (class, length) in [("cat", 5), ("dog", 9)] {
             fs::create_dir_all(root.join(class)).unwrap();
             for index in 0..3 {
-                fs::write(root.join(class).join(format!("{index}.png")), vec![index; length]).unwrap();
+                fs::write(root.join(class).join(format!("{index}.png")), vec![index; length])
+                    .unwrap();
             }
         }
     }
