@@ -1,0 +1,63 @@
+//! Every message of an error names what is wrong and says what to do about it.
+
+use crate::tidy::productions;
+
+/// The words a remedy begins with.
+const REMEDIES: &str = "add allow ask check choose close convert copy correct delete divide free give go import keep leave \
+                        look lower make mend move open put raise remove replace run save see set shrink start take train \
+                        use wait write";
+
+/// Messages that list what may be given, which is remedy enough.
+const LISTS: [&str; 4] = ["there are {}", "its rows are {}", "its columns are {}", "{mend"];
+
+/// Variants whose message is a part of another one, which has the path and the remedy.
+const PARTS: [&str; 6] = ["CutInHeader", "CutShort", "TooLong", "Header", "Checksum", "Peer"];
+
+/// The text in `#[error(…)]`, on one line, with the line the attribute stands above.
+fn messages(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("#[error(") {
+        let (message, after) = after.split_once(")]\n").expect("an attribute ends");
+        let lines = message.lines().map(|line| line.trim().trim_end_matches('\\'));
+        let name = after.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+        found.push((lines.collect::<Vec<_>>().join(""), name.to_owned()));
+        rest = after;
+    }
+    found
+}
+
+fn has_remedy(message: &str) -> bool {
+    let clauses = message.split(['.', ';', ':', ',', '(']).flat_map(|clause| clause.split(" or "));
+    let first =
+        |clause: &str| clause.split_whitespace().next().unwrap_or("").trim_matches('"').to_owned();
+    clauses.map(first).any(|word| REMEDIES.split(' ').any(|remedy| remedy == word))
+        || LISTS.iter().any(|list| message.contains(list))
+}
+
+#[test]
+fn every_error_says_what_to_do() {
+    let mut seen = 0;
+    for (place, text) in productions(|place| place.contains("/src/")) {
+        for (message, name) in messages(&text) {
+            seen += 1;
+            // Another type's message, or one that a function makes, which has tests of its own.
+            let is_passed_on = message == "transparent" || message.starts_with("\"{}\"");
+            // A path is put before it by the error that holds this one.
+            let is_part = place.starts_with("train/src/") && PARTS.contains(&name.as_str());
+            let holds_problem = message.contains("{problem}");
+            assert!(
+                is_passed_on || holds_problem || is_part || has_remedy(&message),
+                "crates/{place}: {name} does not say what to do: {message}"
+            );
+        }
+    }
+    assert!(seen > 90, "only {seen} messages were found");
+}
+
+#[test]
+fn what_is_no_remedy_is_not_taken_for_one() {
+    assert!(has_remedy("{name}: is damaged; copy it again"));
+    assert!(!has_remedy("{name}: the checksum is of another file"));
+    assert!(!has_remedy("{name}: there were {count} that could not be given back"));
+}
