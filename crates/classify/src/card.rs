@@ -1,7 +1,9 @@
 //! The card of a model folder, all but its tensors: classes, preprocessing, the shape of the network.
 
-use recipe::{Normalize, Orientation, Validation};
+use recipe::{Normalize, Orientation, Recipe, Source, Validation};
 use zoo::Options;
+
+use crate::network;
 
 /// Classes that a message lists of each side.
 const MOST_LISTED: usize = 20;
@@ -33,6 +35,24 @@ pub struct Split {
 }
 
 impl Card {
+    /// The card of the model that a run has trained for so many steps.
+    pub(crate) fn of_run(recipe: &Recipe, classes: &[String], step: u64) -> Card {
+        Card {
+            classes: classes.to_vec(),
+            validation: recipe.validation(),
+            normalize: recipe.preprocess.normalize,
+            orientation: recipe.data.orientation,
+            options: network::options(recipe, classes.len()),
+            step,
+            split: Split {
+                share: recipe.data.split,
+                seed: recipe.data.split_seed,
+                embedded: recipe.data.source == Source::FashionMnist,
+            },
+            recipe: recipe.name.clone(),
+        }
+    }
+
     /// Says how these classes differ from the model's, by name where the model knows names; None where they are the same.
     pub fn difference(&self, classes: &[String]) -> Option<String> {
         let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));

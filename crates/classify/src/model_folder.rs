@@ -1,6 +1,7 @@
 //! A model folder: `model.safetensors` and `config.json`, as timm's `local-dir:` reads them, with class names and
 //! preprocessing inside.
 
+mod checkpoint;
 mod config;
 mod parse;
 mod problem;
@@ -19,6 +20,7 @@ use zoo::Network;
 
 use crate::card::Card;
 use crate::error::ClassifyError;
+pub use checkpoint::{BEST, better_than_last};
 pub use config::config;
 pub use problem::FolderProblem;
 pub(crate) use weights::check_bytes;
@@ -66,14 +68,21 @@ pub fn is_only_a_model(folder: &Path) -> bool {
         .all(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(ours)))
 }
 
-/// Reads the network's name and the card from a model folder, or from a run folder that holds one.
+/// Reads the network's name and the card from a model folder, from a run folder that holds one, from a checkpoint, or from
+/// [`BEST`] in a run folder.
 pub fn read_card(path: &Path) -> Result<(String, Card), ClassifyError> {
+    if let Some(file) = checkpoint::named(path)? {
+        return checkpoint::read_card(&file);
+    }
     let (network, card) = config_in(&locate(path)?)?;
     Ok((network.name, card))
 }
 
-/// Opens a model folder, or a run folder that holds one.
+/// Opens what [`read_card`] reads the card of.
 pub fn read(path: &Path, device: &Device) -> Result<(Model<Network>, Card), ClassifyError> {
+    if let Some(file) = checkpoint::named(path)? {
+        return checkpoint::read(&file, device);
+    }
     open(path, device).map(|(model, card, _)| (model, card))
 }
 
@@ -107,6 +116,13 @@ fn config_in(folder: &Path) -> Result<(Network, Card), ClassifyError> {
     let file = folder.join(CONFIG);
     let parsed = read_config(&file).and_then(|text| parse::parse(&text));
     parsed.map_err(|problem| at(file, problem))
+}
+
+/// The file of the weights that a path names, if it is there.
+pub(crate) fn weights_file(path: &Path) -> Result<Option<PathBuf>, ClassifyError> {
+    let candidates = [path.join(WEIGHTS), path.join(names::MODEL).join(WEIGHTS)];
+    let of_folder = candidates.into_iter().find(|path| path.is_file());
+    Ok(checkpoint::named(path)?.or(of_folder))
 }
 
 pub(crate) fn at(path: PathBuf, problem: FolderProblem) -> ClassifyError {

@@ -32,7 +32,16 @@ pub(crate) fn first(
     }
     let (source, card) = model_folder::read(Path::new(from), device)?;
     let keeps_head = card.difference(classes).is_none();
-    let notes = notes(recipe, classes.len(), from, &card, keeps_head);
+    let mut notes = notes(recipe, classes.len(), from, &card, keeps_head);
+    if let Some(best) = model_folder::better_than_last(Path::new(from)) {
+        notes.push(format!(
+            "note: that is the model of its last step; its best evaluation, {:.2}, was at step {}: \
+             init.from={from}/{} takes that one",
+            best.value,
+            best.step,
+            model_folder::BEST
+        ));
+    }
     Ok((with_body_of(model, &source, keeps_head), notes))
 }
 

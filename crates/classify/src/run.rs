@@ -9,7 +9,7 @@ use train::{Ending, Journal, Start, State};
 use world::World;
 use zoo::Network;
 
-use crate::card::{Card, Split};
+use crate::card::Card;
 use crate::error::ClassifyError;
 use crate::feed::{ImageFeed, ValidationImages};
 use crate::measure::Accuracy;
@@ -80,28 +80,10 @@ impl Run {
         };
         if world.rank() == 0 {
             let folder = journal.folder().join(names::MODEL);
-            model_folder::write(&folder, state.evaluated(), &card(plan, state.step))?;
+            let card = Card::of_run(&plan.recipe, &plan.dataset.classes, state.step);
+            model_folder::write(&folder, state.evaluated(), &card)?;
         }
         Ok(Some(values))
-    }
-}
-
-/// The card of the model that a run has trained.
-fn card(plan: &Plan, step: u64) -> Card {
-    let recipe = &plan.recipe;
-    Card {
-        classes: plan.dataset.classes.clone(),
-        validation: recipe.validation(),
-        normalize: recipe.preprocess.normalize,
-        orientation: recipe.data.orientation,
-        options: plan.options(),
-        step,
-        split: Split {
-            share: recipe.data.split,
-            seed: recipe.data.split_seed,
-            embedded: recipe.data.source == recipe::Source::FashionMnist,
-        },
-        recipe: recipe.name.clone(),
     }
 }
 

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use data::Fingerprint;
 use recipe::{Recipe, Source};
-use record::names;
 use train::{ImageFacts, RunSources};
 
 use crate::error::ClassifyError;
-use crate::model_folder::{self, FolderProblem, WEIGHTS};
+use crate::model_folder::{self, FolderProblem};
 use crate::plan::Plan;
 
 /// The contents that a run reads, and the bytes of its images.
@@ -28,11 +27,9 @@ fn models(recipe: &Recipe) -> [Option<(&'static str, &str)>; 2] {
     [teacher.map(|path| ("distillation.teacher", path)), origin.map(|path| ("init.from", path))]
 }
 
-/// The hash of the weights in a run folder or a model folder; None where there are none, since a run that goes on may do
-/// without the model it began with.
-fn weights_hash(folder: &Path) -> Result<Option<String>, ClassifyError> {
-    let candidates = [folder.join(WEIGHTS), folder.join(names::MODEL).join(WEIGHTS)];
-    let Some(path) = candidates.into_iter().find(|path| path.is_file()) else { return Ok(None) };
+/// The hash of a model's weights; None where there are none, since a run that goes on may do without the model it began with.
+fn weights_hash(model: &Path) -> Result<Option<String>, ClassifyError> {
+    let Some(path) = model_folder::weights_file(model)? else { return Ok(None) };
     let mut hasher = blake3::Hasher::new();
     match File::open(&path).and_then(|file| hasher.update_reader(file).map(drop)) {
         Ok(()) => Ok(Some(hasher.finalize().to_hex().to_string())),
@@ -62,6 +59,7 @@ pub(crate) fn split_notes(recipe: &Recipe) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_folder::WEIGHTS;
     use std::fs;
 
     #[test]

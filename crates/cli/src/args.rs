@@ -57,6 +57,8 @@ pub(crate) enum Verb {
 #[command(after_help = "\
 Examples:
   trickbag train                                         the quickstart, on images inside the program
+  trickbag train --data photos                           the whole bag on photos of yours, by the recipe that fits
+  trickbag train --data photos --set init.from=start     fine-tuning of a trained model, as `import` writes it
   trickbag train resnet18d-128 --data imagenette.tar     a ResNet-18-D on photos
   trickbag train --resume --out runs/resnet18d-128 --data imagenette.tar     go on where it stopped, bit for bit
   trickbag train baseline --data imagenet --set train.batch=128 --set rate.base=0.05 --dry-run
@@ -70,7 +72,8 @@ finished, 1 it failed or diverged, 2 the command or the recipe is wrong, and of 
 with 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP; --json then prints {\"run\", \"stopped_by\", \"steps\",
 \"total_steps\", \"resume\"}.")]
 pub(crate) struct Train {
-    /// A built-in recipe (see `trickbag recipes`) or a TOML file
+    /// A built-in recipe (see `trickbag recipes`) or a TOML file [default: the quickstart; with --data one that fits the
+    /// images and the machine, such as photos-small, which is said]
     pub(crate) recipe: Option<String>,
     /// The dataset: a folder of class folders, a tar of one, WebDataset, Parquet, RecordIO, lists and others
     #[arg(long, value_name = "PATH")]
@@ -146,8 +149,11 @@ fn machine_memory() -> u64 {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Eval {
-    /// A run folder or a model folder
+    /// A run folder, a model folder, or a checkpoint of a run
     pub(crate) model: PathBuf,
+    /// Take the checkpoint of the run's best evaluation, not the model of its last step
+    #[arg(long)]
+    pub(crate) best: bool,
     /// The dataset, whose validation part is measured [default: the images inside the program, for a model trained on
     /// them]
     #[arg(long, value_name = "PATH")]
@@ -168,8 +174,11 @@ Examples:
 
 An image that cannot be read is told by name, the others are predicted, and the exit code is 1.")]
 pub(crate) struct Predict {
-    /// A run folder or a model folder
+    /// A run folder, a model folder, or a checkpoint of a run
     pub(crate) model: PathBuf,
+    /// Take the checkpoint of the run's best evaluation, not the model of its last step
+    #[arg(long)]
+    pub(crate) best: bool,
     /// Images (JPEG, PNG, WebP, BMP or GIF), folders of them at any depth, or - for standard input
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
@@ -230,8 +239,11 @@ ONNX: opset 17; images [batch, 3, side, side] f32, RGB, in; logits [batch, class
 label_names and what the images went through (input_size, mean, std, interpolation, crop_pct), as JSON under timm's keys.
 timm: timm.create_model('local-dir:FOLDER', pretrained=True). Of a network that timm cannot build the folder says so.")]
 pub(crate) struct Export {
-    /// A run folder or a model folder
+    /// A run folder, a model folder, or a checkpoint of a run
     pub(crate) model: PathBuf,
+    /// Take the checkpoint of the run's best evaluation, not the model of its last step
+    #[arg(long)]
+    pub(crate) best: bool,
     /// What to write
     #[arg(long, value_enum)]
     pub(crate) format: Format,

@@ -10,6 +10,7 @@ pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod figures;
 pub(crate) mod import;
+mod model;
 pub(crate) mod models;
 mod place;
 pub(crate) mod predict;

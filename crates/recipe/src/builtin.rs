@@ -6,6 +6,7 @@ use crate::mistake;
 const RECIPES: &[(&str, &str)] = &[
     ("baseline", include_str!("../../../recipes/baseline.toml")),
     ("efficient", include_str!("../../../recipes/efficient.toml")),
+    ("finetune", include_str!("../../../recipes/finetune.toml")),
     (
         "gluoncv-inception-v3-mixup",
         include_str!("../../../recipes/gluoncv-inception-v3-mixup.toml"),
@@ -16,6 +17,8 @@ const RECIPES: &[(&str, &str)] = &[
     ("gluoncv-resnet152d-mixup", include_str!("../../../recipes/gluoncv-resnet152d-mixup.toml")),
     ("gluoncv-resnet50d", include_str!("../../../recipes/gluoncv-resnet50d.toml")),
     ("gluoncv-resnet50d-mixup", include_str!("../../../recipes/gluoncv-resnet50d-mixup.toml")),
+    ("photos", include_str!("../../../recipes/photos.toml")),
+    ("photos-small", include_str!("../../../recipes/photos-small.toml")),
     ("quickstart", include_str!("../../../recipes/quickstart.toml")),
     ("resnet18d-128", include_str!("../../../recipes/resnet18d-128.toml")),
     ("resnet18d-32", include_str!("../../../recipes/resnet18d-32.toml")),

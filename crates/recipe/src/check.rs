@@ -238,5 +238,8 @@ pub fn check_classes(recipe: &Recipe, classes: usize) -> Vec<Mistake> {
 
 pub(crate) fn point_too_late(point: &str, run: &str) -> Complaint {
     let message = format!("the rate cannot fall at {point}: the run ends at {run}");
-    Complaint::new(message, "leave this point out, or raise train.duration")
+    Complaint::new(
+        message,
+        "leave this point out, raise train.duration, or write shares of the run such as \"50 %\"",
+    )
 }

@@ -96,6 +96,14 @@ impl<M: Module> State<M> {
         }
     }
 
+    /// The model that [`State::evaluated`] shows, without the rest.
+    pub fn into_evaluated(self) -> Model<M> {
+        match self.average {
+            Some(average) => average.model,
+            None => self.model,
+        }
+    }
+
     /// The tensors of a checkpoint of a run by this optimizer.
     pub fn tensors(&self, optimizer: &Optimizer) -> FileTensors {
         let mut tensors = self.model.tensors();

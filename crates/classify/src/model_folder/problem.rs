@@ -20,6 +20,14 @@ pub enum FolderProblem {
     )]
     Interrupted,
 
+    #[error(
+        "this run has no best checkpoint: none was evaluated yet, or its checkpoints were removed; leave --best or /best out"
+    )]
+    NoBest,
+
+    #[error("it is a checkpoint of {task}, and no classifier")]
+    OtherTask { task: &'static str },
+
     #[error("it is no regular file; put the model's own file there, or give another folder")]
     NotFile,
 

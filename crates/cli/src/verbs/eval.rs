@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use classify::{Card, evaluate, model_folder};
+use classify::{Card, evaluate};
 use data::Dataset;
 use serde_json::json;
 
 use crate::args::Eval;
 use crate::output::{self, Usage};
+use crate::verbs::model;
 
 pub(crate) fn run(args: &Eval) -> Result<()> {
     super::use_threads(args.threads.compute())?;
-    let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    let (model, card) = model::read(&args.model, args.best)?;
     let dataset = Arc::new(open(args, &card)?);
     if let Some(difference) = card.difference(&dataset.classes) {
         anyhow::bail!(

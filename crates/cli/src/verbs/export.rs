@@ -15,7 +15,7 @@ use zoo::{Network, Timm};
 
 use crate::args::{Export, Format};
 use crate::output::{self, Usage};
-use crate::verbs::place;
+use crate::verbs::{model, place};
 
 /// The keys of `pretrained_cfg` that go into the metadata of an ONNX file.
 const PREPROCESSING: [&str; 6] =
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     if let Some(out) = &args.out {
         check_place(args.format, out, &args.model)?;
     }
-    let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    let (model, card) = model::read(&args.model, args.best)?;
     let out = args.out.clone().unwrap_or_else(|| default(args.format, &model.module.name));
     check_place(args.format, &out, &args.model)?;
     let mut result = json!({

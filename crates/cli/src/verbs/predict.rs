@@ -4,7 +4,7 @@ mod sources;
 mod submission;
 
 use anyhow::Result;
-use classify::{Card, model_folder, rows, softmax};
+use classify::{Card, rows, softmax};
 use data::{RgbImage, thumbnail, validation_sample};
 use nn::{Model, Tensor, TensorData};
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use zoo::Network;
 
 use crate::args::Predict;
 use crate::output;
-use crate::verbs::place;
+use crate::verbs::{model, place};
 
 use sources::Source;
 
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Predict) -> Result<()> {
         file.as_deref().map_or(Ok(()), |file| place::check_file(option, file))?;
     }
     let sources = sources::of(&args.images)?;
-    let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    let (model, card) = model::read(&args.model, args.best)?;
     if args.submission.is_some() {
         submission::check(&card.classes, &sources)?;
     }

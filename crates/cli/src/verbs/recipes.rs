@@ -65,7 +65,7 @@ pub(crate) fn text(name: &str) -> Result<Option<String>> {
 /// No built-in recipe has this name.
 pub(crate) fn unknown(name: &str) -> Usage {
     let nearest = builtin::nearest(name)
-        .map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
+        .map_or(".".to_owned(), |nearest| format!("; did you mean {nearest:?}?"));
     Usage(format!(
         "{name}: neither a file nor a built-in recipe{nearest} The built-in ones are {}",
         builtin::names().join(", ")

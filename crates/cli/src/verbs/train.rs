@@ -1,6 +1,7 @@
 //! `trickbag train`: from a recipe to a run folder.
 
 pub(crate) mod dry_run;
+mod fitting;
 pub(crate) mod place;
 
 use std::path::Path;
@@ -17,12 +18,14 @@ use crate::args::Train;
 use crate::output::{self, Stopped, Usage, grouped};
 use crate::verbs::{bad_images, recipes, report};
 
+use fitting::Fitting;
+
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute())?;
-    let Resolved { recipe, text, file } = resolve(args)?;
+    let Resolved { recipe, text, file, edits } = resolve(args)?;
     let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
-        ClassifyError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
+        ClassifyError::Recipe(errors) => errors.located(&text, &file, &edits).into(),
         other => other,
     })?;
     if args.dry_run {
@@ -87,32 +90,48 @@ struct Resolved {
     recipe: Recipe,
     text: String,
     file: String,
+    edits: Vec<String>,
+}
+
+/// The text of a recipe, its name in messages, and the edits that come before the user's.
+struct Text {
+    text: String,
+    file: String,
+    edits: Vec<String>,
 }
 
 /// The recipe of the command line, or of the run to resume where none is given.
 fn resolve(args: &Train) -> Result<Resolved> {
-    let (text, file) = source(args)?;
-    let recipe = recipe::parse_with_edits(&text, &file, &args.edits, &zoo::names())?;
-    Ok(Resolved { recipe, text, file })
+    let Text { text, file, mut edits } = source(args)?;
+    edits.extend_from_slice(&args.edits);
+    let recipe = recipe::parse_with_edits(&text, &file, &edits, &zoo::names())?;
+    Ok(Resolved { recipe, text, file, edits })
 }
 
-/// The text of the recipe, and its name in messages.
-fn source(args: &Train) -> Result<(String, String)> {
-    if args.resume && args.recipe.is_none() {
+/// The recipe that is given; else that of the run to resume, the one that fits the data, or the quickstart.
+fn source(args: &Train) -> Result<Text> {
+    let plain = |text, file| Text { text, file, edits: Vec::new() };
+    if args.resume && args.recipe.is_none() && (args.out.is_some() || args.data.is_none()) {
         let folder = args.out.clone().unwrap_or_else(|| place::newest("quickstart"));
         let text = resume::recipe_of(&folder)?
             .ok_or_else(|| TrainError::NoRun { folder: folder.clone() })?;
         let file = folder.join(names::RECIPE).display().to_string();
-        return Ok((text, file));
+        return Ok(plain(text, file));
+    }
+    if let (None, Some(data)) = (&args.recipe, &args.data) {
+        let Fitting { name, why, edits } = fitting::of(data, &args.edits, args.threads.compute())?;
+        output::note(&format!("no recipe is named: {name} is taken, since {why}"));
+        let text = recipe::builtin(name).expect("a built-in recipe").to_owned();
+        return Ok(Text { text, file: name.to_owned(), edits });
     }
     let name = args.recipe.as_deref().unwrap_or("quickstart");
     let path = Path::new(name);
     match recipes::text(name)? {
-        Some(text) => Ok((text, name.to_owned())),
+        Some(text) => Ok(plain(text, name.to_owned())),
         None if path.is_file() => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Usage(format!("{name}: cannot be read: {error}")))?;
-            Ok((text, name.to_owned()))
+            Ok(plain(text, name.to_owned()))
         }
         None => Err(recipes::unknown(name).into()),
     }
@@ -194,6 +213,15 @@ fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
         grouped(state.step),
         output::duration(seconds),
     ));
+    if let Some(best) = state.best.filter(|best| best.step < state.step) {
+        output::print(&format!(
+            "its best {} was {:.2}, at step {}: `trickbag eval {} --best` and others take that model",
+            columns.headline().name,
+            best.value,
+            grouped(best.step),
+            output::shell_word(journal.folder()),
+        ));
+    }
     if bad_images > 0 {
         output::print(&format!(
             "{} bad images were skipped, {} times in all: {}",

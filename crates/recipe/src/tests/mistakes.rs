@@ -108,7 +108,7 @@ many.toml:24: train: missing key 'evaluate_every'; add evaluate_every = \"1 epoc
 many.toml:26: train.batch: 0 is out of range; batch is a whole number from 1 on
 many.toml:29: rate.base: -0.1 is out of range; base is more than 0
 many.toml:30: rate.warmup: unknown key 'durration'; did you mean 'duration'?
-many.toml:31: rate.decay.step.at: the rate cannot fall at 20 epochs: the run ends at 10 epochs; leave this point out, or raise train.duration
+many.toml:31: rate.decay.step.at: the rate cannot fall at 20 epochs: the run ends at 10 epochs; leave this point out, raise train.duration, or write shares of the run such as \"50 %\"
 many.toml:31: rate.decay.step.at: 5 has no unit; write \"5 epochs\" or \"5 steps\"
 many.toml:34: update.optimizer: it holds nag and adamw, and takes only one of nag, sgd, adamw; keep one of nag, adamw
 many.toml:34: update.optimizer.nag.momentum: 1.9 is out of range; momentum is at least 0 and less than 1

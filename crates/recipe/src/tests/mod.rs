@@ -4,6 +4,7 @@ mod mistakes;
 pub(crate) mod probe;
 mod round_trip;
 mod schedule;
+mod short_forms;
 mod switches;
 mod tables;
 

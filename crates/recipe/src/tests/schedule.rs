@@ -128,7 +128,7 @@ fn what_only_the_length_of_an_epoch_shows_is_refused() {
             &["train.duration=100 steps", "rate.decay.step.at=[\"10 steps\", \"10 epochs\"]"],
             25,
             "recipe 'efficient': rate.warmup.duration: a warm-up of 5 epochs (125 steps) is longer than the run of 100 steps; shorten it, or raise train.duration
-             recipe 'efficient': rate.decay.step.at: the rate cannot fall at 10 epochs (250 steps): the run ends at 100 steps; leave this point out, or raise train.duration",
+             recipe 'efficient': rate.decay.step.at: the rate cannot fall at 10 epochs (250 steps): the run ends at 100 steps; leave this point out, raise train.duration, or write shares of the run such as \"50 %\"",
         ),
     ];
     for (edits, steps_per_epoch, expected) in cases {

@@ -122,15 +122,15 @@ fn families_are_named_once() {
         |name: &str| where_on(TRICKS.iter().find(|trick| trick.name == name).unwrap(), &recipes);
     assert_eq!(
         told("cosine learning rate decay"),
-        "gluoncv-*, table1 (2 of 7), table6 (21 of 24), table7 (1 of 2)"
+        "finetune, gluoncv-*, photos-*, table1 (2 of 7), table6 (21 of 24), table7 (1 of 2)"
     );
     assert_eq!(
         told("mixup"),
-        "gluoncv-* (4 of 7), table1 (2 of 7), table6 (9 of 24), table7 (1 of 2)"
+        "gluoncv-* (4 of 7), photos-*, table1 (2 of 7), table6 (9 of 24), table7 (1 of 2)"
     );
     assert_eq!(
         told("Nesterov accelerated gradient"),
-        "baseline, efficient, gluoncv-*, quickstart, resnet18d-*, table1, table2, table3, table4, table5, table6, table7"
+        "baseline, efficient, finetune, gluoncv-*, photos-*, quickstart, resnet18d-*, table1, table2, table3, table4, table5, table6, table7"
     );
     assert_eq!(told("CutMix"), "");
 }

@@ -59,14 +59,38 @@ pub(super) fn write(out: &mut dyn Write, header: &[u8], checkpoint: &Checkpoint)
 
 /// Reads a checkpoint and checks every byte that matters.
 pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    read_file(path).map_err(|unreadable| match unreadable {
+    read_file(path).map_err(|unreadable| error(path, unreadable))
+}
+
+/// Reads the step and the facts of a checkpoint, without its tensors. A damaged tensor is not noticed.
+pub fn facts(path: &Path) -> Result<(u64, RunFacts), CheckpointError> {
+    let read = || -> Result<_, Unreadable> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let metadata = read_header(&mut file, length)?;
+        let Stamp { step, facts, .. } = stamp(&metadata)?;
+        Ok((step, facts))
+    };
+    read().map_err(|unreadable| error(path, unreadable))
+}
+
+fn error(path: &Path, unreadable: Unreadable) -> CheckpointError {
+    match unreadable {
         Unreadable::Failed(cause) => CheckpointError::Read { path: path.to_owned(), cause },
         Unreadable::Damaged(damage) => CheckpointError::Damaged {
             path: path.to_owned(),
             damage,
             mend: "take another checkpoint of this run".to_owned(),
         },
-    })
+    }
+}
+
+/// What the header says beside the tensors.
+fn stamp(metadata: &Metadata) -> Result<Stamp<RunFacts>, Damage> {
+    let stamp = metadata.metadata().as_ref().and_then(|keys| keys.get(KEY)).ok_or_else(|| {
+        Damage::Header(format!("it has no key `{KEY}`, so this is not a checkpoint"))
+    })?;
+    serde_json::from_str(stamp).map_err(|error| Damage::Header(format!("its key `{KEY}`: {error}")))
 }
 
 /// The safetensors header, padded with spaces so that the values start at a multiple of 8 bytes.
@@ -145,12 +169,7 @@ fn read_file(path: &Path) -> Result<Checkpoint, Unreadable> {
 /// Reads a checkpoint of `length` bytes.
 pub(super) fn read(input: &mut dyn Read, length: u64) -> Result<Checkpoint, Unreadable> {
     let metadata = read_header(input, length)?;
-    let stamp = metadata.metadata().as_ref().and_then(|keys| keys.get(KEY)).ok_or_else(|| {
-        Damage::Header(format!("it has no key `{KEY}`, so this is not a checkpoint"))
-    })?;
-    let stamp: Stamp<RunFacts> = serde_json::from_str(stamp)
-        .map_err(|error| Damage::Header(format!("its key `{KEY}`: {error}")))?;
-
+    let stamp = stamp(&metadata)?;
     let mut tensors = BTreeMap::new();
     for name in metadata.offset_keys() {
         let info = metadata.info(&name).expect("the name is one of the header's");
