@@ -1,6 +1,7 @@
 //! The card of a model folder, all but its tensors: classes, preprocessing, the shape of the network.
 
-use recipe::{Normalize, Orientation, Validation};
+use data::Preparation;
+use recipe::{Interpolation, Normalize, Orientation, Validation};
 use zoo::Options;
 
 /// Classes that a message lists of each side.
@@ -13,6 +14,8 @@ pub struct Card {
     pub classes: Vec<String>,
     pub validation: Validation,
     pub normalize: Normalize,
+    /// How images are resized.
+    pub interpolation: Interpolation,
     pub orientation: Orientation,
     /// The differences of the network from the standard one of its name.
     pub options: Options,
@@ -33,6 +36,11 @@ pub struct Split {
 }
 
 impl Card {
+    /// The steps from an image to what the network sees.
+    pub fn preparation(&self) -> Preparation {
+        (self.validation, self.normalize, self.interpolation).into()
+    }
+
     /// Says how these classes differ from the model's, by name where the model knows names; None where they are the same.
     pub fn difference(&self, classes: &[String]) -> Option<String> {
         let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use nn::{Device, FileTensor, FileTensors, Init, Mismatch, Model, Module, ParameterSpec};
-use recipe::{Normalize, Orientation, Validation};
+use recipe::{Interpolation, Normalize, Orientation, Validation};
 use weights::{Format, Weights, WeightsError};
 use zoo::{Network, NetworkError, Options};
 
@@ -246,6 +246,7 @@ fn card(import: &Import<'_>, network: &Network, step: u64) -> Result<Card, Impor
         classes: names,
         validation: Validation { resize: (crop as f64 / CROP_SHARE) as usize, crop },
         normalize: IMAGENET,
+        interpolation: Interpolation::Bilinear,
         orientation: Orientation::Stored,
         options: Options::plain(classes),
         step,

@@ -292,6 +292,7 @@ fn preprocess(reader: &mut Reader<'_>) -> Option<Preprocess> {
     let erasing = optional(reader, "preprocess.erasing", erasing);
     Some(Preprocess {
         size: size?,
+        interpolation: crate::types::Interpolation::Bilinear,
         crop: crop?,
         flip: flip?,
         randaugment: randaugment?,

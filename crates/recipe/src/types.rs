@@ -140,6 +140,8 @@ pub enum Source {
 pub struct Preprocess {
     /// Side of the square a training image becomes, pixels.
     pub size: usize,
+    /// Of step 2, and of resizing in validation.
+    pub interpolation: Interpolation,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
     /// Probability of a horizontal flip.
@@ -160,6 +162,23 @@ pub struct Preprocess {
     /// After step 6.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasing: Option<Erasing>,
+}
+
+/// How an image is resized, as Pillow does: antialiased when shrinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interpolation {
+    Bilinear,
+    Bicubic,
+}
+
+impl std::fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Interpolation::Bilinear => "bilinear",
+            Interpolation::Bicubic => "bicubic",
+        })
+    }
 }
 
 /// Step 2: a random rectangle, as shares of the image's area and as width / height.

@@ -231,8 +231,18 @@ fn network(network: &NetworkChoice) -> Written {
 }
 
 fn preprocess(preprocess: &Preprocess) -> Written {
-    let Preprocess { size, crop, flip, randaugment, jitter, color, pca_noise, normalize, erasing } =
-        preprocess;
+    let Preprocess {
+        size,
+        crop,
+        flip,
+        randaugment,
+        jitter,
+        color,
+        pca_noise,
+        normalize,
+        erasing,
+        ..
+    } = preprocess;
     let mut entries = vec![("size", Plain(size.to_string()))];
     if let Some(Crop { area, aspect }) = crop {
         entries.push(("crop", Table(vec![("area", numbers(area)), ("aspect", numbers(aspect))])));

@@ -175,6 +175,7 @@ prop_compose! {
         let jitter = jitter.then_some(Jitter { brightness, contrast: hue, saturation });
         Preprocess {
             size,
+            interpolation: crate::Interpolation::Bilinear,
             crop: crop.map(|(area, aspect)| Crop { area, aspect }),
             flip,
             randaugment: randaugment
