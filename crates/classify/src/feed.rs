@@ -8,7 +8,7 @@ use data::{
     ValidationShare,
 };
 use nn::TensorData;
-use recipe::{Preprocess, Recipe};
+use recipe::Recipe;
 use train::{Fed, Feed, Skip, TrainError};
 use world::World;
 
@@ -93,8 +93,8 @@ impl train::ValidationFeed<Question> for ImageFeed {
 
 /// The steps from an image to a sample in validation, under a recipe.
 pub(crate) fn validation(recipe: &Recipe) -> Preparation {
-    let Preprocess { normalize, interpolation, .. } = recipe.preprocess;
-    (recipe.validation, normalize, interpolation).into()
+    let preprocess = &recipe.preprocess;
+    (recipe.validation(), preprocess.normalize, preprocess.interpolation()).into()
 }
 
 /// This rank's validation images.

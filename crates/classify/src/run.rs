@@ -90,9 +90,9 @@ fn card(plan: &Plan, step: u64) -> Card {
     let recipe = &plan.recipe;
     Card {
         classes: plan.dataset.classes.clone(),
-        validation: recipe.validation,
+        validation: recipe.validation(),
         normalize: recipe.preprocess.normalize,
-        interpolation: recipe.preprocess.interpolation,
+        interpolation: recipe.preprocess.interpolation(),
         orientation: recipe.data.orientation,
         options: plan.options(),
         step,

@@ -98,8 +98,8 @@ fn dataset() -> Dataset {
 
 fn crops() -> Preparation {
     Preprocess {
-        size: 32,
-        interpolation: Interpolation::Bilinear,
+        size: Some(32),
+        interpolation: Some(Interpolation::Bilinear),
         crop: Some(Crop { area: [0.3, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,
