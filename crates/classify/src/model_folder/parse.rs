@@ -114,6 +114,12 @@ const FOLLOWING: [(&str, &str, &str); 10] = [
     ("pretrained_cfg.fixed_input_size", "/pretrained_cfg/fixed_input_size", "trickbag.network"),
 ];
 
+/// Whether a text is a config with timm's part in it.
+pub(super) fn is_timms(text: &str) -> bool {
+    let config: Result<Value, _> = serde_json::from_str(text);
+    config.is_ok_and(|config| config["pretrained_cfg"].is_object())
+}
+
 /// The network and the card.
 pub(super) fn parse(text: &str) -> Result<(Network, Card), FolderProblem> {
     let config: Config = serde_json::from_str(text).map_err(FolderProblem::Json)?;

@@ -19,7 +19,8 @@ use crate::verbs::{bad_images, recipes, report};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute())?;
-    let Resolved { recipe, text, file } = resolve(args)?;
+    let Resolved { mut recipe, text, file } = resolve(args)?;
+    super::import::settle_origin(&mut recipe)?;
     let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
         ClassifyError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
