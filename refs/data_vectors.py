@@ -6,6 +6,7 @@ Each file is a run of cases; a number is a little-endian u32, pixels are RGB byt
 
     resize.bin       image width, height; region left, top, width, height; result width, height; image; result
     validation.bin   image width, height; resize; crop; image; result of Resize and CenterCrop
+    bicubic.bin, validation-bicubic.bin   the same by bicubic interpolation
     decode.bin       bytes of the name, name; tolerance; width, height; bytes of the file, file; pixels
 """
 
@@ -38,43 +39,62 @@ def smooth(width: int, height: int, channels: int) -> numpy.ndarray:
     return numpy.stack(waves, -1).round().astype(numpy.uint8)
 
 
-def resize() -> bytes:
-    cases = [
-        # image, region, result
-        ((23, 17), (0, 0, 23, 17), (7, 5)),
-        ((23, 17), (0, 0, 23, 17), (41, 29)),
-        ((23, 17), (3, 2, 11, 13), (8, 8)),
-        ((23, 17), (5, 1, 9, 3), (16, 16)),
-        ((31, 9), (0, 0, 31, 9), (31, 4)),
-        ((9, 31), (0, 0, 9, 31), (4, 31)),
-        ((16, 16), (0, 0, 16, 16), (16, 16)),
-        ((16, 16), (2, 3, 8, 8), (8, 8)),
-        ((1, 1), (0, 0, 1, 1), (5, 3)),
-        ((40, 30), (0, 0, 40, 30), (1, 1)),
-        ((40, 3), (1, 0, 38, 3), (13, 11)),
-        ((37, 37), (0, 0, 37, 37), (36, 38)),
-        # From Pillow 13 on, columns before rows where the height loses more than twice what the width loses.
-        ((13, 41), (0, 0, 13, 41), (10, 31)),
-        ((13, 31), (2, 1, 8, 29), (11, 17)),
-        ((20, 40), (0, 0, 20, 40), (10, 20)),
-        ((20, 40), (0, 0, 20, 40), (10, 19)),
-    ]
+def extremes(width: int, height: int) -> Image.Image:
+    """Pixels of 0 and 255 alone, on which a cubic oversteps both ends."""
+    pixels = RANDOM.integers(0, 2, (height, width, 3), dtype=numpy.uint8) * 255
+    return Image.fromarray(pixels.astype(numpy.uint8))
+
+
+RESIZES = [
+    # image, region, result
+    ((23, 17), (0, 0, 23, 17), (7, 5)),
+    ((23, 17), (0, 0, 23, 17), (41, 29)),
+    ((23, 17), (3, 2, 11, 13), (8, 8)),
+    ((23, 17), (5, 1, 9, 3), (16, 16)),
+    ((31, 9), (0, 0, 31, 9), (31, 4)),
+    ((9, 31), (0, 0, 9, 31), (4, 31)),
+    ((16, 16), (0, 0, 16, 16), (16, 16)),
+    ((16, 16), (2, 3, 8, 8), (8, 8)),
+    ((1, 1), (0, 0, 1, 1), (5, 3)),
+    ((40, 30), (0, 0, 40, 30), (1, 1)),
+    ((40, 3), (1, 0, 38, 3), (13, 11)),
+    ((37, 37), (0, 0, 37, 37), (36, 38)),
+    # From Pillow 13 on, columns before rows where the height loses more than twice what the width loses.
+    ((13, 41), (0, 0, 13, 41), (10, 31)),
+    ((13, 31), (2, 1, 8, 29), (11, 17)),
+    ((20, 40), (0, 0, 20, 40), (10, 20)),
+    ((20, 40), (0, 0, 20, 40), (10, 19)),
+]
+
+
+def resize(by: Image.Resampling, cases: list, make=noise) -> bytes:
     out = b""
     for (width, height), (left, top, w, h), size in cases:
-        image = noise(width, height)
+        image = make(width, height)
         if (width, height) == (40, 30):
             image = Image.new("RGB", (width, height), (255, 254, 0))
-        result = image.crop((left, top, left + w, top + h)).resize(size, Image.Resampling.BILINEAR)
+        result = image.crop((left, top, left + w, top + h)).resize(size, by)
         out += numbers(width, height, left, top, w, h, *size) + image.tobytes() + result.tobytes()
     return out
 
 
-def validation() -> bytes:
+def bicubic() -> bytes:
+    by = Image.Resampling.BICUBIC
+    hard = [
+        ((19, 14), (0, 0, 19, 14), (47, 33)),
+        ((19, 14), (4, 3, 3, 2), (17, 19)),
+        ((41, 33), (0, 0, 41, 33), (12, 9)),
+        ((2, 60), (0, 0, 2, 60), (5, 7)),
+    ]
+    return resize(by, RESIZES, noise) + resize(by, hard, extremes)
+
+
+def validation(by: transforms.InterpolationMode) -> bytes:
     cases = [((30, 23), 16, 14), ((23, 30), 16, 13), ((41, 13), 10, 8), ((13, 41), 10, 9), ((9, 12), 24, 20)]
     out = b""
     for (width, height), edge, crop in cases:
         image = noise(width, height)
-        steps = transforms.Compose([transforms.Resize(edge), transforms.CenterCrop(crop)])
+        steps = transforms.Compose([transforms.Resize(edge, by), transforms.CenterCrop(crop)])
         out += numbers(width, height, edge, crop) + image.tobytes() + steps(image).tobytes()
     return out
 
@@ -166,7 +186,15 @@ def decode() -> bytes:
 def main() -> None:
     TARGET.mkdir(exist_ok=True)
     print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}")
-    for name, content in [("resize", resize()), ("validation", validation()), ("decode", decode())]:
+    modes = transforms.InterpolationMode
+    files = [
+        ("resize", resize(Image.Resampling.BILINEAR, RESIZES)),
+        ("validation", validation(modes.BILINEAR)),
+        ("decode", decode()),
+        ("bicubic", bicubic()),
+        ("validation-bicubic", validation(modes.BICUBIC)),
+    ]
+    for name, content in files:
         (TARGET / f"{name}.bin").write_bytes(content)
         print(f"{name}.bin: {len(content)} bytes")
 

@@ -11,7 +11,8 @@ parts `val`, else `validation`, else `test` is used; class folders in byte-wise 
 `label_names` of config.json has all these names, its order decides. --limit N takes N images evenly spaced.
 
 Preprocessing: the image in RGB (grey when input_size says one channel), EXIF rotation ignored; short side to
-floor(input_size / crop_pct), which is timm's rule, by Pillow's bilinear, long side to int(resize * long / short); centre
+floor(input_size / crop_pct), which is timm's rule, by Pillow's interpolation of that
+name, long side to int(resize * long / short); centre
 crop at int(round((h - crop) / 2)); / 255, mean, std.
 
 Prints {"top1": percent, "top5": percent, "images": count}.
@@ -88,8 +89,7 @@ class Preprocess:
         self.resize = math.floor(self.crop / cfg["crop_pct"])
         if self.resize < self.crop:
             sys.exit(f"config.json: crop {self.crop} is larger than resize {self.resize}")
-        if cfg.get("interpolation", "bilinear") != "bilinear":
-            print(f"note: config.json says {cfg['interpolation']}, this script resizes bilinearly", file=sys.stderr)
+        self.interpolation = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}[cfg["interpolation"]]
         self.mean = np.array(cfg["mean"], dtype=np.float32)
         self.std = np.array(cfg["std"], dtype=np.float32)
 
@@ -100,7 +100,7 @@ class Preprocess:
         if short != self.resize:
             longer = int(self.resize * long / short)
             w, h = (self.resize, longer) if w <= h else (longer, self.resize)
-            image = image.resize((w, h), Image.BILINEAR)
+            image = image.resize((w, h), self.interpolation)
         top, left = int(round((h - self.crop) / 2)), int(round((w - self.crop) / 2))
         image = image.crop((left, top, left + self.crop, top + self.crop))
         pixels = np.asarray(image, dtype=np.float32).reshape(self.crop, self.crop, -1) / np.float32(255)

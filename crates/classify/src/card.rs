@@ -1,6 +1,7 @@
 //! The card of a model folder, all but its tensors: classes, preprocessing, the shape of the network.
 
-use recipe::{Normalize, Orientation, Recipe, Source, Validation};
+use data::Preparation;
+use recipe::{Interpolation, Normalize, Orientation, Recipe, Source, Validation};
 use zoo::Options;
 
 use crate::network;
@@ -15,6 +16,8 @@ pub struct Card {
     pub classes: Vec<String>,
     pub validation: Validation,
     pub normalize: Normalize,
+    /// How images are resized.
+    pub interpolation: Interpolation,
     pub orientation: Orientation,
     /// The differences of the network from the standard one of its name.
     pub options: Options,
@@ -41,6 +44,7 @@ impl Card {
             classes: classes.to_vec(),
             validation: recipe.validation(),
             normalize: recipe.preprocess.normalize,
+            interpolation: recipe.preprocess.interpolation(),
             orientation: recipe.data.orientation,
             options: network::options(recipe, classes.len()),
             step,
@@ -51,6 +55,11 @@ impl Card {
             },
             recipe: recipe.name.clone(),
         }
+    }
+
+    /// The steps from an image to what the network sees.
+    pub fn preparation(&self) -> Preparation {
+        (self.validation, self.normalize, self.interpolation).into()
     }
 
     /// Says how these classes differ from the model's, by name where the model knows names; None where they are the same.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::{
-    Batch, BatchParts, DataError, Dataset, Resources, TrainLoader, ValidationLoader,
+    Batch, BatchParts, DataError, Dataset, Preparation, Resources, TrainLoader, ValidationLoader,
     ValidationShare,
 };
 use nn::TensorData;
-use recipe::{Normalize, Recipe, Validation};
+use recipe::Recipe;
 use train::{Fed, Feed, Skip, TrainError};
 use world::World;
 
@@ -58,8 +58,7 @@ impl ImageFeed {
             waited: Duration::ZERO,
             validation: ValidationImages {
                 dataset: dataset.clone(),
-                validation: recipe.validation(),
-                normalize: recipe.preprocess.normalize,
+                preparation: validation(recipe),
                 resources,
                 share: ValidationShare { rank: world.rank(), size: world.size() },
             },
@@ -92,11 +91,16 @@ impl train::ValidationFeed<Question> for ImageFeed {
     }
 }
 
+/// The steps from an image to a sample in validation, under a recipe.
+pub(crate) fn validation(recipe: &Recipe) -> Preparation {
+    let preprocess = &recipe.preprocess;
+    (recipe.validation(), preprocess.normalize, preprocess.interpolation()).into()
+}
+
 /// This rank's validation images.
 pub(crate) struct ValidationImages {
     pub(crate) dataset: Arc<Dataset>,
-    pub(crate) validation: Validation,
-    pub(crate) normalize: Normalize,
+    pub(crate) preparation: Preparation,
     pub(crate) resources: Resources,
     pub(crate) share: ValidationShare,
 }
@@ -107,7 +111,7 @@ impl train::ValidationFeed<Question> for ValidationImages {
     ) -> Result<impl Iterator<Item = Result<(u64, Question), TrainError>>, TrainError> {
         let mut loader = ValidationLoader::new(
             self.dataset.clone(),
-            (self.validation, self.normalize),
+            self.preparation.clone(),
             VALIDATION_BATCH,
             self.share,
             self.resources,

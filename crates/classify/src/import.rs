@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nn::{Device, FileTensor, FileTensors, Init, Mismatch, Model, Module, ParameterSpec};
-use recipe::{Normalize, Orientation, Validation};
+use recipe::{Interpolation, Normalize, Orientation, Validation};
 use weights::{Format, Weights, WeightsError};
 use zoo::{Network, NetworkError, Options};
 
@@ -18,8 +18,8 @@ use crate::model_folder::{self, FolderProblem};
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
     pub file: &'a Path,
-    /// A name that `zoo::names` lists.
-    pub network: &'a str,
+    /// A name that `zoo::names` lists; None for the one that the `config.json` beside the file says.
+    pub network: Option<&'a str>,
     /// The number of classes, None for the file's own; another number draws a new classifier.
     pub classes: Option<usize>,
     /// The names of the classes, by index.
@@ -31,6 +31,10 @@ pub struct Import<'a> {
 pub struct Imported {
     pub model: Model<Network>,
     pub card: Card,
+    /// The `config.json` beside the file, where the card is made of it.
+    pub config: Option<PathBuf>,
+    /// The network of a `config.json` beside the file that is of another one, and is not used.
+    pub other_config: Option<String>,
     pub format: Format,
     /// The set of tensors that was read, where the file holds several.
     pub section: Option<&'static str>,
@@ -102,6 +106,11 @@ pub enum ImportProblem {
         "it has {classes} classes, and {names} names are given; write one a line into the file of --class-names"
     )]
     ClassNames { classes: usize, names: usize },
+
+    #[error(
+        "no config.json of timm lies beside it; give the network with --model; `trickbag models` lists them"
+    )]
+    NoNetwork,
 }
 
 /// The most bytes of a file that is read: more than any network here takes, its optimizer's state and averages included.
@@ -112,13 +121,24 @@ const FILE_LIMIT: u64 = 8 << 30;
 /// # Errors
 /// Where the network is unknown, the file cannot be read, or its tensors are not the network's, all of them and no others.
 pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, ClassifyError> {
-    let plain = |classes| zoo::network(import.network, &Options::plain(classes));
-    // The name may be wrong, so it is looked up before the file is read.
-    let any = plain(1)?;
     let broken = |problem| ClassifyError::Import {
         path: import.file.to_owned(),
         problem: Box::new(problem),
     };
+    // The name may be wrong, so it is looked up before the file is read.
+    if let Some(name) = import.network {
+        zoo::network(name, &Options::plain(1))?;
+    }
+    let Beside { name, known, other_config } = beside(import)?;
+    let name = match name {
+        Some(name) => name,
+        None if import.file.is_file() => return Err(broken(ImportProblem::NoNetwork)),
+        // What is wrong with the file comes first.
+        None => return Err(broken(read(import.file).err().unwrap_or(ImportProblem::NoNetwork))),
+    };
+    let options = known.as_ref().map_or(Options::plain(1), |(_, card)| card.options.clone());
+    let plain = |classes| zoo::network(&name, &Options { classes, ..options.clone() });
+    let any = plain(1)?;
     let weights = read(import.file).map_err(broken)?;
     let (mut found, left_out) = found(&weights, &any).map_err(broken)?;
 
@@ -134,14 +154,39 @@ pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, Classify
             .filter(|spec| spec.group.is_head())
             .for_each(|spec| drop(found.remove(&spec.name)));
     }
-    let card = card(import, &network, step(&weights, &network)).map_err(broken)?;
+    let (config, known) = known.unzip();
+    let card = card(import, &network, known, step(&weights, &network)).map_err(broken)?;
     let tensors = tensors(&weights, found, &network, import.classes.is_some(), device);
     let model = tensors.and_then(|tensors| {
         Model::from_tensors(network, tensors, device)
             .map_err(|mismatch| ImportProblem::Tensors { mismatch, fitting: Vec::new() })
     });
     let (format, section) = (weights.format(), weights.section());
-    Ok(Imported { model: model.map_err(broken)?, card, format, section, replaced, left_out })
+    let model = model.map_err(broken)?;
+    Ok(Imported { model, card, config, other_config, format, section, replaced, left_out })
+}
+
+/// What is known of a file without reading it.
+struct Beside {
+    /// The network's name, as it was given or as the config says.
+    name: Option<String>,
+    /// The config of this network, and what it says.
+    known: Option<(PathBuf, Card)>,
+    /// The network of a config that is of another one.
+    other_config: Option<String>,
+}
+
+fn beside(import: &Import<'_>) -> Result<Beside, ClassifyError> {
+    let given = import.network.map(str::to_owned);
+    Ok(match model_folder::config_beside(import.file)? {
+        None => Beside { name: given, known: None, other_config: None },
+        Some((_, name, _)) if given.as_ref().is_some_and(|given| *given != name) => {
+            Beside { name: given, known: None, other_config: Some(name) }
+        }
+        Some((path, name, card)) => {
+            Beside { name: Some(name), known: Some((path, card)), other_config: None }
+        }
+    })
 }
 
 /// The tensors of a regular file that begins as one of weights.
@@ -232,25 +277,40 @@ fn tensors(
     Ok(tensors)
 }
 
-fn card(import: &Import<'_>, network: &Network, step: u64) -> Result<Card, ImportProblem> {
+/// The card of the imported model: what the config says, else what nearly all weights for ImageNet were trained with.
+fn card(
+    import: &Import<'_>,
+    network: &Network,
+    known: Option<Card>,
+    step: u64,
+) -> Result<Card, ImportProblem> {
     let classes = network.classes();
     let names = match &import.class_names {
-        None => (0..classes).map(unnamed).collect(),
+        None => match &known {
+            Some(card) if card.classes.len() == classes => card.classes.clone(),
+            _ => (0..classes).map(unnamed).collect(),
+        },
         Some(names) if names.len() == classes => names.clone(),
         Some(names) => {
             return Err(ImportProblem::ClassNames { classes, names: names.len() });
         }
     };
+    let recipe = "import".to_owned();
+    if let Some(card) = known {
+        let options = Options { classes, ..card.options };
+        return Ok(Card { classes: names, options, step, recipe, ..card });
+    }
     let crop = network.input;
     Ok(Card {
         classes: names,
         validation: Validation { resize: (crop as f64 / CROP_SHARE) as usize, crop },
         normalize: IMAGENET,
+        interpolation: Interpolation::Bilinear,
         orientation: Orientation::Stored,
         options: Options::plain(classes),
         step,
         split: Split { share: 0.1, seed: SEED, embedded: false },
-        recipe: "import".to_owned(),
+        recipe,
     })
 }
 

@@ -125,6 +125,25 @@ pub(crate) fn weights_file(path: &Path) -> Result<Option<PathBuf>, ClassifyError
     Ok(checkpoint::named(path)?.or(of_folder))
 }
 
+/// The `config.json` in the folder of a weights file, the network that it names, and what it says; None where there is none,
+/// or one of a program other than timm and trickbag.
+pub(crate) fn config_beside(
+    weights: &Path,
+) -> Result<Option<(PathBuf, String, Card)>, ClassifyError> {
+    let file = weights.with_file_name(CONFIG);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let parsed = read_config(&file).and_then(|text| {
+        let is_timms = parse::is_timms(&text);
+        is_timms.then(|| parse::parse(&text)).transpose()
+    });
+    match parsed {
+        Ok(parsed) => Ok(parsed.map(|(network, card)| (file, network.name, card))),
+        Err(problem) => Err(at(file, problem)),
+    }
+}
+
 pub(crate) fn at(path: PathBuf, problem: FolderProblem) -> ClassifyError {
     ClassifyError::ModelFolder { path, problem: Box::new(problem) }
 }

@@ -88,6 +88,13 @@ fn notes(
             theirs.mean, theirs.std
         ));
     }
+    let (theirs, ours) = (card.interpolation, recipe.preprocess.interpolation());
+    if theirs != ours {
+        notes.push(format!(
+            "note: that model was trained with {theirs} interpolation, and this run resizes with {ours}; \
+             --set preprocess.interpolation={theirs} does the same"
+        ));
+    }
     notes
 }
 

@@ -1,8 +1,7 @@
 //! A run of classification from its first step to its model folder.
 
-use data::{Dataset, Resources, ValidationShare};
+use data::{Dataset, Preparation, Resources, ValidationShare};
 use nn::Model;
-use recipe::{Normalize, Validation};
 use record::names;
 use std::sync::Arc;
 use train::{Ending, Journal, Start, State};
@@ -91,13 +90,12 @@ impl Run {
 pub fn evaluate(
     model: &Model<Network>,
     dataset: &Arc<Dataset>,
-    validation: Validation,
-    normalize: Normalize,
+    preparation: Preparation,
     resources: Resources,
 ) -> Result<Accuracy, ClassifyError> {
     let dataset = dataset.clone();
     let task = Classify::of_validation(dataset.clone());
     let share = ValidationShare::WHOLE;
-    let mut feed = ValidationImages { dataset, validation, normalize, resources, share };
+    let mut feed = ValidationImages { dataset, preparation, resources, share };
     Ok(train::evaluate(&task, &mut feed, model, &mut World::alone())?)
 }

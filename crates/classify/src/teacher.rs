@@ -77,6 +77,13 @@ pub(crate) fn check(recipe: &Recipe, classes: &[String]) -> Vec<Mistake> {
             "set preprocess.normalize to the same, or train one with this recipe's",
         ));
     }
+    let (theirs, ours) = (card.interpolation, recipe.preprocess.interpolation());
+    if theirs != ours {
+        mistakes.push(mistake(
+            format!("the teacher {teacher} was trained with {theirs} interpolation, not {ours}"),
+            "set preprocess.interpolation to the same, or train one with this recipe's",
+        ));
+    }
     mistakes
 }
 

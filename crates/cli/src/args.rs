@@ -201,21 +201,26 @@ pub(crate) struct Predict {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
+  trickbag import timm/resnet50d.ra2_in1k
   trickbag import resnet50d.safetensors --model resnet50d --class-names imagenet.txt
   trickbag import checkpoint.pth.tar --model resnet50 --classes 10 -o start
   trickbag train mine.toml --data photos --set init.from=start --set init.freeze=stage2 --set rate.head=10
 
 Reads what timm, torchvision and torch.save write: state dicts and training files, of which the averaged weights are
-preferred. A pickle is read without executing anything. The folder's config.json says how images are prepared: as
-for ImageNet, with a crop of 0.875 of the shorter edge. Where the weights were trained otherwise, change it there, under
-pretrained_cfg: input_size (and the pool_size that follows from it), crop_pct, mean and std, as shares of 255.")]
+preferred. A pickle is read without executing anything. How images are prepared is what a config.json of timm's beside the
+file says, else as for ImageNet, bilinearly, with a crop of 0.875 of the shorter edge; change it in the folder's config.json, under
+pretrained_cfg: input_size (and the pool_size that follows from it), interpolation, crop_pct, mean and std, as shares of 255.
+
+A name is fetched from the Hugging Face hub into the cache that Python's huggingface_hub uses, and checked. HF_TOKEN,
+HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_ENDPOINT act as they do there. docs/weights.md says which weights there are.")]
 pub(crate) struct Import {
-    /// The weights
-    pub(crate) file: PathBuf,
-    /// The network they are of, a name that `trickbag models` lists
+    /// The weights: a file, or a name such as timm/resnet50d.ra2_in1k or hf:OWNER/NAME (@REVISION after it)
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) weights: String,
+    /// The network they are of, a name that `trickbag models` lists [default: as config.json beside them says]
     #[arg(long, value_name = "NAME")]
-    pub(crate) model: String,
-    /// The model folder to write [default: models/NAME]
+    pub(crate) model: Option<String>,
+    /// The model folder to write [default: models/NAME, of the network or of the published weights]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Classes of the classifier; where the file's has others, a new one takes its place
@@ -224,7 +229,7 @@ pub(crate) struct Import {
     /// A text file with the name of each class on a line of its own
     #[arg(long, value_name = "FILE")]
     pub(crate) class_names: Option<PathBuf>,
-    /// Print {"model", "network", "classes", "parameters", "format", "section", "replaced_classes"}
+    /// Print {"model", "network", "classes", "parameters", "format", "section", "replaced_classes", "config"}
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -338,6 +343,29 @@ pub(crate) enum DataOf {
     Info(DataInfo),
     /// Write a prepared copy as indexed shards: fewer, smaller files that load faster
     Pack(DataPack),
+    /// List datasets that are published elsewhere, or fetch one
+    Get(DataGet),
+}
+
+/// Without a name, the datasets with their size and licence. What was fetched is compared with the checksum that torchvision
+/// publishes; a call that was cut off is gone on with by the same command.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag data get
+  trickbag data get imagenette-160
+  trickbag train resnet18d-128 --data data/imagenette-160
+
+TRICKBAG_DATA_MIRROR=https://server/folder takes the files from there, by their own names; their checksums stay the same.")]
+pub(crate) struct DataGet {
+    /// The dataset
+    pub(crate) name: Option<String>,
+    /// The folder to make [default: data/NAME]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print [{"name", "images", "classes", "megabytes", "licence", "files"}], or {"name", "path", "bytes"}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Exit code 1 says that something found would stop a training run: files that do not decode, parts of different classes.

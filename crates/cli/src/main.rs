@@ -82,6 +82,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error.is::<recipe::presets::UnknownPreset>()
         || error.is::<recipe::ablation::AblationError>()
         || error.is::<zoo::NetworkError>()
+        || error.downcast_ref::<fetch::FetchError>().is_some_and(fetch::FetchError::is_usage)
         || error.downcast_ref::<train::TrainError>().is_some_and(train::TrainError::is_usage)
         || error
             .downcast_ref::<classify::ClassifyError>()

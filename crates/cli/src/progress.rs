@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use fetch::Transfer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output;
@@ -48,5 +49,39 @@ impl Counter {
             output::note(&format!("{} {done}/{total} images, ETA {left}", self.what));
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Shows how far a file has come that is being fetched: a bar on a terminal, a plain line each 30 seconds elsewhere.
+pub(crate) struct Fetching {
+    bar: ProgressBar,
+    told: Instant,
+}
+
+impl Fetching {
+    pub(crate) fn new() -> Fetching {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(5));
+        let style = "{msg} {bar:20} {bytes}/{total_bytes}, {bytes_per_sec}, ETA {eta}";
+        bar.set_style(ProgressStyle::with_template(style).expect("the template is a constant"));
+        Fetching { bar, told: Instant::now() }
+    }
+
+    pub(crate) fn at(&mut self, transfer: &Transfer) {
+        let Transfer { file, done, total } = transfer;
+        if !self.bar.is_hidden() {
+            if self.bar.message() != *file {
+                self.bar.reset();
+                self.bar.set_message(file.clone());
+            }
+            self.bar.set_length(total.unwrap_or(*done));
+            self.bar.set_position(*done);
+            if Some(*done) == *total {
+                self.bar.finish_and_clear();
+            }
+        } else if self.told.elapsed() >= INTERVAL {
+            self.told = Instant::now();
+            let of = total.map_or(String::new(), |total| format!(" of {}", output::bytes(total)));
+            output::note(&format!("{file}: {}{of}", output::bytes(*done)));
+        }
     }
 }

@@ -18,7 +18,7 @@ mod shorter_side;
 use std::time::Instant;
 
 use rand_chacha::rand_core::RngCore;
-use recipe::{Normalize, Preprocess, Validation};
+use recipe::{Interpolation, Normalize, Preprocess, Validation};
 
 use crate::image::RgbImage;
 use crate::resize::{Geometry, Region, Resizer, View, to_shorter};
@@ -40,6 +40,7 @@ pub(crate) struct Scratch {
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     geometry: Geometry,
+    interpolation: Interpolation,
     /// What happens to the 8-bit image after step 3, in this order.
     operations: Vec<ImageOperation>,
     /// The mean pixel, which they bring in from outside.
@@ -71,16 +72,23 @@ impl Sample {
         let window = Region { left: 0, top: 0, width: p.side(), height: p.side() };
         let geometry = Geometry { region, size: [p.side(), p.side()], window, mirrored };
         let fill = p.normalize.mean.map(|mean| mean.round() as u8);
-        Sample { geometry, operations, fill, affine: Affine::new(color, pca, &p.normalize), erased }
+        let affine = Affine::new(color, pca, &p.normalize);
+        Sample { geometry, interpolation: p.interpolation(), operations, fill, affine, erased }
     }
 
     /// Validation, which draws nothing.
-    pub(crate) fn validation(v: &Validation, n: &Normalize, width: usize, height: usize) -> Sample {
+    pub(crate) fn validation(
+        v: &Validation,
+        n: &Normalize,
+        interpolation: Interpolation,
+        width: usize,
+        height: usize,
+    ) -> Sample {
         let (size, window) = validation_geometry(v, width, height);
         let region = Region { left: 0, top: 0, width, height };
         let geometry = Geometry { region, size, window, mirrored: false };
         let (operations, fill, erased) = (Vec::new(), [0; 3], None);
-        Sample { geometry, operations, fill, affine: Affine::normalize(n), erased }
+        Sample { geometry, interpolation, operations, fill, affine: Affine::normalize(n), erased }
     }
 
     /// Draws the steps for an image that is resized as a whole, of width × height.
@@ -96,7 +104,8 @@ impl Sample {
         let window = Region { left: 0, top: 0, width: size[0], height: size[1] };
         let geometry = Geometry { region, size, window, mirrored };
         let (operations, fill, erased) = (Vec::new(), [0; 3], None);
-        Sample { geometry, operations, fill, affine: Affine::normalize(&by.normalize), erased }
+        let (interpolation, affine) = (Interpolation::Bilinear, Affine::normalize(&by.normalize));
+        Sample { geometry, interpolation, operations, fill, affine, erased }
     }
 
     /// What happens to positions in the image.
@@ -106,7 +115,7 @@ impl Sample {
 
     /// The pixels that the sample is made of.
     pub(crate) fn needed(&self) -> Region {
-        self.geometry.needed()
+        self.geometry.needed(self.interpolation)
     }
 
     /// Makes the sample of an image, of which only what is needed has to be there.
@@ -115,7 +124,7 @@ impl Sample {
         assert_eq!(out.len(), width * height * 3, "room for {width}×{height} RGB values");
         let Scratch { resizer, resized, row, times } = scratch;
         let mut start = Instant::now();
-        resizer.run(image, &self.geometry, resized);
+        resizer.run(image, &self.geometry, self.interpolation, resized);
         lap(&mut start, &mut times.resize);
         if !self.operations.is_empty() {
             let pixels = std::mem::take(resized);
@@ -155,8 +164,14 @@ pub fn train_sample(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore, ou
 ///
 /// The longer edge becomes ⌊resize · long/short⌋, the crop starts at ⌊(edge − crop)/2⌉ (halves to even), as in
 /// torchvision. `out` is crop × crop × 3.
-pub fn validation_sample(v: &Validation, n: &Normalize, image: &RgbImage, out: &mut [f32]) {
-    let sample = Sample::validation(v, n, image.width, image.height);
+pub fn validation_sample(
+    v: &Validation,
+    n: &Normalize,
+    interpolation: Interpolation,
+    image: &RgbImage,
+    out: &mut [f32],
+) {
+    let sample = Sample::validation(v, n, interpolation, image.width, image.height);
     sample.write(&mut Scratch::default(), image.into(), out);
 }
 
@@ -182,6 +197,7 @@ mod tests {
         let range = [0.6, 1.4];
         Preprocess {
             size: Some(size),
+            interpolation: Some(Interpolation::Bilinear),
             crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
             flip: Some(0.5),
             randaugment: None,
@@ -202,7 +218,7 @@ mod tests {
     /// The paper's steps one by one, each over the whole image, in its own words.
     fn textbook(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore) -> Vec<f32> {
         let region = crop::region(&p.crop.unwrap(), image.width, image.height, rng);
-        let resized = resize_region(image, region, p.side(), p.side());
+        let resized = resize_region(image, region, [p.side(); 2], p.interpolation());
         let mut x: Vec<[f64; 3]> = resized
             .pixels
             .chunks_exact(3)
@@ -244,13 +260,42 @@ mod tests {
 
     #[test]
     fn the_fused_pass_is_the_steps_one_by_one() {
-        let (p, image) = (paper(24), noise(61, 47));
-        for index in 0..20 {
+        let image = noise(61, 47);
+        for index in 0..40 {
+            let interpolation =
+                [Interpolation::Bilinear, Interpolation::Bicubic][(index % 2) as usize];
+            let p = Preprocess { interpolation: Some(interpolation), ..paper(24) };
             let mut out = vec![0.0; 24 * 24 * 3];
             train_sample(&p, &image, &mut at(0, Stream::Augment, 0, index), &mut out);
             let expected = textbook(&p, &image, &mut at(0, Stream::Augment, 0, index));
             let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 2e-5, "sample {index} differs by {worst}");
+        }
+    }
+
+    /// What is decoded of an image depends on the interpolation: a cubic reaches further.
+    #[test]
+    fn a_sample_reads_no_pixel_outside_of_what_it_says_it_needs() {
+        let image = noise(61, 47);
+        for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {
+            let v = Validation { resize: 20, crop: 14 };
+            let sample = Sample::validation(&v, &PAPER, interpolation, 61, 47);
+            let needed = sample.needed();
+            let whole = Region::whole(&image);
+            let mut elsewhere = image.clone();
+            for (at, pixel) in elsewhere.pixels.chunks_exact_mut(3).enumerate() {
+                let (x, y) = (at % whole.width, at / whole.width);
+                let is_needed = (needed.left..needed.left + needed.width).contains(&x)
+                    && (needed.top..needed.top + needed.height).contains(&y);
+                if !is_needed {
+                    pixel.fill(0);
+                }
+            }
+            let [mut found, mut expected] = [(); 2].map(|()| vec![0.0; 14 * 14 * 3]);
+            sample.write(&mut Scratch::default(), (&elsewhere).into(), &mut found);
+            sample.write(&mut Scratch::default(), (&image).into(), &mut expected);
+            assert_ne!(elsewhere, image, "{interpolation} needs a part alone");
+            assert_eq!(found, expected, "{interpolation}");
         }
     }
 
@@ -261,7 +306,8 @@ mod tests {
         let mut out = vec![0.0; 8 * 8 * 3];
         train_sample(&p, &image, &mut at(0, Stream::Augment, 0, 0), &mut out);
         let mut validated = out.clone();
-        validation_sample(&Validation { resize: 8, crop: 8 }, &PAPER, &image, &mut validated);
+        let v = Validation { resize: 8, crop: 8 };
+        validation_sample(&v, &PAPER, Interpolation::Bilinear, &image, &mut validated);
         assert_eq!(out, validated);
         let first = f64::from(image.pixels[2 * 3]);
         assert!((f64::from(out[0]) - (first - 123.68) / 58.393).abs() < 1e-5);

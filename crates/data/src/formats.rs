@@ -13,6 +13,7 @@ pub(crate) mod blob;
 mod cifar;
 mod classes;
 pub(crate) mod fashion_mnist;
+mod flowers102;
 mod folder;
 mod idx;
 mod imagenet;
@@ -106,6 +107,9 @@ fn recognise(root: Root, mut tree: Tree) -> Result<Found, DataError> {
 fn recognise_files(root: Root, tree: Tree) -> Result<Found, DataError> {
     if places365::is_present(&tree) {
         return places365::open(root, &tree);
+    }
+    if flowers102::is_present(&tree) {
+        return flowers102::open(root, tree);
     }
     if !tree.has_images()
         && let Some(found) = recognise_larger_files(&root, &tree)?

@@ -1,19 +1,19 @@
 //! What a loader makes of every image: the steps, and how large a sample is.
 
 use rand_chacha::rand_core::RngCore;
-use recipe::{Normalize, Preprocess, Validation};
+use recipe::{Interpolation, Normalize, Preprocess, Validation};
 
 use crate::augment::{Sample, ShorterSide};
 
-/// The steps from an image to a sample: training's of §2.1 ([`Preprocess`]), validation's ([`Validation`] and
-/// [`Normalize`]), or a detector's ([`ShorterSide`]).
+/// The steps from an image to a sample: training's of §2.1 ([`Preprocess`]), validation's ([`Validation`],
+/// [`Normalize`] and [`Interpolation`]), or a detector's ([`ShorterSide`]).
 #[derive(Clone, Debug)]
 pub struct Preparation(Steps);
 
 #[derive(Clone, Debug)]
 enum Steps {
     Train(Box<Preprocess>),
-    Validation(Validation, Normalize),
+    Validation(Validation, Normalize, Interpolation),
     ShorterSide(ShorterSide),
 }
 
@@ -37,7 +37,7 @@ impl Preparation {
     pub(crate) fn size(&self) -> SampleSize {
         match &self.0 {
             Steps::Train(preprocess) => SampleSize::Equal([preprocess.side(); 2]),
-            Steps::Validation(validation, _) => SampleSize::Equal([validation.crop; 2]),
+            Steps::Validation(validation, ..) => SampleSize::Equal([validation.crop; 2]),
             Steps::ShorterSide(by) => SampleSize::AtMost([by.longest.max(by.side); 2]),
         }
     }
@@ -46,7 +46,9 @@ impl Preparation {
     pub(crate) fn sample(&self, width: usize, height: usize, rng: &mut impl RngCore) -> Sample {
         match &self.0 {
             Steps::Train(preprocess) => Sample::train(preprocess, width, height, rng),
-            Steps::Validation(v, normalize) => Sample::validation(v, normalize, width, height),
+            Steps::Validation(v, normalize, interpolation) => {
+                Sample::validation(v, normalize, *interpolation, width, height)
+            }
             Steps::ShorterSide(by) => Sample::whole(by, width, height, rng),
         }
     }
@@ -67,9 +69,11 @@ impl From<Preprocess> for Preparation {
     }
 }
 
-impl From<(Validation, Normalize)> for Preparation {
-    fn from((validation, normalize): (Validation, Normalize)) -> Preparation {
-        Preparation(Steps::Validation(validation, normalize))
+impl From<(Validation, Normalize, Interpolation)> for Preparation {
+    fn from(
+        (validation, normalize, interpolation): (Validation, Normalize, Interpolation),
+    ) -> Preparation {
+        Preparation(Steps::Validation(validation, normalize, interpolation))
     }
 }
 

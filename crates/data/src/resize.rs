@@ -1,10 +1,13 @@
-//! §2.1 step 2 and validation: "resize …" by bilinear interpolation, antialiased when shrinking.
+//! §2.1 step 2 and validation: "resize …" by bilinear or bicubic interpolation, antialiased when shrinking.
 //!
 //! The same bits as Pillow on 8-bit images. Along an axis from m to n samples, scale s = max(m/n, 1), output x
-//! has its centre at c = (x + ½) m/n and weighs input t by the triangle max(0, 1 − |t + ½ − c|/s), normalised to
-//! sum 1 and rounded to 22 fractional bits. Along the rows first, rounded to 8 bits, then along the columns; the other
+//! has its centre at c = (x + ½) m/n and weighs input t by f(|t + ½ − c|/s), normalised to sum 1 and rounded to 22
+//! fractional bits. Bilinear: f(d) = 1 − d up to 1. Bicubic (Keys, a = −½): f(d) = (a + 2) d³ − (a + 3) d² + 1 up to 1,
+//! and a (d³ − 5 d² + 8 d − 4) up to 2. Along the rows first, rounded to 8 bits, then along the columns; the other
 //! way round when the height loses more than twice as many pixels as the width, as Pillow does from version 13 on. An
 //! axis that keeps its length is left alone.
+
+use recipe::Interpolation;
 
 use crate::image::{Cut, RgbImage};
 
@@ -28,9 +31,9 @@ impl Region {
     }
 }
 
-/// Resizes a whole image.
+/// Resizes a whole image, bilinearly.
 pub fn resize(image: &RgbImage, width: usize, height: usize) -> RgbImage {
-    resize_region(image, Region::whole(image), width, height)
+    resize_region(image, Region::whole(image), [width, height], Interpolation::Bilinear)
 }
 
 /// Width and height in proportion when the shorter edge becomes `side`: the longer one ⌊side · long/short⌋, as in
@@ -40,12 +43,18 @@ pub(crate) fn to_shorter(width: usize, height: usize, side: usize) -> [usize; 2]
     if width <= height { [side, longer] } else { [longer, side] }
 }
 
-/// Cuts a region out of an image and resizes it: no pixel outside the region bleeds in.
-pub fn resize_region(image: &RgbImage, region: Region, width: usize, height: usize) -> RgbImage {
+/// Cuts a region out of an image and resizes it to a width and height: no pixel outside the region bleeds in.
+pub fn resize_region(
+    image: &RgbImage,
+    region: Region,
+    size: [usize; 2],
+    interpolation: Interpolation,
+) -> RgbImage {
+    let [width, height] = size;
     let window = Region { left: 0, top: 0, width, height };
-    let geometry = Geometry { region, size: [width, height], window, mirrored: false };
+    let geometry = Geometry { region, size, window, mirrored: false };
     let mut pixels = Vec::new();
-    Resizer::default().run(image.into(), &geometry, &mut pixels);
+    Resizer::default().run(image.into(), &geometry, interpolation, &mut pixels);
     RgbImage { width, height, pixels }
 }
 
@@ -64,11 +73,12 @@ pub struct Geometry {
 
 impl Geometry {
     /// The part of the image on which the window depends.
-    pub(crate) fn needed(&self) -> Region {
+    pub(crate) fn needed(&self, interpolation: Interpolation) -> Region {
         let Geometry { region, size, window, .. } = self;
         let reach = |input: usize, output: usize, first: usize, count: usize| {
-            let (from, _) = Triangle::new(input, output).span(first);
-            (from, Triangle::new(input, output).span(first + count - 1).1 - from)
+            let filter = Filter::new(input, output, interpolation);
+            let (from, _) = filter.span(first);
+            (from, filter.span(first + count - 1).1 - from)
         };
         let (left, width) = reach(region.width, size[0], window.left, window.width);
         let (top, height) = reach(region.height, size[1], window.top, window.height);
@@ -106,9 +116,15 @@ pub(crate) struct Resizer {
 
 impl Resizer {
     /// Writes the window of the geometry to `out`.
-    pub(crate) fn run(&mut self, image: View, geometry: &Geometry, out: &mut Vec<u8>) {
+    pub(crate) fn run(
+        &mut self,
+        image: View,
+        geometry: &Geometry,
+        interpolation: Interpolation,
+        out: &mut Vec<u8>,
+    ) {
         let Geometry { region, size, window, mirrored } = *geometry;
-        let (held, needed) = (image.region, geometry.needed());
+        let (held, needed) = (image.region, geometry.needed(interpolation));
         assert!(
             needed.left >= held.left
                 && needed.top >= held.top
@@ -120,8 +136,9 @@ impl Resizer {
             window.left + window.width <= size[0] && window.top + window.height <= size[1],
             "{window:?} leaves the result of {size:?}"
         );
-        self.horizontal.prepare(region.width, size[0], window.left, window.width);
-        self.vertical.prepare(region.height, size[1], window.top, window.height);
+        let filter = |input, output| Filter::new(input, output, interpolation);
+        self.horizontal.prepare(filter(region.width, size[0]), window.left, window.width);
+        self.vertical.prepare(filter(region.height, size[1]), window.top, window.height);
         let stride = held.width * 3;
         let first = (needed.top - held.top) * stride + (needed.left - held.left) * 3;
         let source = Source { pixels: &image.pixels[first..], stride, rows: needed.height };
@@ -192,8 +209,8 @@ const LANES: usize = STRIP * 3;
 /// Weights along one axis, for a window of the outputs.
 #[derive(Debug, Default)]
 struct Axis {
-    /// (input, output, first, count) the weights are for.
-    key: (usize, usize, usize, usize),
+    /// The filter, the first output and the number of outputs that the weights are for.
+    key: Option<(Filter, usize, usize)>,
     /// Input and output have the same length: a copy.
     keeps: bool,
     /// First input and number of inputs of each output.
@@ -204,65 +221,101 @@ struct Axis {
     exact: Vec<f64>,
 }
 
-/// Where the weights of an axis are not zero.
-struct Triangle {
+/// The weights of an axis, before they are normalised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Filter {
     input: usize,
-    keeps: bool,
+    output: usize,
+    interpolation: Interpolation,
+    /// Inputs for each output.
+    step: f64,
+    /// The factor by which the weights are spread out, at least 1.
     scale: f64,
+    /// The distance from which on weights are zero, in inputs.
     support: f64,
 }
 
-impl Triangle {
-    fn new(input: usize, output: usize) -> Triangle {
-        let scale = input as f64 / output as f64;
-        Triangle { input, keeps: input == output, scale, support: scale.max(1.0) }
+impl Filter {
+    fn new(input: usize, output: usize, interpolation: Interpolation) -> Filter {
+        let step = input as f64 / output as f64;
+        let scale = step.max(1.0);
+        let radius = match interpolation {
+            Interpolation::Bilinear => 1.0,
+            Interpolation::Bicubic => 2.0,
+        };
+        Filter { input, output, interpolation, step, scale, support: radius * scale }
+    }
+
+    /// Input and output have the same length: a copy.
+    fn keeps(&self) -> bool {
+        self.input == self.output
     }
 
     /// The centre of output `x`, in inputs.
     fn center(&self, x: usize) -> f64 {
-        (x as f64 + 0.5) * self.scale
+        (x as f64 + 0.5) * self.step
     }
 
     /// First input of output `x`, and one past its last.
     fn span(&self, x: usize) -> (usize, usize) {
-        if self.keeps {
+        if self.keeps() {
             return (x, x + 1);
         }
         let center = self.center(x);
         let start = (center - self.support + 0.5).max(0.0) as usize;
         (start, ((center + self.support + 0.5) as usize).min(self.input))
     }
+
+    /// The weights of output `x`, one for each input of its span.
+    fn weights(&self, x: usize, into: &mut Vec<f64>) {
+        let (center, inverse) = (self.center(x), 1.0 / self.scale);
+        let (start, end) = self.span(x);
+        into.clear();
+        into.extend((start..end).map(|tap| {
+            let distance = ((tap as f64 - center + 0.5) * inverse).abs();
+            match self.interpolation {
+                Interpolation::Bilinear => (1.0 - distance).max(0.0),
+                Interpolation::Bicubic => bicubic(distance),
+            }
+        }));
+    }
+}
+
+/// Keys' cubic with a = −½ at a distance, in the order of operations of Pillow.
+fn bicubic(d: f64) -> f64 {
+    const A: f64 = -0.5;
+    match d {
+        ..1.0 => ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0,
+        1.0..2.0 => (((d - 5.0) * d + 8.0) * d - 4.0) * A,
+        _ => 0.0,
+    }
 }
 
 impl Axis {
-    fn prepare(&mut self, input: usize, output: usize, first: usize, count: usize) {
-        if self.key == (input, output, first, count) {
+    /// Makes the weights of `count` outputs from `first` on, unless they are there already.
+    fn prepare(&mut self, filter: Filter, first: usize, count: usize) {
+        let key = Some((filter, first, count));
+        if self.key == key {
             return;
         }
-        self.key = (input, output, first, count);
-        self.keeps = input == output;
+        self.key = key;
+        self.keeps = filter.keeps();
         self.spans.clear();
         if self.keeps {
             self.spans.extend((first..first + count).map(|x| (x, 1)));
             return;
         }
-        let triangle = Triangle::new(input, output);
-        let inverse = 1.0 / triangle.support;
-        self.room = triangle.support.ceil() as usize * 2 + 1;
+        self.room = filter.support.ceil() as usize * 2 + 1;
         self.weights.clear();
         self.weights.resize(count * self.room, 0);
         for (x, weights) in (first..first + count).zip(self.weights.chunks_exact_mut(self.room)) {
-            let center = triangle.center(x);
-            let (start, end) = triangle.span(x);
-            self.exact.clear();
-            self.exact.extend((start..end).map(|tap| {
-                let distance = (tap as f64 - center + 0.5) * inverse;
-                (1.0 - distance.abs()).max(0.0)
-            }));
+            let (start, end) = filter.span(x);
+            filter.weights(x, &mut self.exact);
             let sum: f64 = self.exact.iter().sum();
             for (weight, exact) in weights.iter_mut().zip(&self.exact) {
-                // No weight is negative, so this rounds half away from zero.
-                *weight = (0.5 + exact / sum * f64::from(1 << FRACTION)) as i32;
+                let exact = exact / sum * f64::from(1 << FRACTION);
+                // Half away from zero.
+                *weight = (exact + 0.5_f64.copysign(exact)) as i32;
             }
             self.spans.push((start, end - start));
         }
@@ -391,8 +444,8 @@ fn add<const N: usize>(sums: &mut [i32; LANES], weights: [i32; N], taps: [&[u8; 
     }
 }
 
-/// From fixed point to 8 bits. Weights are positive and sum to about 1, so only 255 can be overstepped.
+/// From fixed point to 8 bits; weights below 0 can overstep both ends.
 #[inline(always)]
 fn round(sum: i32) -> u8 {
-    (sum >> FRACTION).min(255) as u8
+    (sum >> FRACTION).clamp(0, 255) as u8
 }

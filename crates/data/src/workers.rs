@@ -435,7 +435,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::Dataset;
-    use recipe::{Normalize, Validation};
+    use recipe::{Interpolation, Normalize, Validation};
 
     struct Failing {
         next: u64,
@@ -452,7 +452,8 @@ mod tests {
             assert!(index != 9, "image nine");
             // What comes out is the image's number.
             let normalize = Normalize { mean: [-f64::from(index) * 1e9; 3], std: [1e9; 3] };
-            Sample::validation(&Validation { resize: 1, crop: 1 }, &normalize, width, height)
+            let v = Validation { resize: 1, crop: 1 };
+            Sample::validation(&v, &normalize, Interpolation::Bilinear, width, height)
         }
     }
 

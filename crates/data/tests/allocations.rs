@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use data::{BatchParts, Dataset, Resources, TrainLoader};
 use dhat::HeapStats;
 use jpeg_encoder::{ColorType, Encoder};
-use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess};
+use recipe::{Color, Crop, Interpolation, Normalize, OnBadSample, Preprocess};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -104,6 +104,7 @@ fn loader_that(
     let range = [0.6, 1.4];
     let preprocess = Preprocess {
         size: Some(32),
+        interpolation: Some(Interpolation::Bilinear),
         crop: Some(Crop { area: [0.08, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,

@@ -7,7 +7,7 @@ use data::{
     Annotation, Batch, BatchParts, BoundingBox, Boxes, Dataset, Mask, Preparation, ShorterSide,
     TrainLoader, ValidationLoader, ValidationShare,
 };
-use recipe::{Crop, Normalize, OnBadSample, Preprocess};
+use recipe::{Crop, Interpolation, Normalize, OnBadSample, Preprocess};
 
 const IGNORED: u8 = 255;
 const NORMALIZE: Normalize = Normalize { mean: [0.0; 3], std: [1.0; 3] };
@@ -99,6 +99,7 @@ fn dataset() -> Dataset {
 fn crops() -> Preparation {
     Preprocess {
         size: Some(32),
+        interpolation: Some(Interpolation::Bilinear),
         crop: Some(Crop { area: [0.3, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,

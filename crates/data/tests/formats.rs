@@ -250,3 +250,37 @@ fn a_folder_that_is_nothing_known_lists_what_was_looked_for() {
         assert!(message.contains(kind), "{message}");
     }
 }
+
+/// Labels and parts are in MATLAB files, the images in the folder that their archive unpacks to.
+#[test]
+fn flowers_are_read_as_distributed() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::create_dir(at("jpg")).unwrap();
+    for number in 1..=6u8 {
+        let image = image::RgbImage::from_pixel(16, 16, image::Rgb([number * 40; 3]));
+        image.save(at("jpg").join(format!("image_{number:05}.jpg"))).unwrap();
+    }
+    fs::write(at("imagelabels.mat"), include_bytes!("../testdata/flowers102-imagelabels.mat"))
+        .unwrap();
+    fs::write(at("setid.mat"), include_bytes!("../testdata/flowers102-setid.mat")).unwrap();
+    let set = Dataset::open(place.path(), 0.1, 0).unwrap();
+    assert_eq!((set.classes.len(), set.train.len(), set.validation.len()), (102, 3, 2));
+    assert_eq!((&*set.classes[2], &*set.classes[101]), ("canterbury bells", "blackberry lily"));
+    // In order of label: image 2 of class 1, image 1 of class 3, image 4 of class 102.
+    let found: Vec<(u32, u8)> = (0..3)
+        .map(|index| (*set.train.annotation(index), set.train.image(index).unwrap().pixels[0]))
+        .collect();
+    assert_eq!(found.iter().map(|(label, _)| *label).collect::<Vec<_>>(), [0, 2, 101]);
+    assert!(
+        found.iter().zip([80, 40, 160]).all(|((_, gray), told)| gray.abs_diff(told) < 4),
+        "{found:?}"
+    );
+
+    fs::remove_file(at("jpg/image_00004.jpg")).unwrap();
+    let missing = Dataset::open(place.path(), 0.1, 0).unwrap_err().to_string();
+    assert!(missing.contains("image_00004.jpg is not there"), "{missing}");
+    fs::write(at("setid.mat"), "words").unwrap();
+    let broken = Dataset::open(place.path(), 0.1, 0).unwrap_err().to_string();
+    assert!(broken.contains("setid.mat") && broken.contains("MATLAB 5"), "{broken}");
+}

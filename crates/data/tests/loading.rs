@@ -8,7 +8,7 @@ use std::sync::Arc;
 use data::{
     Batch, BatchParts, DataError, Dataset, ImageSet, TrainLoader, ValidationLoader, ValidationShare,
 };
-use recipe::{OnBadSample, Validation};
+use recipe::{Interpolation, OnBadSample, Validation};
 
 mod common;
 use common::{NORMALIZE, open, preprocess, train_batches, validation_batches, validation_share};
@@ -122,8 +122,14 @@ fn an_epoch_holds_every_image_at_most_once_and_validation_each_once() {
 
     let validation = Validation { resize: 8, crop: 8 };
     let share = ValidationShare::WHOLE;
-    let mut loader =
-        ValidationLoader::new(set.clone(), (validation, NORMALIZE), 300, share, 2usize).unwrap();
+    let mut loader = ValidationLoader::new(
+        set.clone(),
+        (validation, NORMALIZE, Interpolation::Bilinear),
+        300,
+        share,
+        2usize,
+    )
+    .unwrap();
     let mut indices = Vec::new();
     let mut sizes = Vec::new();
     while let Some(batch) = loader.next().unwrap() {

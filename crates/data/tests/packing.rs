@@ -9,7 +9,7 @@ use std::sync::Arc;
 use data::info::unwatched;
 use data::pack::{Encoding, Packing, pack};
 use data::{Batch, BatchParts, Dataset, TrainLoader, resize};
-use recipe::{Crop, Normalize, OnBadSample, Preprocess};
+use recipe::{Crop, Interpolation, Normalize, OnBadSample, Preprocess};
 
 const KEPT: Packing = Packing { short_side: None, encoding: Encoding::Kept, upright: false };
 const RAW: Packing = Packing { encoding: Encoding::Raw, ..KEPT };
@@ -48,6 +48,7 @@ fn batches(path: &Path) -> Vec<Batch> {
     let set = Arc::new(Dataset::open(path, 0.4, 5).unwrap());
     let preprocess = Preprocess {
         size: Some(24),
+        interpolation: Some(Interpolation::Bilinear),
         crop: Some(Crop { area: [0.2, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,

@@ -1,7 +1,7 @@
 //! Against what Pillow and torchvision made of the same images; written by `refs/data_vectors.py`.
 
 use data::{ImageOperation, Region, RgbImage, decode, resize, resize_region, validation_sample};
-use recipe::{Normalize, Validation};
+use recipe::{Interpolation, Normalize, Validation};
 
 struct Reader(&'static [u8]);
 
@@ -32,35 +32,56 @@ fn worst(a: &[u8], b: &[u8]) -> u8 {
 
 #[test]
 fn resizing_gives_pillows_bits() {
-    let mut vectors = Reader(include_bytes!("../testdata/resize.bin"));
+    let [bilinear, bicubic] = [
+        (Interpolation::Bilinear, include_bytes!("../testdata/resize.bin").as_slice()),
+        (Interpolation::Bicubic, include_bytes!("../testdata/bicubic.bin").as_slice()),
+    ]
+    .map(|(interpolation, vectors)| resizing(interpolation, Reader(vectors)));
+    assert_eq!((bilinear, bicubic), (16, 20));
+}
+
+/// Compares all cases; returns how many there are.
+fn resizing(interpolation: Interpolation, mut vectors: Reader) -> usize {
     let mut cases = 0;
     while !vectors.0.is_empty() {
         let [width, height, left, top, w, h, to_width, to_height] = vectors.numbers();
         let image = vectors.image(width, height);
         let expected = vectors.image(to_width, to_height);
         let region = Region { left, top, width: w, height: h };
-        let found = resize_region(&image, region, to_width, to_height);
-        assert!(found == expected, "{region:?} of {width}×{height} to {to_width}×{to_height}");
-        if region == Region::whole(&image) {
+        let found = resize_region(&image, region, [to_width, to_height], interpolation);
+        assert!(
+            found == expected,
+            "{interpolation}: {region:?} of {width}×{height} to {to_width}×{to_height}"
+        );
+        if region == Region::whole(&image) && interpolation == Interpolation::Bilinear {
             assert_eq!(resize(&image, to_width, to_height), expected);
         }
         cases += 1;
     }
-    assert_eq!(cases, 16);
+    cases
 }
 
 #[test]
 fn validation_gives_torchvisions_pixels() {
-    let mut vectors = Reader(include_bytes!("../testdata/validation.bin"));
+    for (interpolation, vectors) in [
+        (Interpolation::Bilinear, include_bytes!("../testdata/validation.bin").as_slice()),
+        (Interpolation::Bicubic, include_bytes!("../testdata/validation-bicubic.bin").as_slice()),
+    ] {
+        validation(interpolation, Reader(vectors));
+    }
+}
+
+fn validation(interpolation: Interpolation, mut vectors: Reader) {
     let plain = Normalize { mean: [0.0; 3], std: [1.0; 3] };
     while !vectors.0.is_empty() {
         let [width, height, edge, crop] = vectors.numbers();
         let image = vectors.image(width, height);
         let expected = vectors.image(crop, crop);
         let mut found = vec![0.0; crop * crop * 3];
-        validation_sample(&Validation { resize: edge, crop }, &plain, &image, &mut found);
+        let v = Validation { resize: edge, crop };
+        validation_sample(&v, &plain, interpolation, &image, &mut found);
         let found: Vec<u8> = found.iter().map(|&value| value as u8).collect();
-        assert!(found == expected.pixels, "{width}×{height} to {edge}, {crop}");
+        assert!(found == expected.pixels, "{interpolation}: {width}×{height} to {edge}, {crop}");
     }
 }
 

@@ -23,7 +23,7 @@ fn write(folder: &Path, tensors: &[(String, Vec<usize>)]) -> PathBuf {
 }
 
 fn read(file: &Path, network: &str, classes: Option<usize>) -> Result<Imported, String> {
-    let request = Import { file, network, classes, class_names: None };
+    let request = Import { file, network: Some(network), classes, class_names: None };
     import(&request, &nn::cpu()).map_err(|error| error.to_string())
 }
 
@@ -113,4 +113,54 @@ fn another_number_of_classes_draws_a_new_classifier_and_nothing_else() {
     let file = write(folder.path(), &body);
     assert!(read(&file, "mobilenetv1_025", None).unwrap_err().contains("classifier.bias"));
     assert_eq!(read(&file, "mobilenetv1_025", Some(4)).unwrap().model.module.classes(), 4);
+}
+
+/// What a config of timm's says of a small network: its own mean, crop, interpolation and classes.
+fn config(architecture: &str, classes: usize) -> String {
+    let names: Vec<String> = (0..classes).map(|class| format!("\"kind {class}\"")).collect();
+    format!(
+        r#"{{
+            "architecture": "{architecture}", "num_classes": {classes}, "label_names": [{}],
+            "pretrained_cfg": {{
+                "tag": "x_in1k", "input_size": [3, 96, 96], "interpolation": "bicubic", "crop_pct": 0.96,
+                "crop_mode": "center", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "license": "apache-2.0"
+            }}
+        }}"#,
+        names.join(", ")
+    )
+}
+
+#[test]
+fn a_config_beside_the_file_says_what_the_weights_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &shapes("resnet18", 3));
+    let unnamed = Import { file: &file, network: None, classes: None, class_names: None };
+    let refused = import(&unnamed, &nn::cpu()).unwrap_err().to_string();
+    assert!(refused.contains("no config.json") && refused.contains("--model"), "{refused}");
+
+    fs::write(folder.path().join("config.json"), config("resnet18", 3)).unwrap();
+    let imported = import(&unnamed, &nn::cpu()).unwrap();
+    let card = &imported.card;
+    assert_eq!(imported.model.module.name, "resnet18");
+    assert_eq!(imported.config.as_deref(), Some(&*folder.path().join("config.json")));
+    assert_eq!(card.classes, ["kind 0", "kind 1", "kind 2"]);
+    assert_eq!(card.interpolation, Interpolation::Bicubic);
+    assert_eq!(card.validation, Validation { resize: 100, crop: 96 });
+    assert_eq!((card.normalize.mean, card.normalize.std), ([127.5; 3], [63.75; 3]));
+
+    // Another number of classes is unnamed, and a config of another network is left alone.
+    let more = Import { classes: Some(5), ..unnamed.clone() };
+    assert_eq!(import(&more, &nn::cpu()).unwrap().card.classes[4], "class 4");
+    fs::write(folder.path().join("config.json"), config("resnet50", 3)).unwrap();
+    let named = read(&file, "resnet18", None).unwrap();
+    assert_eq!((named.config, named.other_config.as_deref()), (None, Some("resnet50")));
+    assert_eq!(named.card.interpolation, Interpolation::Bilinear);
+
+    // That of another program says nothing; a broken one of timm's is named with the key.
+    fs::write(folder.path().join("config.json"), r#"{"model_type": "resnet"}"#).unwrap();
+    assert!(read(&file, "resnet18", None).unwrap().config.is_none());
+    let squashed = config("resnet18", 3).replace("center", "squash");
+    fs::write(folder.path().join("config.json"), squashed).unwrap();
+    let refused = read(&file, "resnet18", None).unwrap_err();
+    assert!(refused.contains("config.json") && refused.contains("crop_mode"), "{refused}");
 }

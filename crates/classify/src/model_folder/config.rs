@@ -31,7 +31,7 @@ pub fn config(network: &Network, card: &Card) -> Value {
             "custom_load": false,
             "input_size": [3, crop, crop],
             "fixed_input_size": false,
-            "interpolation": "bilinear",
+            "interpolation": card.interpolation,
             "crop_pct": crop_share(card.validation),
             "crop_mode": "center",
             "mean": levels(card.normalize.mean),

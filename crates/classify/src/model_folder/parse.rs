@@ -5,7 +5,7 @@
 //! from these: in a folder of ours they must be what we would write. A folder of timm's own holds much more, which nobody
 //! here looks at.
 
-use recipe::{LARGEST_LEVEL, LONGEST_EDGE, Normalize, Orientation, Validation};
+use recipe::{Interpolation, LARGEST_LEVEL, LONGEST_EDGE, Normalize, Orientation, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use zoo::{Network, Options, Shape, StemSize};
@@ -89,8 +89,12 @@ struct ShapeNumbers {
 /// What timm takes where a folder does not say.
 const TIMMS_CROP: f64 = 0.875;
 
-/// What the validation images go through here, in timm's words.
-const INTERPOLATION: &str = "bilinear";
+/// The interpolations known here, in timm's words, and what timm takes where a folder does not say.
+const INTERPOLATIONS: [(&str, Interpolation); 2] =
+    [("bilinear", Interpolation::Bilinear), ("bicubic", Interpolation::Bicubic)];
+const TIMMS_INTERPOLATION: Interpolation = Interpolation::Bicubic;
+
+/// The one way of cropping known here, in timm's words.
 const CROP_MODE: &str = "center";
 
 /// Levels and shares of 255 are the same where they differ by less than this, in levels.
@@ -110,6 +114,12 @@ const FOLLOWING: [(&str, &str, &str); 10] = [
     ("pretrained_cfg.fixed_input_size", "/pretrained_cfg/fixed_input_size", "trickbag.network"),
 ];
 
+/// Whether a text is a config with timm's part in it.
+pub(super) fn is_timms(text: &str) -> bool {
+    let config: Result<Value, _> = serde_json::from_str(text);
+    config.is_ok_and(|config| config["pretrained_cfg"].is_object())
+}
+
 /// The network and the card.
 pub(super) fn parse(text: &str) -> Result<(Network, Card), FolderProblem> {
     let config: Config = serde_json::from_str(text).map_err(FolderProblem::Json)?;
@@ -126,6 +136,7 @@ pub(super) fn parse(text: &str) -> Result<(Network, Card), FolderProblem> {
         classes: classes(config.label_names, config.num_classes)?,
         validation,
         normalize: normalize(&config.pretrained_cfg, own)?,
+        interpolation: interpolation(&config.pretrained_cfg, own)?,
         orientation: match own.map(|own| own.orientation).unwrap_or_default() {
             OrientationWord::Stored => Orientation::Stored,
             OrientationWord::Exif => Orientation::Exif,
@@ -176,14 +187,9 @@ fn classes(names: Option<Vec<String>>, count: usize) -> Result<Vec<String>, Fold
 
 /// Sizes in pixels: timm gives the crop, and the share of the resized edge that it takes.
 fn validation(cfg: &Pretrained, own: Option<&Own>) -> Result<Validation, FolderProblem> {
-    for (name, found, known) in [
-        ("pretrained_cfg.interpolation", &cfg.interpolation, INTERPOLATION),
-        ("pretrained_cfg.crop_mode", &cfg.crop_mode, CROP_MODE),
-    ] {
-        if let Some(found) = found.as_ref().filter(|found| *found != known) {
-            let mend = format!("trickbag knows \"{known}\" alone: write that to use the model so");
-            return Err(key(name, format!("{found:?}"), mend));
-        }
+    if let Some(found) = cfg.crop_mode.as_ref().filter(|found| *found != CROP_MODE) {
+        let mend = format!("trickbag knows \"{CROP_MODE}\" alone: write that to use the model so");
+        return Err(key("pretrained_cfg.crop_mode", format!("{found:?}"), mend));
     }
     let sizes = format!("[3, N, N], N from 1 to {LONGEST_EDGE}");
     let crop = match *cfg.input_size.as_slice() {
@@ -226,6 +232,21 @@ fn validation(cfg: &Pretrained, own: Option<&Own>) -> Result<Validation, FolderP
             Err(disagreement("trickbag.resize", found, "pretrained_cfg.crop_pct", expected))
         }
         found => Ok(Validation { resize: found.unwrap_or(resize), crop }),
+    }
+}
+
+/// In a folder of ours the key has to be there, as it always is.
+fn interpolation(cfg: &Pretrained, own: Option<&Own>) -> Result<Interpolation, FolderProblem> {
+    let mend =
+        "write \"bilinear\" or \"bicubic\", the two that trickbag knows, to use the model so";
+    let name = "pretrained_cfg.interpolation";
+    match (&cfg.interpolation, own) {
+        (None, None) => Ok(TIMMS_INTERPOLATION),
+        (None, Some(_)) => Err(key(name, "missing", mend)),
+        (Some(found), _) => match INTERPOLATIONS.iter().find(|(word, _)| word == found) {
+            Some((_, known)) => Ok(*known),
+            None => Err(key(name, format!("{found:?}"), mend)),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ mod edits;
 mod problems;
 
 use nn::Init;
-use recipe::{Normalize, Orientation, Validation};
+use recipe::{Interpolation, Normalize, Orientation, Validation};
 use serde_json::json;
 use zoo::{Options, Shape, StemSize};
 
@@ -24,6 +24,7 @@ fn card(options: Options) -> Card {
     Card {
         classes,
         validation: Validation { resize: 37, crop: 32 },
+        interpolation: Interpolation::Bicubic,
         normalize: Normalize { mean: [120.0, 110.5, 100.0], std: [60.0, 61.0, 62.5] },
         orientation: Orientation::Exif,
         options,

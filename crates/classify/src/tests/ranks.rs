@@ -226,10 +226,11 @@ fn neither_training_passes_nor_evaluations_move_a_model() {
     let loss = task.loss(&model, &pass, part);
     assert!(loss.total.into_scalar::<f32>() > 0.0);
     assert!(!observations.into_table().is_empty());
-    let (validation, normalize) = (recipe.validation(), recipe.preprocess.normalize);
-    let resources = Resources::from(1);
-    let first = crate::evaluate(&model, &plan.dataset, validation, normalize, resources).unwrap();
-    let again = crate::evaluate(&model, &plan.dataset, validation, normalize, resources).unwrap();
+    let evaluate = || {
+        let preparation = crate::feed::validation(&recipe);
+        crate::evaluate(&model, &plan.dataset, preparation, Resources::from(1)).unwrap()
+    };
+    let (first, again) = (evaluate(), evaluate());
     assert_eq!(first.answers, again.answers);
     assert!(model.tensors() == before);
 }

@@ -1,6 +1,7 @@
 //! `trickbag data`: a dataset before it is trained on.
 
 mod check;
+mod get;
 mod info;
 mod pack;
 
@@ -13,5 +14,6 @@ pub(crate) fn run(args: &Data) -> Result<()> {
         DataOf::Check(args) => check::run(args),
         DataOf::Info(args) => info::run(args),
         DataOf::Pack(args) => pack::run(args),
+        DataOf::Get(args) => get::run(args),
     }
 }

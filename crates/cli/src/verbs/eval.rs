@@ -21,8 +21,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
             dataset.name
         );
     }
-    let (validation, normalize) = (card.validation, card.normalize);
-    let result = evaluate(&model, &dataset, validation, normalize, args.threads.loader())?;
+    let result = evaluate(&model, &dataset, card.preparation(), args.threads.loader())?;
     if !result.loss.is_finite() {
         anyhow::bail!(
             "{}: its loss on {} is {}, which is no number: the model is broken; train it again with a lower rate (--set \

@@ -1,37 +1,110 @@
 //! `trickbag import`: a model folder of another program's weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use classify::import::{self, Imported};
 use classify::model_folder;
+use fetch::{HubName, HubSettings, Snapshot};
+use recipe::Recipe;
 use serde_json::json;
 
 use crate::args::Import;
 use crate::output::{self, Usage};
+use crate::progress::Fetching;
 use crate::verbs::place;
 
+/// The folder under which imported models are written.
+const MODELS: &str = "models";
+
+const CONFIG: &str = "config.json";
+
 pub(crate) fn run(args: &Import) -> Result<()> {
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("models").join(&args.model));
-    place::check_folder("-o", &folder)?;
-    if folder.join("config.json").exists() {
+    let published = published(&args.weights)?;
+    let default = match (&published, &args.model) {
+        (Some(name), _) => Some(folder_of(name)),
+        (None, model) => model.as_ref().map(|model| Path::new(MODELS).join(model)),
+    };
+    if let Some(folder) = args.out.as_ref().or(default.as_ref()) {
+        check_new(folder)?;
+    }
+    let file = match &published {
+        Some(name) => fetched(name)?.weights,
+        None => PathBuf::from(&args.weights),
+    };
+    let imported = import::import(
+        &import::Import {
+            file: &file,
+            network: args.model.as_deref(),
+            classes: args.classes.map(|classes| classes as usize),
+            class_names: args.class_names.as_deref().map(class_names).transpose()?,
+        },
+        &nn::cpu(),
+    )?;
+    let of_network = || Path::new(MODELS).join(&imported.model.module.name);
+    let folder = args.out.clone().or(default).unwrap_or_else(of_network);
+    check_new(&folder)?;
+    model_folder::write(&folder, &imported.model, &imported.card)?;
+    tell(args, &folder, &imported);
+    Ok(())
+}
+
+/// The published model that a text names; None where it is a path. A file of that name comes first.
+fn published(text: &str) -> Result<Option<HubName>> {
+    if Path::new(text).exists() {
+        return Ok(None);
+    }
+    Ok(HubName::parse(text).transpose()?)
+}
+
+/// The folder that a published model is imported to.
+fn folder_of(name: &HubName) -> PathBuf {
+    Path::new(MODELS).join(&name.name)
+}
+
+fn check_new(folder: &Path) -> Result<()> {
+    place::check_folder("-o", folder)?;
+    if folder.join(CONFIG).exists() {
         let text = format!(
             "{}: a model is here already, and import never overwrites one; give another folder with -o",
             folder.display()
         );
         return Err(Usage(text).into());
     }
-    let imported = import::import(
-        &import::Import {
-            file: &args.file,
-            network: &args.model,
-            classes: args.classes.map(|classes| classes as usize),
-            class_names: args.class_names.as_deref().map(class_names).transpose()?,
-        },
-        &nn::cpu(),
-    )?;
+    Ok(())
+}
+
+/// The files of a published model.
+fn fetched(name: &HubName) -> Result<Snapshot> {
+    let settings = HubSettings::from_environment(|name| std::env::var(name).ok())?;
+    let mut bar = Fetching::new();
+    let snapshot = fetch::snapshot(name, &settings, &mut |transfer| bar.at(transfer))?;
+    if let Some(reason) = &snapshot.unasked {
+        output::note(&format!(
+            "note: the copy in the cache is taken, since the hub was not asked: {reason}"
+        ));
+    }
+    output::note(&format!("{name}: commit {}, {}", snapshot.commit, snapshot.folder.display()));
+    Ok(snapshot)
+}
+
+/// Gives a recipe that starts from a published model the folder that this is imported to, and imports it where that has not
+/// been done. So a run's recipe names a folder that stays as it is.
+pub(crate) fn settle_origin(recipe: &mut Recipe) -> Result<()> {
+    let Some(init) = &mut recipe.init else { return Ok(()) };
+    let Some(name) = published(&init.from)? else { return Ok(()) };
+    let folder = folder_of(&name);
+    init.from = folder.display().to_string();
+    if folder.join(CONFIG).exists() {
+        output::note(&format!("{name}: {} was imported before, and is taken", init.from));
+        return Ok(());
+    }
+    place::check_folder("init.from", &folder)?;
+    let file = fetched(&name)?.weights;
+    let request = import::Import { file: &file, network: None, classes: None, class_names: None };
+    let imported = import::import(&request, &nn::cpu())?;
     model_folder::write(&folder, &imported.model, &imported.card)?;
-    tell(args, &folder, &imported);
+    output::note(&format!("{name}: imported to {}", init.from));
     Ok(())
 }
 
@@ -59,7 +132,8 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
 }
 
 fn tell(args: &Import, folder: &Path, imported: &Imported) {
-    let Imported { model, card, format, section, replaced, left_out } = imported;
+    let Imported { model, card, config, other_config, format, section, replaced, left_out } =
+        imported;
     let (classes, parameters) = (model.module.classes(), model.parameters.count());
     if args.json {
         output::json(&json!({
@@ -70,11 +144,12 @@ fn tell(args: &Import, folder: &Path, imported: &Imported) {
             "format": format.to_string(),
             "section": section,
             "replaced_classes": replaced,
+            "config": config.as_ref().map(|path| path.display().to_string()),
         }));
         return;
     }
     let section = section.map_or(String::new(), |section| format!(", its {section}"));
-    output::note(&format!("{}: {format}{section}", args.file.display()));
+    output::note(&format!("{}: {format}{section}", args.weights));
     if let Some(replaced) = replaced {
         output::note(&format!(
             "a new classifier for {classes} classes takes the place of its own for {replaced}: train it before use"
@@ -85,9 +160,19 @@ fn tell(args: &Import, folder: &Path, imported: &Imported) {
             "{left_out} tensors of an auxiliary classifier are left out; --model inception_v3_aux keeps them"
         ));
     }
+    if let Some(other) = other_config {
+        output::note(&format!(
+            "note: the config.json beside it is of {other}, another network, and is not used"
+        ));
+    }
+    let (validation, levels) = (card.validation, card.normalize);
+    let said = match config {
+        Some(path) => format!("{} says so", path.display()),
+        None => "as for ImageNet, since no config.json beside the file says".to_owned(),
+    };
     output::note(&format!(
-        "images: shorter edge to {} pixels, center {}, ImageNet's mean and deviation (pretrained_cfg in config.json says so)",
-        card.validation.resize, card.validation.crop
+        "images: shorter edge to {} pixels by {} interpolation, center {}, mean {:?}, deviation {:?}: {said}",
+        validation.resize, card.interpolation, validation.crop, levels.mean, levels.std
     ));
     output::print(&format!(
         "{}: {} with {} parameters and {classes} classes",

@@ -143,7 +143,8 @@ impl Prepared {
     fn of(image: &RgbImage, card: &Card, shown: bool) -> Prepared {
         let side = card.validation.crop;
         let mut values = vec![0.0; side * side * 3];
-        validation_sample(&card.validation, &card.normalize, image, &mut values);
+        let Card { validation, normalize, interpolation, .. } = card;
+        validation_sample(validation, normalize, *interpolation, image, &mut values);
         let thumbnail = if shown { thumbnail(image, THUMBNAIL) } else { Vec::new() };
         Prepared { values, thumbnail }
     }

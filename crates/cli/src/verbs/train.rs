@@ -22,7 +22,8 @@ use fitting::Fitting;
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute())?;
-    let Resolved { recipe, text, file, edits } = resolve(args)?;
+    let Resolved { mut recipe, text, file, edits } = resolve(args)?;
+    super::import::settle_origin(&mut recipe)?;
     let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
         ClassifyError::Recipe(errors) => errors.located(&text, &file, &edits).into(),

@@ -56,7 +56,7 @@ fn edits_of_a_config_count_or_are_refused() {
         (Box::new(cfg("std", json!([0, 0, 0]))), "pretrained_cfg.std is"),
         (Box::new(cfg("mean", json!([123.0, 116.0, 103.0]))), "pretrained_cfg.mean is"),
         (Box::new(cfg("num_classes", json!(7))), "pretrained_cfg.num_classes is 7"),
-        (Box::new(cfg("interpolation", json!("bicubic"))), "is \"bicubic\""),
+        (Box::new(cfg("interpolation", json!("lanczos"))), "is \"lanczos\""),
         (Box::new(top("num_classes", json!(1_000_000_000))), "1000000000 classes"),
         (Box::new(top("num_classes", json!(-1))), "expected usize at line"),
         (

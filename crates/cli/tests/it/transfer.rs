@@ -289,3 +289,24 @@ fn what_cannot_be_imported_is_said() {
         assert!(!sandbox.path("models").exists(), "{arguments:?} leaves nothing");
     }
 }
+
+/// A model that was trained bicubically says so in its folder, and a run that starts from it is told where it differs.
+#[test]
+fn the_interpolation_goes_with_the_model() {
+    let sandbox = Sandbox::new();
+    let (recipe, data) = (sandbox.recipe(), sandbox.colors());
+    let train = ["train", recipe.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let short = ["--set", "train.duration=2 epochs", "--set", "rate.decay=cosine"];
+    let cubic = ["--set", "preprocess.interpolation=bicubic", "--out", "cubic"];
+    sandbox.succeed(&[&train[..], &short, &cubic].concat());
+    let config = |run: &str| fs::read_to_string(sandbox.path(run).join("model/config.json"));
+    assert!(config("cubic").unwrap().contains("\"interpolation\": \"bicubic\""));
+    let saved = fs::read_to_string(sandbox.path("cubic/recipe.toml")).unwrap();
+    assert!(saved.contains("interpolation = \"bicubic\""), "{saved}");
+    let tuned = ["--set", "init.from=cubic", "--out", "tuned"];
+    let said = stderr(&sandbox.run(&[&train[..], &short, &tuned].concat()));
+    assert!(said.contains("--set preprocess.interpolation=bicubic does the same"), "{said}");
+    assert!(config("tuned").unwrap().contains("\"interpolation\": \"bilinear\""));
+    let eval = ["eval", "cubic", "--data", data.to_str().unwrap(), "--json"];
+    assert!(sandbox.succeed(&eval).contains("\"images\": 12"));
+}

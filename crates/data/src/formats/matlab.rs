@@ -1,4 +1,5 @@
-//! What ImageNet's `meta.mat` says: which synset a number of `ILSVRC2012_validation_ground_truth.txt` is.
+//! What ImageNet's `meta.mat` says: which synset a number of `ILSVRC2012_validation_ground_truth.txt` is; and matrices of
+//! numbers by name.
 //!
 //! A MATLAB 5 file is a header of 128 bytes, then elements: type u32, length u32, data up to a multiple of eight (in eight bytes
 //! altogether where the data are four at most). An array (type 14) holds flags, dimensions and name as elements; a struct
@@ -16,6 +17,21 @@ const UNPACKED_LIMIT: u64 = 1 << 26;
 
 /// Synsets by number.
 pub(crate) fn synsets(file: &[u8]) -> Result<HashMap<u32, String>, String> {
+    find(file, of_struct)?
+        .ok_or_else(|| "it holds no struct with the fields ILSVRC2012_ID and WNID".to_owned())
+}
+
+/// The whole numbers of a matrix.
+pub(crate) fn matrix(file: &[u8], name: &str) -> Result<Vec<u32>, String> {
+    find(file, |array| {
+        let is_named = Elements(array).nth(2)?.1 == name.as_bytes();
+        is_named.then(|| numbers(array))?
+    })?
+    .ok_or_else(|| format!("it holds no matrix {name} of numbers"))
+}
+
+/// What `look` finds in the first array in which it finds something.
+fn find<T>(file: &[u8], look: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, String> {
     let wrong = || "it is no little-endian MATLAB 5 file".to_owned();
     if file.get(126..HEADER) != Some(b"IM") {
         return Err(wrong());
@@ -31,11 +47,11 @@ pub(crate) fn synsets(file: &[u8]) -> Result<HashMap<u32, String>, String> {
             ARRAY => data,
             _ => continue,
         };
-        if let Some(synsets) = of_struct(array) {
-            return Ok(synsets);
+        if let Some(found) = look(array) {
+            return Ok(Some(found));
         }
     }
-    Err("it holds no struct with the fields ILSVRC2012_ID and WNID".to_owned())
+    Ok(None)
 }
 
 /// Elements one after another, with their type.
@@ -82,16 +98,27 @@ fn values(array: &[u8]) -> Option<(u32, &[u8])> {
 
 /// An array of one whole number, in whichever type it is stored.
 fn numeric(array: &[u8]) -> Option<u32> {
+    numbers(array)?.first().copied()
+}
+
+/// An array of whole numbers, in whichever type they are stored.
+fn numbers(array: &[u8]) -> Option<Vec<u32>> {
     let (kind, bytes) = values(array)?;
     match kind {
-        1 | 2 => bytes.first().map(|&byte| byte.into()),
-        3 | 4 => Some(u16::from_le_bytes(*bytes.first_chunk()?).into()),
-        5 | 6 => Some(u32::from_le_bytes(*bytes.first_chunk()?)),
-        7 => Some(f32::from_le_bytes(*bytes.first_chunk()?) as u32),
-        9 => Some(f64::from_le_bytes(*bytes.first_chunk()?) as u32),
-        12 | 13 => u32::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok(),
+        1 | 2 => Some(bytes.iter().map(|&byte| byte.into()).collect()),
+        3 | 4 => Some(each(bytes, u16::from_le_bytes).map(u32::from).collect()),
+        5 | 6 => Some(each(bytes, u32::from_le_bytes).collect()),
+        7 => Some(each(bytes, f32::from_le_bytes).map(|number| number as u32).collect()),
+        9 => Some(each(bytes, f64::from_le_bytes).map(|number| number as u32).collect()),
+        12 | 13 => {
+            each(bytes, u64::from_le_bytes).map(|number| u32::try_from(number).ok()).collect()
+        }
         _ => None,
     }
+}
+
+fn each<const N: usize, T>(bytes: &[u8], number: fn([u8; N]) -> T) -> impl Iterator<Item = T> {
+    bytes.as_chunks::<N>().0.iter().map(move |bytes| number(*bytes))
 }
 
 /// An array of characters, of one or two bytes each.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::{Batch, BatchParts, Dataset, TrainLoader, ValidationLoader, ValidationShare};
-use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess, Validation};
+use recipe::{Color, Crop, Interpolation, Normalize, OnBadSample, Preprocess, Validation};
 
 pub(crate) const NORMALIZE: Normalize =
     Normalize { mean: [123.68, 116.779, 103.939], std: [58.393, 57.12, 57.375] };
@@ -13,6 +13,7 @@ pub(crate) fn preprocess(size: usize) -> Preprocess {
     let range = [0.6, 1.4];
     Preprocess {
         size: Some(size),
+        interpolation: Some(Interpolation::Bilinear),
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
         randaugment: None,
@@ -51,8 +52,9 @@ pub(crate) fn validation_share(
     workers: usize,
 ) -> Vec<Batch> {
     let validation = Validation { resize: 14, crop: 12 };
+    let preparation = (validation, NORMALIZE, Interpolation::Bilinear);
     let mut loader =
-        ValidationLoader::new(dataset.clone(), (validation, NORMALIZE), 4, share, workers).unwrap();
+        ValidationLoader::new(dataset.clone(), preparation, 4, share, workers).unwrap();
     let mut batches = Vec::new();
     while let Some(batch) = loader.next().unwrap() {
         batches.push(batch);

@@ -183,7 +183,8 @@ impl<T: Form> Field for Option<T> {
         if reader.has(path) && declared.is_of(reader.task) {
             T::read(reader, path, declared.rules).map(Some)
         } else {
-            Some(declared.absent.flatten())
+            let is_of = declared.is_of(reader.task);
+            Some(declared.absent.filter(|_| is_of).flatten())
         }
     }
 

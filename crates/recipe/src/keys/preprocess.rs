@@ -12,6 +12,10 @@ table! {
     pub struct Preprocess {
         /// Side of the square a training image becomes, pixels.
         size: Option<usize> = key("224").rules(EDGE).only(CLASSIFICATION).needed(),
+        /// How an image is resized, as Pillow does: in step 2, and in validation. Weights of other programs often want
+        /// `bicubic`.
+        interpolation: Option<Interpolation> =
+            key(r#""bicubic""#).absent(Some(Interpolation::Bilinear)).only(CLASSIFICATION),
         crop: Option<Crop> = key("").only(CLASSIFICATION),
         /// Probability of a horizontal flip (step 3).
         flip: Option<f64> = key("0.5").rules(PROBABILITY),
@@ -32,6 +36,27 @@ impl Preprocess {
     /// For another task, whose own table says how large images become.
     pub fn side(&self) -> usize {
         self.size.expect("a recipe of classification has preprocess.size")
+    }
+
+    /// How images are resized; bilinearly in every task that does not say.
+    pub fn interpolation(&self) -> Interpolation {
+        self.interpolation.unwrap_or(Interpolation::Bilinear)
+    }
+}
+
+words! {
+    /// How an image is resized, antialiased when shrinking.
+    pub enum Interpolation {
+        /// Two pixels along each edge, as in the paper's time.
+        Bilinear = "bilinear",
+        /// Four pixels along each edge, Keys' cubic with a = −½.
+        Bicubic = "bicubic",
+    }
+}
+
+impl std::fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(super::words::word(*self))
     }
 }
 

@@ -70,6 +70,7 @@ fn a_saved_recipe_states_what_its_file_left_out() {
     for line in [
         "on_bad_sample = \"stop\"",
         "orientation = \"stored\"",
+        "interpolation = \"bilinear\"",
         "precision = \"f16\"",
         "loss_scale = \"dynamic\"",
         "warmup = { duration = \"5 epochs\", first = \"one-step\" }",
@@ -158,6 +159,7 @@ prop_compose! {
         randaugment in proptest::option::of((1..20usize, 0.0..=10.0f64)),
         erasing in proptest::option::of((0.0..=1.0f64, range(1e-6, 0.99), range(1e-6, 10.0))),
         jitter in any::<bool>(),
+        cubic in any::<bool>(),
         crop in proptest::option::of((range(1e-6, 1.0), range(1e-6, 10.0))),
         flip in proptest::option::of(0.0..=1.0f64),
         color in proptest::option::of((range(0.0, 2.0), range(0.0, 2.0), range(0.0, 2.0))),
@@ -175,6 +177,7 @@ prop_compose! {
         let jitter = jitter.then_some(Jitter { brightness, contrast: hue, saturation });
         Preprocess {
             size: Some(size),
+            interpolation: Some(if cubic { Interpolation::Bicubic } else { Interpolation::Bilinear }),
             crop: crop.map(|(area, aspect)| Crop { area, aspect }),
             flip,
             randaugment: randaugment

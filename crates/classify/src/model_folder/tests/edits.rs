@@ -218,8 +218,8 @@ fn timms_keys_say_how_images_are_prepared() {
         ),
         (
             "/pretrained_cfg/interpolation",
-            json!("bicubic"),
-            "pretrained_cfg.interpolation is \"bicubic\"; trickbag knows \"bilinear\"",
+            json!("lanczos"),
+            "pretrained_cfg.interpolation is \"lanczos\"; write \"bilinear\" or \"bicubic\"",
         ),
         (
             "/pretrained_cfg/num_classes",

@@ -87,6 +87,7 @@ fn import_words(problem: &ImportProblem) -> (usize, [&'static str; 2]) {
         }
         ImportProblem::Tensors { .. } => (7, ["missing", "--model"]),
         ImportProblem::ClassNames { .. } => (8, ["2 names are given", "--class-names"]),
+        ImportProblem::NoNetwork => (9, ["no config.json", "--model"]),
     }
 }
 
@@ -104,6 +105,7 @@ fn every_problem_of_an_import_says_what_to_do() {
         ImportProblem::Twice { name: "c".into(), one: "a".into(), other: "b".into() },
         ImportProblem::Tensors { mismatch, fitting: Vec::new() },
         ImportProblem::ClassNames { classes: 3, names: 2 },
+        ImportProblem::NoNetwork,
     ];
     for (index, problem) in problems.into_iter().enumerate() {
         let (kind, words) = import_words(&problem);
@@ -120,7 +122,7 @@ fn every_problem_of_an_import_says_what_to_do() {
 fn an_import_reads_regular_files_that_begin_as_weights_do() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |file: &Path| {
-        let request = Import { file, network: "resnet18", classes: None, class_names: None };
+        let request = Import { file, network: Some("resnet18"), classes: None, class_names: None };
         import::import(&request, &nn::cpu()).unwrap_err().to_string()
     };
     let sparse = folder.path().join("sparse.pth");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use data::{BatchParts, Dataset, Times, TrainLoader};
-use recipe::{Color, Crop, Normalize, OnBadSample, Preprocess};
+use recipe::{Color, Crop, Interpolation, Normalize, OnBadSample, Preprocess};
 use serde_json::json;
 
 use super::median;
@@ -81,6 +81,7 @@ fn preprocess(augment: Augment, size: usize) -> Preprocess {
     let is_paper = augment == Augment::Paper;
     Preprocess {
         size: Some(size),
+        interpolation: Some(Interpolation::Bilinear),
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
         randaugment: None,
