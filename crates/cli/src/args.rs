@@ -60,6 +60,7 @@ Examples:
   trickbag train resnet18d-128 --data imagenette.tar     a ResNet-18-D on photos
   trickbag train --resume --out runs/resnet18d-128 --data imagenette.tar     go on where it stopped, bit for bit
   trickbag train baseline --data imagenet --set train.batch=128 --set rate.base=0.05 --dry-run
+  mpirun -n 4 trickbag train baseline --data imagenet     four processes, the same result to the bit; srun does as well
 
 A run folder holds recipe.toml (resolved), metrics.jsonl, metrics.csv, TensorBoard events, checkpoints/,
 predictions.jsonl and mistakes/ of its best evaluation or, in the end, its last, and then report.html and model/,
@@ -67,7 +68,7 @@ which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).
 
 Ctrl-C, SIGTERM and SIGHUP end the current step, save and leave; Ctrl-C twice leaves at once. Exit codes: 0 the run is
 finished, 1 it failed or diverged, 2 the command or the recipe is wrong, and of an unfinished run that --resume goes on
-with 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP; --json then prints {\"run\", \"stopped_by\", \"steps\",
+with 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 75 after the loss of a rank; --json then prints {\"run\", \"stopped_by\", \"steps\",
 \"total_steps\", \"resume\"}.")]
 pub(crate) struct Train {
     /// A built-in recipe (see `trickbag recipes`) or a TOML file
@@ -89,14 +90,33 @@ pub(crate) struct Train {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Of work that several processes do together.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Ranks {
+    /// The MPI library, where ranks are started by a launcher whose library is not found [default: the launcher's own, or
+    /// the system's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mpi: Option<PathBuf>,
+    /// Seconds for which a rank may be silent before the others give it up, or ten times as long as the longest step where
+    /// that is longer
+    #[arg(long, value_name = "SECONDS", default_value_t = world::PATIENCE.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) patience: u64,
+}
+
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct Threads {
-    /// Threads that compute [default: one for each core]; results do not depend on it
+    /// How many ranks share the cores of this one.
+    #[arg(skip = 1usize)]
+    neighbours: usize,
+    /// Threads that compute [default: one for each core, shared out among the ranks on them]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Threads that read, decode and augment images, apart from those that compute [default: as many]
@@ -118,13 +138,22 @@ pub(crate) struct Cores {
 
 impl Cores {
     pub(crate) fn count(self) -> usize {
-        Threads { threads: self.threads, loader_threads: None, loader_memory: None }.compute()
+        Threads { neighbours: 1, threads: self.threads, loader_threads: None, loader_memory: None }
+            .compute()
     }
 }
 
 impl Threads {
+    /// The same for one of several ranks that share cores and memory.
+    pub(crate) fn among(self, neighbours: usize) -> Threads {
+        Threads { neighbours, ..self }
+    }
+
     pub(crate) fn compute(self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = || {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (cores / self.neighbours).max(1)
+        };
         self.threads.map_or_else(cores, usize::from)
     }
 
@@ -132,6 +161,7 @@ impl Threads {
         let threads = self.loader_threads.map_or_else(|| self.compute(), usize::from);
         let memory =
             self.loader_memory.map_or_else(|| (machine_memory() / 4).max(2 << 30), |mb| mb << 20);
+        let memory = memory / if self.loader_memory.is_none() { self.neighbours as u64 } else { 1 };
         Resources { threads, memory }
     }
 }
@@ -304,6 +334,9 @@ pub(crate) struct Tricks {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
+    /// The MPI library to look at [default: the launcher's own, or the system's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mpi: Option<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -479,6 +512,8 @@ pub(crate) struct Ablate {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
     /// Print the table as JSON
     #[arg(long)]
     pub(crate) json: bool,

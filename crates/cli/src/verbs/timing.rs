@@ -47,7 +47,7 @@ impl Timing {
     pub(crate) fn step(&mut self) -> Result<f64, TrainError> {
         let started = Instant::now();
         let Timing { task, feed, state, world, hyper } = self;
-        step(task, feed, state, world, hyper, Control::default)?;
+        step(task, feed, state, world, hyper, || Ok(Control::default()))?;
         Ok(started.elapsed().as_secs_f64())
     }
 }

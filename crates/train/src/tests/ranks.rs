@@ -4,7 +4,8 @@ use std::thread;
 
 use world::World;
 
-use super::fixtures::{Levels, Net, Sides, model, recipe};
+use super::fixtures::{Levels, Net, Sides, model, no_request, recipe};
+use crate::signal::StopSignal;
 use crate::{Control, Hyper, Report, State, TrainError, evaluate, step};
 
 /// Runs `body` on every rank of a world of threads.
@@ -28,8 +29,9 @@ fn train(mut world: World) -> Outcome {
     let hyper = Hyper::of(&recipe, 0.1);
     let mut reports = Vec::new();
     for number in 0..5 {
-        let stop = number == 3 && world.rank() == world.size() - 1;
-        let asks = || Control { stop, ..Control::default() };
+        let asked = number == 3 && world.rank() == world.size() - 1;
+        let stop = asked.then_some(StopSignal::Terminate);
+        let asks = || Ok(Control { stop, ..Control::default() });
         reports.push(step(&task, &mut feed, &mut state, &mut world, &hyper, asks).unwrap());
     }
     let tensors = state.tensors(&recipe.update.optimizer);
@@ -55,7 +57,8 @@ fn any_number_of_ranks_makes_the_same_bits_and_the_same_reports() {
                 };
                 assert_eq!(seen(found), seen(expected), "rank {rank} of {ranks}");
             }
-            let stops: Vec<bool> = found.iter().map(|report| report.agreed.stop).collect();
+            let stops: Vec<bool> =
+                found.iter().map(|report| report.agreed.stop.is_some()).collect();
             assert_eq!(stops, [false, false, false, true, false], "rank {rank} of {ranks}");
         }
     }
@@ -69,7 +72,7 @@ fn a_part_that_one_rank_cannot_have_ends_every_rank() {
         let mut state: State<Net> = State::initial(&recipe, model());
         let hyper = Hyper::of(&recipe, 0.1);
         let task = Sides(recipe.train.precision);
-        let mut run = || step(&task, &mut feed, &mut state, &mut world, &hyper, Control::default);
+        let mut run = || step(&task, &mut feed, &mut state, &mut world, &hyper, no_request);
         assert!(run().is_ok());
         run().unwrap_err()
     });
@@ -77,7 +80,7 @@ fn a_part_that_one_rank_cannot_have_ends_every_rank() {
         match error {
             // Parts 4 and 5 are the third rank's.
             TrainError::OnlyOverflows { step: 1 } => assert_eq!(rank, 2),
-            TrainError::Peer => assert_ne!(rank, 2),
+            TrainError::Peer { rank: whose, .. } => assert!(rank != 2 && whose == "rank 2"),
             other => panic!("rank {rank}: {other}"),
         }
     }
@@ -90,7 +93,7 @@ fn ranks_that_do_not_divide_the_parts_are_refused() {
         let mut state: State<Net> = State::initial(&recipe, model());
         let (task, hyper) = (Sides(recipe.train.precision), Hyper::of(&recipe, 0.1));
         let mut feed = Levels::default();
-        step(&task, &mut feed, &mut state, &mut world, &hyper, Control::default).unwrap_err()
+        step(&task, &mut feed, &mut state, &mut world, &hyper, no_request).unwrap_err()
     });
     for error in ends {
         let text = error.to_string();
