@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use std::error::Error;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -109,7 +110,10 @@ impl Opened {
         };
         #[cfg(not(unix))]
         let library = unsafe { Library::new(name) };
-        let library = library.map_err(|error: libloading::Error| error.to_string())?;
+        let library = library.map_err(|error: libloading::Error| match error.source() {
+            Some(cause) => cause.to_string(),
+            None => error.to_string(),
+        })?;
         let is_standard = name.to_string_lossy().contains("mpi_abi");
         Ok(Opened { library, is_standard })
     }
