@@ -146,7 +146,7 @@ pub fn run(
     let beginning = if is_begun { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(job.recipe.clone(), settings.data, beginning);
     let (plan, _) = together(world, plan, Control::default())?;
-    let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
+    let cost = zoo::cost(&plan.network, job.recipe.validation().crop);
     let start = Start {
         folder: &job.folder,
         resume: is_begun,
