@@ -137,6 +137,12 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
+    /// The threads of one of several ranks that share cores.
+    pub(crate) fn among(self, neighbours: usize) -> Cores {
+        let count = (self.count() / neighbours).max(1);
+        Cores { threads: self.threads.or(u16::try_from(count).ok()) }
+    }
+
     pub(crate) fn count(self) -> usize {
         Threads { neighbours: 1, threads: self.threads, loader_threads: None, loader_memory: None }
             .compute()
@@ -538,6 +544,8 @@ pub(crate) enum BenchOf {
     Layers(BenchCommon),
     /// Training batches from a dataset: read, decode, augment
     Loader(BenchLoader),
+    /// A step of many ranks as a trace for SimGrid, with the time that a model expects
+    Scale(BenchScale),
 }
 
 /// What `bench loader` makes of the images.
@@ -581,6 +589,45 @@ pub(crate) struct BenchStep {
     /// What activations and their gradients are stored in
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// Parts of the batch, each with its own batch norms; several ranks share them out
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) parts: u16,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
+}
+
+/// The messages are those of the program itself: its verbs run against a recorder, rank by rank.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Example, with Debian's libsimgrid-dev:
+  trickbag bench scale --ranks 64 --gigabits 10 --images-per-second 100 --images 32 -o trace
+  smpirun -no-privatize -np 64 -platform trace/cluster.xml -hostfile trace/hosts.txt -replay trace/ranks.txt \\
+    --cfg=smpi/host-speed:1Gf --log=smpi_config.t:error")]
+pub(crate) struct BenchScale {
+    /// How many ranks, one on each node: a power of two
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) ranks: u32,
+    /// The network, whose gradient is summed
+    #[arg(long, default_value = "resnet50d")]
+    pub(crate) model: String,
+    /// Images of a rank in a step
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) images: u32,
+    /// Images that a rank alone trains in a second
+    #[arg(long, default_value_t = 100.0)]
+    pub(crate) images_per_second: f64,
+    /// Bits that a node sends in a second, in 10⁹
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) gigabits: f64,
+    /// The time of an empty message, in 10⁻⁶ seconds
+    #[arg(long, default_value_t = 50.0)]
+    pub(crate) microseconds: f64,
+    /// The folder to write the trace to
+    #[arg(short, long, value_name = "DIR", default_value = "trace")]
+    pub(crate) out: PathBuf,
+    /// Print {"ranks", "parameters", "bytes_a_rank", "messages_a_rank", "compute_seconds", "model_seconds", "command"}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// §3.2
@@ -591,7 +638,7 @@ pub(crate) enum Precision {
     Bf16,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct BenchCommon {
     /// A network that `trickbag models` lists
     #[arg(long, default_value = "resnet50d")]
@@ -630,5 +677,10 @@ impl BenchCommon {
 
     pub(crate) fn threads(&self) -> usize {
         self.threads.count()
+    }
+
+    /// The same for one of several ranks that share cores.
+    pub(crate) fn among(&self, neighbours: usize) -> BenchCommon {
+        BenchCommon { threads: self.threads.among(neighbours), ..self.clone() }
     }
 }

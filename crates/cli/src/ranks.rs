@@ -56,11 +56,12 @@ pub(crate) fn run(ranks: &Ranks, work: impl FnOnce(&mut World) -> Result<()>) ->
         }
         Err(error) if is_loss(&error) || world.has_failed() => {
             output::be_silent(false);
-            let rank = world.name_of(world.rank());
-            output::problem(&error.context(rank));
+            // In one piece: another rank may end this one at any moment.
+            let mut said = format!("{}: {error:#}", world.name_of(world.rank()));
             if let Ok(Some(command)) = GOES_ON_BY.lock().as_deref() {
-                output::note(&format!("once that is mended, go on with: {command}"));
+                said += &format!("\nOnce that is mended, go on with: {command}");
             }
+            output::problem(&anyhow::anyhow!(said));
             world.abort(GONE);
             Err(Told(GONE).into())
         }

@@ -14,6 +14,7 @@ pub(crate) fn guarded<T>(
     journal: &mut Journal,
     work: impl FnOnce(&mut World, &mut Journal) -> Result<T, TrainError>,
 ) -> Result<T, TrainError> {
+    world.begin();
     let done = catch_unwind(AssertUnwindSafe(|| work(world, journal)));
     let done = done.unwrap_or_else(|panic| match world.size() {
         1 => resume_unwind(panic),

@@ -475,6 +475,7 @@ impl Journal {
 
 /// Refuses ranks that are about to compute different things.
 fn check_alike(course: &Course, start: &Start, world: &mut World) -> Result<(), TrainError> {
+    world.share(course.recipe.train.parts)?;
     let beginning = if start.resume { "resumed" } else { "new" };
     let sources = serde_json::to_string(&course.sources).expect("sources are plain data");
     let facts = [

@@ -35,8 +35,9 @@ pub enum WorldError {
 
     /// The ranks would get unequal numbers of parts.
     #[error(
-        "{parts} parts cannot be dealt out equally to {size} ranks; \
-         start a number of ranks that divides the recipe's train.parts"
+        "a batch of {parts} {} cannot be dealt out equally to {size} ranks: start a number of ranks that divides the recipe's \
+         train.parts, or train with more parts (--set train.parts={size}), which are another recipe: each has its own batch norms",
+        if *parts == 1 { "part" } else { "parts" }
     )]
     Parts { parts: usize, size: usize },
 

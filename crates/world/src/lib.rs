@@ -9,6 +9,7 @@ mod alike;
 mod error;
 mod link;
 mod mpi;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -21,6 +22,7 @@ pub use alike::host;
 pub use error::WorldError;
 use link::Link;
 pub use mpi::{Launcher, MpiLibrary, library};
+pub use schedule::{Exchange, schedule};
 
 /// The time after which a silent rank counts as gone, where nobody says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -142,6 +144,12 @@ impl World {
     /// longer.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// Counts stretches of work from now on: what came before, such as opening the data, says nothing about a step.
+    pub fn begin(&mut self) {
+        self.longest = Duration::ZERO;
+        self.worked_since = Instant::now();
     }
 
     /// Calls verbs while another rank may be writing files, which can take minutes.

@@ -1,5 +1,6 @@
 //! A link over MPI, whose library is opened when a launcher asks for it: the program needs none to be built, or to run alone.
 
+mod calls;
 mod functions;
 mod launcher;
 
@@ -8,7 +9,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use functions::{Connected, Failed, Opened};
+use calls::{Calls, Connected, Failed};
+use functions::Opened;
 pub use launcher::Launcher;
 
 use crate::link::Link;
@@ -98,7 +100,7 @@ impl World {
 
 /// This rank's connection to all others.
 struct Ranks {
-    calls: Box<dyn functions::Calls>,
+    calls: Box<dyn Calls>,
     library: String,
     /// Whether this rank has left the others in order.
     left: bool,

@@ -38,6 +38,7 @@ fn on_rank(args: &Ablate, world: &mut World) -> Result<()> {
     let plans = running::check(&ablation, args.data.as_deref()).map_err(Into::into);
     let plans = ranks::together(world, plans)?;
     let any = plans.values().next().expect("some cell is chosen");
+    plans.values().try_for_each(|plan| world.share(plan.recipe.train.parts).map(drop))?;
     let jobs = running::jobs(&ablation, &seeds, &folder);
     let expected = ranks::first_does(world, || expected(&ablation, &plans))?;
     introduce(&ablation, &jobs, &expected, any);

@@ -27,6 +27,7 @@ fn on_rank(args: &Train, world: &mut World) -> Result<()> {
     let threads = args.threads.among(world.neighbours());
     ranks::together(world, super::use_threads(threads.compute()))?;
     let plan = plan(args, world)?;
+    world.share(plan.recipe.train.parts)?;
     if args.dry_run {
         return if world.rank() == 0 { dry_run::print(&plan, args.json) } else { Ok(()) };
     }

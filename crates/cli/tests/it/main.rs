@@ -11,6 +11,7 @@ mod hostile_runs;
 mod interrupted;
 mod listings;
 mod predictions;
+mod ranks;
 mod refusals;
 mod reports;
 mod runs;

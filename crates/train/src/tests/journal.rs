@@ -17,6 +17,16 @@ use crate::{
 
 /// The journal of a new run of 20 steps, 10 an epoch.
 fn journal(folder: &Path, edits: &[&str]) -> Journal {
+    of_rank(folder, edits, false, &mut World::alone()).unwrap().0
+}
+
+/// The journal of one of several ranks, and what it goes on from.
+pub(super) fn of_rank(
+    folder: &Path,
+    edits: &[&str],
+    resume: bool,
+    world: &mut World,
+) -> Result<(Journal, Option<checkpoint::Checkpoint>), TrainError> {
     let short = ["train.duration=20 steps", "rate.warmup=off", "rate.decay={ cosine = {} }"];
     let recipe = recipe(&[&short[..], edits].concat());
     let hash = || "0".to_owned();
@@ -34,12 +44,9 @@ fn journal(folder: &Path, edits: &[&str]) -> Journal {
         },
     };
     let device = nn::cpu();
-    let start = Start { folder, resume: false, device: &device, environment: json!({}) };
+    let start = Start { folder, resume, device: &device, environment: json!({}) };
     let models = ["resnet18d".to_owned()];
-    let (journal, checkpoint) =
-        Journal::start(course, &start, &models, &mut World::alone()).unwrap();
-    assert!(checkpoint.is_none());
-    journal
+    Journal::start(course, &start, &models, world)
 }
 
 fn saved(folder: &Path) -> Vec<u64> {

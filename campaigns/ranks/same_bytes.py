@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains by 1, 2, 4 and 8 ranks with several MPIs and compares what is left, byte for byte, with a process alone.
 
-    python3 bench/ranks/same_bytes.py --program target/release/trickbag \\
+    python3 campaigns/ranks/same_bytes.py --program target/release/trickbag \\
         --launcher 'MPICH 5.0.2=/path/to/mpiexec -n {n}' \\
         --launcher 'Open MPI 5.0.11=/path/to/mpirun --oversubscribe -n {n}'
 
