@@ -15,7 +15,7 @@ use recipe::ablation::{Ablation, Planned};
 use record::{Outcome, names};
 use serde_json::{Map, Value};
 use train::durable::{self, WriteError};
-use train::{FolderLock, Measure, Start, resume};
+use train::{Control, FolderLock, Measure, Start, first_does, resume, together};
 use world::World;
 
 use crate::error::ClassifyError;
@@ -135,11 +135,17 @@ pub fn is_finished(job: &Job) -> Result<bool, ClassifyError> {
     Ok(job.folder.join(names::RESULT).is_file())
 }
 
-/// Runs or resumes a job and returns its outcome; None where a signal stopped it.
-pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyError> {
-    let is_begun = resume::recipe_of(&job.folder)?.is_some();
+/// Runs or resumes a job and returns its outcome; None where a signal stopped it. All ranks call it.
+pub fn run(
+    job: &Job,
+    settings: &Settings,
+    world: &mut World,
+) -> Result<Option<Outcome>, ClassifyError> {
+    let is_begun =
+        first_does(world, || Ok::<_, ClassifyError>(resume::recipe_of(&job.folder)?.is_some()))?;
     let beginning = if is_begun { Beginning::Resumed } else { Beginning::New };
-    let plan = Plan::new(job.recipe.clone(), settings.data, beginning)?;
+    let plan = Plan::new(job.recipe.clone(), settings.data, beginning);
+    let (plan, _) = together(world, plan, Control::default())?;
     let cost = zoo::cost(&plan.network, job.recipe.validation().crop);
     let start = Start {
         folder: &job.folder,
@@ -147,10 +153,9 @@ pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyEr
         device: &settings.device,
         environment: settings.environment.clone(),
     };
-    let mut world = World::alone();
-    let mut run = Run::start(plan, &start, &world)?;
+    let mut run = Run::start(plan, &start, world)?;
     let columns = Accuracy::columns();
-    let values = match run.train_to_end(settings.resources, &mut world) {
+    let values = match run.train_to_end(settings.resources, world) {
         Ok(None) => return Ok(None),
         Ok(Some(values)) => values,
         // A run that diverges is a result of the ablation, not an error.
@@ -172,7 +177,9 @@ pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyEr
         seconds: run.journal.worked().as_secs_f64(),
     };
     let text = outcome.to_json(&columns);
-    durable::write(&job.folder.join(names::RESULT), text.as_bytes())?;
+    first_does(world, || {
+        Ok::<_, ClassifyError>(durable::write(&job.folder.join(names::RESULT), text.as_bytes())?)
+    })?;
     Ok(Some(outcome))
 }
 
@@ -225,7 +232,7 @@ mod tests {
         let device = nn::cpu();
         let settings = Settings { data: None, resources: 1.into(), device, environment };
         assert!(!is_finished(&job).unwrap());
-        let outcome = run(&job, &settings).unwrap().unwrap();
+        let outcome = run(&job, &settings, &mut World::alone()).unwrap().unwrap();
         let top1 = Accuracy::columns().headline_value(&outcome.values);
         assert!(top1.is_nan(), "{outcome:?}");
         assert!(outcome.steps < 30 && outcome.parameters > 0, "{outcome:?}");

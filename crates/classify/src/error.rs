@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use data::DataError;
 use recipe::RecipeErrors;
-use train::TrainError;
 use train::durable::WriteError;
+use train::{Fault, RankError, TrainError};
 use world::WorldError;
 
 use crate::import::ImportProblem;
@@ -84,7 +84,26 @@ impl From<TrainError> for ClassifyError {
     }
 }
 
+impl RankError for ClassifyError {
+    fn fault(&self) -> Fault {
+        match self {
+            error if error.is_usage() => Fault::Usage,
+            error if error.is_divergence() => Fault::Divergence,
+            _ => Fault::World,
+        }
+    }
+}
+
 impl ClassifyError {
+    /// Whether the ranks of this run lost each other, so that this one can neither tell the others nor wait for them.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            ClassifyError::Train(error) => error.is_loss(),
+            ClassifyError::World(error) => !error.is_usage(),
+            _ => false,
+        }
+    }
+
     /// Whether the run diverged, which is the recipe's doing and not the machine's.
     pub fn is_divergence(&self) -> bool {
         matches!(self, ClassifyError::Train(error) if error.is_divergence())
@@ -94,6 +113,7 @@ impl ClassifyError {
     pub fn is_usage(&self) -> bool {
         match self {
             ClassifyError::Train(error) => error.is_usage(),
+            ClassifyError::World(error) => error.is_usage(),
             ClassifyError::Recipe(_)
             | ClassifyError::Network(_)
             | ClassifyError::NoData { .. }

@@ -1,10 +1,11 @@
 //! A run of classification from its first step to its model folder.
 
 use data::{Dataset, Preparation, Resources, ValidationShare};
-use nn::Model;
+use nn::{Device, Model};
 use record::names;
 use std::sync::Arc;
-use train::{Ending, Journal, Start, State};
+use train::checkpoint::Checkpoint;
+use train::{Control, Ending, Journal, Start, State, first_does, together};
 use world::World;
 use zoo::Network;
 
@@ -26,22 +27,14 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins a run in a new folder, or resumes the run in the folder.
-    pub fn start(plan: Plan, start: &Start, world: &World) -> Result<Run, ClassifyError> {
-        let (found, bytes) = sources::of(&plan)?;
+    /// Begins a run in a new folder, or resumes the run in the folder. All ranks call it.
+    pub fn start(plan: Plan, start: &Start, world: &mut World) -> Result<Run, ClassifyError> {
+        let ((found, bytes), _) = together(world, sources::of(&plan), Control::default())?;
         let course = plan.course(found);
         let (mut journal, checkpoint) = Journal::start(course, start, &zoo::names(), world)?;
-        let (recipe, network) = (&plan.recipe, &plan.network);
-        let state = match checkpoint {
-            Some(checkpoint) => State::restored(recipe, network.clone(), checkpoint, start.device)?,
-            None => {
-                let classes = &plan.dataset.classes;
-                let (model, notes) = origin::first(recipe, network, classes, start.device)?;
-                let notes = notes.into_iter().chain(sources::split_notes(recipe));
-                notes.for_each(|note| journal.note(&note));
-                State::initial(recipe, model)
-            }
-        };
+        let state = first_state(&plan, checkpoint, start.device);
+        let ((state, notes), _) = together(world, state, Control::default())?;
+        notes.iter().for_each(|note| journal.note(note));
         if let [only] = plan.dataset.classes.as_slice() {
             journal.note(&format!(
                 "note: {only} is the only class, so every answer is right and nothing is learned; a classifier needs two"
@@ -58,14 +51,16 @@ impl Run {
         world: &mut World,
     ) -> Result<Option<Vec<f64>>, ClassifyError> {
         let Run { plan, journal, state, .. } = self;
-        let task = Classify::new(&plan.recipe, plan.dataset.clone(), &state.model.device)?;
-        let mut feed = ImageFeed::new(plan, state.step, resources, world)?;
+        let task = Classify::new(&plan.recipe, plan.dataset.clone(), &state.model.device);
+        let feed = ImageFeed::new(plan, state.step, resources, world);
+        let both = task.and_then(|task| Ok((task, feed?)));
+        let ((task, mut feed), _) = together(world, both, Control::default())?;
         let ending = train::train(&task, &mut feed, state, world, journal)?;
         if ending == Ending::Stopped {
             journal.close();
             return Ok(None);
         }
-        journal.save(state)?;
+        journal.save(state, world)?;
         journal.close();
         let values = match journal.last_evaluation() {
             Some(values) => values.to_vec(),
@@ -77,13 +72,29 @@ impl Run {
                 values
             }
         };
-        if world.rank() == 0 {
-            let folder = journal.folder().join(names::MODEL);
-            let card = Card::of_run(&plan.recipe, &plan.dataset.classes, state.step);
-            model_folder::write(&folder, state.evaluated(), &card)?;
-        }
+        let folder = journal.folder().join(names::MODEL);
+        let card = Card::of_run(&plan.recipe, &plan.dataset.classes, state.step);
+        first_does(world, || {
+            model_folder::write(&folder, state.evaluated(), &card)
+        })?;
         Ok(Some(values))
     }
+}
+
+/// The state that a run begins with, with notes on where it comes from, or the state of a checkpoint.
+fn first_state(
+    plan: &Plan,
+    checkpoint: Option<Checkpoint>,
+    device: &Device,
+) -> Result<(State<Network>, Vec<String>), ClassifyError> {
+    let (recipe, network) = (&plan.recipe, &plan.network);
+    if let Some(checkpoint) = checkpoint {
+        let state = State::restored(recipe, network.clone(), checkpoint, device)?;
+        return Ok((state, Vec::new()));
+    }
+    let (model, notes) = origin::first(recipe, network, &plan.dataset.classes, device)?;
+    let notes = notes.into_iter().chain(sources::split_notes(recipe));
+    Ok((State::initial(recipe, model), notes.collect()))
 }
 
 /// Accuracy and mean loss over the validation images of a dataset, each image counted once.

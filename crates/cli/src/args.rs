@@ -62,6 +62,7 @@ Examples:
   trickbag train resnet18d-128 --data imagenette.tar     a ResNet-18-D on photos
   trickbag train --resume --out runs/resnet18d-128 --data imagenette.tar     go on where it stopped, bit for bit
   trickbag train baseline --data imagenet --set train.batch=128 --set rate.base=0.05 --dry-run
+  mpirun -n 4 trickbag train baseline --data imagenet     four processes, the same result to the bit; srun does as well
 
 A run folder holds recipe.toml (resolved), metrics.jsonl, metrics.csv, TensorBoard events, checkpoints/,
 predictions.jsonl and mistakes/ of its best evaluation or, in the end, its last, and then report.html and model/,
@@ -69,7 +70,7 @@ which timm opens: timm.create_model('local-dir:RUN/model', pretrained=True).
 
 Ctrl-C, SIGTERM and SIGHUP end the current step, save and leave; Ctrl-C twice leaves at once. Exit codes: 0 the run is
 finished, 1 it failed or diverged, 2 the command or the recipe is wrong, and of an unfinished run that --resume goes on
-with 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP; --json then prints {\"run\", \"stopped_by\", \"steps\",
+with 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 75 after the loss of a rank; --json then prints {\"run\", \"stopped_by\", \"steps\",
 \"total_steps\", \"resume\"}.")]
 pub(crate) struct Train {
     /// A built-in recipe (see `trickbag recipes`) or a TOML file [default: the quickstart; with --data one that fits the
@@ -92,14 +93,33 @@ pub(crate) struct Train {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Of work that several processes do together.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Ranks {
+    /// The MPI library, where ranks are started by a launcher whose library is not found [default: the launcher's own, or
+    /// the system's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mpi: Option<PathBuf>,
+    /// Seconds for which a rank may be silent before the others give it up, or ten times as long as the longest step where
+    /// that is longer
+    #[arg(long, value_name = "SECONDS", default_value_t = world::PATIENCE.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) patience: u64,
+}
+
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct Threads {
-    /// Threads that compute [default: one for each core]; results do not depend on it
+    /// How many ranks share the cores of this one.
+    #[arg(skip = 1usize)]
+    neighbours: usize,
+    /// Threads that compute [default: one for each core, shared out among the ranks on them]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Threads that read, decode and augment images, apart from those that compute [default: as many]
@@ -120,14 +140,29 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
+    /// The threads of one of several ranks that share cores.
+    pub(crate) fn among(self, neighbours: usize) -> Cores {
+        let count = (self.count() / neighbours).max(1);
+        Cores { threads: self.threads.or(u16::try_from(count).ok()) }
+    }
+
     pub(crate) fn count(self) -> usize {
-        Threads { threads: self.threads, loader_threads: None, loader_memory: None }.compute()
+        Threads { neighbours: 1, threads: self.threads, loader_threads: None, loader_memory: None }
+            .compute()
     }
 }
 
 impl Threads {
+    /// The same for one of several ranks that share cores and memory.
+    pub(crate) fn among(self, neighbours: usize) -> Threads {
+        Threads { neighbours, ..self }
+    }
+
     pub(crate) fn compute(self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = || {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (cores / self.neighbours).max(1)
+        };
         self.threads.map_or_else(cores, usize::from)
     }
 
@@ -135,6 +170,7 @@ impl Threads {
         let threads = self.loader_threads.map_or_else(|| self.compute(), usize::from);
         let memory =
             self.loader_memory.map_or_else(|| (machine_memory() / 4).max(2 << 30), |mb| mb << 20);
+        let memory = memory / if self.loader_memory.is_none() { self.neighbours as u64 } else { 1 };
         Resources { threads, memory }
     }
 }
@@ -324,6 +360,9 @@ pub(crate) struct Tricks {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
+    /// The MPI library to look at [default: the launcher's own, or the system's]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mpi: Option<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -522,6 +561,8 @@ pub(crate) struct Ablate {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
     /// Print the table as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -543,6 +584,8 @@ pub(crate) enum BenchOf {
     Layers(BenchCommon),
     /// Training batches from a dataset: read, decode, augment
     Loader(BenchLoader),
+    /// A step of many ranks as a trace for SimGrid, with the time that a model expects
+    Scale(BenchScale),
 }
 
 /// What `bench loader` makes of the images.
@@ -586,6 +629,45 @@ pub(crate) struct BenchStep {
     /// What activations and their gradients are stored in
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
+    /// Parts of the batch, each with its own batch norms; several ranks share them out
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) parts: u16,
+    #[command(flatten)]
+    pub(crate) ranks: Ranks,
+}
+
+/// The messages are those of the program itself: its verbs run against a recorder, rank by rank.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Example, with Debian's libsimgrid-dev:
+  trickbag bench scale --ranks 64 --gigabits 10 --images-per-second 100 --images 32 -o trace
+  smpirun -no-privatize -np 64 -platform trace/cluster.xml -hostfile trace/hosts.txt -replay trace/ranks.txt \\
+    --cfg=smpi/host-speed:1Gf --log=smpi_config.t:error")]
+pub(crate) struct BenchScale {
+    /// How many ranks, one on each node: a power of two
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) ranks: u32,
+    /// The network, whose gradient is summed
+    #[arg(long, default_value = "resnet50d")]
+    pub(crate) model: String,
+    /// Images of a rank in a step
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) images: u32,
+    /// Images that a rank alone trains in a second
+    #[arg(long, default_value_t = 100.0)]
+    pub(crate) images_per_second: f64,
+    /// Bits that a node sends in a second, in 10⁹
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) gigabits: f64,
+    /// The time of an empty message, in 10⁻⁶ seconds
+    #[arg(long, default_value_t = 50.0)]
+    pub(crate) microseconds: f64,
+    /// The folder to write the trace to
+    #[arg(short, long, value_name = "DIR", default_value = "trace")]
+    pub(crate) out: PathBuf,
+    /// Print {"ranks", "parameters", "bytes_a_rank", "messages_a_rank", "compute_seconds", "model_seconds", "command"}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// §3.2
@@ -596,7 +678,7 @@ pub(crate) enum Precision {
     Bf16,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct BenchCommon {
     /// A network that `trickbag models` lists
     #[arg(long, default_value = "resnet50d")]
@@ -635,5 +717,10 @@ impl BenchCommon {
 
     pub(crate) fn threads(&self) -> usize {
         self.threads.count()
+    }
+
+    /// The same for one of several ranks that share cores.
+    pub(crate) fn among(&self, neighbours: usize) -> BenchCommon {
+        BenchCommon { threads: self.threads.among(neighbours), ..self.clone() }
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod output;
 mod progress;
+mod ranks;
 mod verbs;
 
 use std::process::ExitCode;
@@ -49,6 +50,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(output::Stopped(signal)) = error.downcast_ref() {
         return signal.exit_code();
     }
+    if let Some(ranks::Told(code)) = error.downcast_ref() {
+        return *code;
+    }
     output::problem(error);
     if is_usage(error) { USAGE } else { FAILURE }
 }
@@ -83,6 +87,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error.is::<recipe::ablation::AblationError>()
         || error.is::<zoo::NetworkError>()
         || error.downcast_ref::<fetch::FetchError>().is_some_and(fetch::FetchError::is_usage)
+        || error.downcast_ref::<world::WorldError>().is_some_and(world::WorldError::is_usage)
         || error.downcast_ref::<train::TrainError>().is_some_and(train::TrainError::is_usage)
         || error
             .downcast_ref::<classify::ClassifyError>()

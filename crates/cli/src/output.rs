@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use classify::ClassifyError;
 use data::DataError;
@@ -48,9 +49,19 @@ impl std::error::Error for Stopped {}
 /// The first result that could not be printed.
 static UNPRINTED: OnceLock<io::Error> = OnceLock::new();
 
+/// Whether this process prints nothing, because another rank speaks for it.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing from now on, or everything again.
+pub(crate) fn be_silent(silent: bool) {
+    SILENT.store(silent, Ordering::Relaxed);
+}
+
 /// Prints a result. A reader that went away (`trickbag models | head -1`) is nobody's error.
 pub(crate) fn print(text: &str) {
-    remember(writeln!(io::stdout(), "{}", printable_lines(text)));
+    if !SILENT.load(Ordering::Relaxed) {
+        remember(writeln!(io::stdout(), "{}", printable_lines(text)));
+    }
 }
 
 /// Prints a result as JSON, whose escapes spell out what a terminal would not show.
@@ -89,8 +100,10 @@ pub(crate) fn finish() -> Option<&'static io::Error> {
 
 /// Prints what a person should know and a script need not.
 pub(crate) fn note(text: &str) {
-    // Nobody reads standard error any more where this fails.
-    let _ = io::stderr().write_all(format!("{}\n", printable_lines(text)).as_bytes());
+    if !SILENT.load(Ordering::Relaxed) {
+        // Nobody reads standard error any more where this fails.
+        let _ = io::stderr().write_all(format!("{}\n", printable_lines(text)).as_bytes());
+    }
 }
 
 /// A path as a shell takes it.

@@ -23,6 +23,7 @@ pub(crate) mod verify;
 
 use clap::CommandFactory;
 use classify::Plan;
+use world::World;
 
 use crate::args::{Args, Threads};
 
@@ -55,8 +56,8 @@ pub(crate) fn use_cores() -> anyhow::Result<()> {
 }
 
 /// What a run folder says of where its run was computed, and on what.
-pub(crate) fn environment(threads: Threads, plan: &Plan) -> serde_json::Value {
-    serde_json::json!({
+pub(crate) fn environment(threads: Threads, plan: &Plan, world: &World) -> serde_json::Value {
+    let mut facts = serde_json::json!({
         "trickbag": env!("CARGO_PKG_VERSION"),
         "instruction_set": kernels::instruction_set(),
         "threads": threads.compute(),
@@ -65,5 +66,10 @@ pub(crate) fn environment(threads: Threads, plan: &Plan) -> serde_json::Value {
         "train_images": plan.dataset.train.len(),
         "validation_images": plan.dataset.validation.len(),
         "classes": plan.dataset.classes,
-    })
+    });
+    if world.size() > 1 {
+        facts["ranks"] = world.size().into();
+        facts["hosts"] = crate::ranks::hosts(world).into();
+    }
+    facts
 }

@@ -17,5 +17,5 @@ pub use measure::{Best, Better, LOSS, MeasureColumn, MeasureColumns, Unit};
 pub use outcome::Outcome;
 pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};
 pub use printable::{is_unprintable, printable, printable_lines};
-pub use rows::{EvaluationRow, MetricsRow, TrainRow, step_of};
+pub use rows::{EvaluationRow, MetricsRow, RanksRow, TrainRow, step_of};
 pub use skip::SkipRow;

@@ -49,6 +49,29 @@ pub struct TrainRow {
     /// Seconds of work since the start of the run.
     #[serde(deserialize_with = "number::read")]
     pub seconds: f64,
+    /// The pace of the ranks, where several compute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<RanksRow>,
+}
+
+/// How evenly several ranks worked since the last row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RanksRow {
+    /// How many.
+    pub ranks: u64,
+    /// The rank that worked longest.
+    pub slowest: u64,
+    /// Seconds of a step that it worked, the time that it waited for the others left out.
+    #[serde(deserialize_with = "number::read")]
+    pub slowest_seconds: f64,
+    /// The same of the rank in the middle.
+    #[serde(deserialize_with = "number::read")]
+    pub median_seconds: f64,
+    /// The mean share of the time that ranks waited for each other and exchanged sums, 0 to 1.
+    #[serde(deserialize_with = "number::read")]
+    pub wait_share: f64,
+    /// Bytes that all ranks together sent.
+    pub bytes: u64,
 }
 
 /// One pass over the validation images.
@@ -176,6 +199,24 @@ mod tests {
 
     fn read(line: &str, measure: &MeasureColumns) -> Option<MetricsRow> {
         MetricsRow::read(line.strip_suffix('\n').expect("a line ends"), measure)
+    }
+
+    #[test]
+    fn a_train_row_of_several_ranks_says_how_evenly_they_worked() {
+        let ranks = RanksRow {
+            ranks: 4,
+            slowest: 3,
+            slowest_seconds: 0.5,
+            median_seconds: 0.25,
+            wait_share: 0.125,
+            bytes: 1000,
+        };
+        let row = TrainRow { ranks: Some(ranks), ..train_row() };
+        let line = row.to_line();
+        let said = "\"ranks\":{\"ranks\":4,\"slowest\":3,\"slowest_seconds\":0.5,\
+                    \"median_seconds\":0.25,\"wait_share\":0.125,\"bytes\":1000}}\n";
+        assert!(line.ends_with(said), "{line}");
+        assert_eq!(read(&line, &MeasureColumns::classification()), Some(MetricsRow::Train(row)));
     }
 
     #[test]

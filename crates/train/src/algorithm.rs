@@ -4,7 +4,9 @@ use world::World;
 
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
+use crate::guard::guarded;
 use crate::journal::Journal;
+use crate::signal;
 use crate::state::State;
 use crate::step::step;
 use crate::task::{Feed, Task, ValidationFeed};
@@ -25,22 +27,26 @@ pub fn train<T: Task, F: Feed<T::Part> + ValidationFeed<T::Question>>(
     world: &mut World,
     journal: &mut Journal,
 ) -> Result<Ending, TrainError> {
-    while state.step < journal.schedule().total_steps() {
-        let hyper = journal.hyper(state.step); // the rate and the numbers of the update
-        let report = step(task, feed, state, world, &hyper, || journal.asks())
-            .map_err(|error| journal.with_what_is_saved(error))?;
-        let agreed = report.agreed;
-        journal.record_step(report)?;
-        if journal.schedule().evaluate_at(state.step - 1) {
-            let measure = evaluate(task, feed, state.evaluated(), world)?;
-            journal.record_evaluation(state, &measure)?;
+    guarded(world, journal, |world, journal| {
+        while state.step < journal.schedule().total_steps() {
+            let hyper = journal.hyper(state.step); // the rate and the numbers of the update
+            let report = step(task, feed, state, world, &hyper, || journal.asks())?;
+            let agreed = report.agreed;
+            journal.record_step(report, world)?;
+            if journal.schedule().evaluate_at(state.step - 1) {
+                let measure = evaluate(task, feed, state.evaluated(), world)?;
+                journal.record_evaluation(state, &measure, world)?;
+            }
+            if agreed.stop.is_some() || agreed.checkpoint || journal.checkpoint_is_due(state) {
+                journal.save(state, world)?;
+            }
+            if let Some(signal) =
+                agreed.stop.filter(|_| state.step < journal.schedule().total_steps())
+            {
+                signal::adopt(signal);
+                return Ok(Ending::Stopped);
+            }
         }
-        if agreed.stop || agreed.checkpoint || journal.checkpoint_is_due(state) {
-            journal.save(state)?;
-        }
-        if agreed.stop && state.step < journal.schedule().total_steps() {
-            return Ok(Ending::Stopped);
-        }
-    }
-    Ok(Ending::Finished)
+        Ok(Ending::Finished)
+    })
 }

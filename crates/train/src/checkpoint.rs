@@ -20,6 +20,7 @@ use tricks::loss_scaling::LossScaling;
 use crate::sources::RunSources;
 pub use error::{CheckpointError, Damage};
 pub use file::{facts, load};
+pub(crate) use file::{of_bytes, to_bytes};
 pub use folder::{latest, list, prune, save};
 
 /// The state of a run between two steps, as a file holds it.

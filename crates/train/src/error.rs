@@ -8,6 +8,7 @@ use recipe::RecipeErrors;
 use world::WorldError;
 
 use crate::checkpoint::CheckpointError;
+use crate::control::Fault;
 use crate::durable::WriteError;
 use crate::log::LogError;
 
@@ -127,13 +128,33 @@ pub enum TrainError {
     )]
     OnlyOverflows { step: u64 },
 
-    #[error("another rank of this run failed; its own message says why")]
-    Peer,
+    /// An error of another rank.
+    #[error("{rank}: {said}")]
+    Peer { rank: String, said: String, fault: Fault },
+
+    /// The ranks cannot go on together.
+    #[error("{cause}. The run was at step {step} (epoch {epoch:.2}); {saved}")]
+    Lost {
+        cause: Cause,
+        step: u64,
+        epoch: f64,
+        /// The part of the message that says which checkpoint remains, if any.
+        saved: String,
+    },
 
     #[error(
         "rank {rank} sent a message that cannot be read: start every rank with the same program and the same recipe"
     )]
     Message { rank: usize },
+}
+
+/// Why the ranks of a run cannot go on together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    #[error("{0}")]
+    World(WorldError),
+    #[error("this rank panicked, and takes the others with it")]
+    Panic,
 }
 
 /// What stopped being a number.
@@ -177,14 +198,32 @@ impl TrainError {
 
     /// Whether the run diverged, which is the recipe's doing and not the machine's.
     pub fn is_divergence(&self) -> bool {
-        matches!(self, TrainError::NotFinite { .. } | TrainError::OnlyOverflows { .. })
+        matches!(
+            self,
+            TrainError::NotFinite { .. }
+                | TrainError::OnlyOverflows { .. }
+                | TrainError::Peer { fault: Fault::Divergence, .. }
+        )
+    }
+
+    /// Whether the ranks lost each other, so that this rank can neither tell the others nor wait for them.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            TrainError::World(error) => !error.is_usage(),
+            TrainError::Lost { .. } | TrainError::Message { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the command line or the recipe was wrong, and not a file or the machine.
     pub fn is_usage(&self) -> bool {
+        if let TrainError::World(error) = self {
+            return error.is_usage();
+        }
         matches!(
             self,
             TrainError::Recipe(_)
+                | TrainError::Peer { fault: Fault::Usage, .. }
                 | TrainError::RunExists { .. }
                 | TrainError::NoRun { .. }
                 | TrainError::StrayCheckpoints { .. }

@@ -11,17 +11,18 @@ use std::time::Duration;
 use nn::{Device, FileTensors, Module};
 use recipe::{Interval, OnBadSample, Recipe, Schedule};
 use record::{Best, EvaluationRow, LOSS, MeasureColumns, TrainRow, names};
-use world::World;
+use world::{Traffic, World};
 
 use crate::checkpoint::{self, Checkpoint, RunFacts};
 use crate::clock::Clock;
-use crate::control::Control;
+use crate::control::{Control, first_does, together};
 use crate::durable;
-use crate::error::{NotFinite, Place, TrainError};
+use crate::error::{Cause, NotFinite, Place, TrainError};
 use crate::hyper::Hyper;
 use crate::lock::FolderLock;
 use crate::log::RunLog;
 use crate::log::bad_samples::BadSamples;
+use crate::pace::{self, Pace};
 use crate::progress::Progress;
 use crate::resume;
 use crate::signal;
@@ -69,6 +70,10 @@ pub struct Journal {
     saved: (Duration, Option<u64>),
     logged: Logged,
     last: Option<Vec<f64>>,
+    /// Why rank 0 among several could not write a row, until the others can be told.
+    failed: Option<TrainError>,
+    /// Steps done.
+    step: u64,
     /// Images per second of each logged row of this session.
     speeds: Vec<f64>,
 }
@@ -88,46 +93,75 @@ struct Logged {
     worked: Duration,
     waited: Duration,
     overflowed: u64,
+    traffic: Traffic,
 }
 
-impl Journal {
-    /// Begins a run in a new folder, or resumes the folder's run, from its newest checkpoint where it has one. `models`
-    /// are the names of networks that a recipe may have.
-    pub fn start(
-        course: Course,
-        start: &Start,
-        models: &[String],
-        world: &World,
-    ) -> Result<(Journal, Option<Checkpoint>), TrainError> {
+/// What rank 0 finds in a run's folder, or makes there.
+#[derive(Default)]
+struct Found {
+    lock: Option<FolderLock>,
+    checkpoint: Option<Checkpoint>,
+    remarks: Vec<String>,
+}
+
+impl Found {
+    fn of(course: &Course, start: &Start, models: &[String]) -> Result<Found, TrainError> {
         let folder = start.folder.to_owned();
-        let is_first = world.rank() == 0;
-        let lock = is_first.then(|| own(&folder, start.resume)).transpose()?;
+        let lock = own(&folder, start.resume)?;
         match (resume::recipe_of(&folder)?, start.resume) {
-            (Some(_), false) if is_first => return Err(TrainError::RunExists { folder }),
+            (Some(_), false) => return Err(TrainError::RunExists { folder }),
             (None, true) => return Err(TrainError::NoRun { folder }),
             (Some(known), true) => resume::check_recipe(&folder, &known, &course.recipe, models)?,
-            (_, false) if is_first => begin(&folder, &course, &start.environment)?,
-            (_, false) => {}
+            (None, false) => begin(&folder, course, &start.environment)?,
         }
         let checkpoint = match start.resume {
             true => checkpoint::latest(&folder.join(names::CHECKPOINTS))?,
             false => None,
         };
-        let mut remarks = course.recipe.notes();
-        if let Some(checkpoint) = &checkpoint {
-            remarks.extend(resume::check(&folder, &course, checkpoint, start.device, models)?);
-        }
+        let check = |checkpoint| resume::check(&folder, course, checkpoint, start.device, models);
+        let remarks = checkpoint.as_ref().map(check).transpose()?.unwrap_or_default();
+        Ok(Found { lock: Some(lock), checkpoint, remarks })
+    }
+}
+
+impl Journal {
+    /// Begins a run in a new folder, or resumes the folder's run, from its newest checkpoint where it has one. `models`
+    /// are the names of networks that a recipe may have. Only rank 0 looks at the folder; the others get the checkpoint from it.
+    pub fn start(
+        course: Course,
+        start: &Start,
+        models: &[String],
+        world: &mut World,
+    ) -> Result<(Journal, Option<Checkpoint>), TrainError> {
+        let folder = start.folder.to_owned();
+        check_alike(&course, start, world)?;
+        let found = match world.rank() {
+            0 => Found::of(&course, start, models),
+            _ => Ok(Found::default()),
+        };
+        let (found, _) = world.while_writing(|world| together(world, found, Control::default()))?;
+        let checkpoint = shared(found.checkpoint, world)?;
         let facts = checkpoint.as_ref().map(|checkpoint| &checkpoint.facts);
         let step = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let worked = Duration::from_secs_f64(facts.map_or(0.0, |facts| facts.work_seconds));
         let clock = Clock::after(worked);
-        let files = lock.map(|lock| Files::open(lock, &folder, &course, step, &clock));
-        let files = files.transpose()?;
+        let files = found.lock.map(|lock| Files::open(lock, &folder, &course, step, &clock));
+        let (files, _) = together(world, files.transpose(), Control::default())?;
+        let mut remarks = course.recipe.notes();
+        remarks.extend(found.remarks);
         remarks.extend(files.iter().flat_map(|files| files.log.remarks()));
         let mut journal = Journal {
             saved: (worked, (step > 0).then_some(step)),
-            logged: Logged { step, worked, waited: Duration::ZERO, overflowed: 0 },
+            logged: Logged {
+                step,
+                worked,
+                waited: Duration::ZERO,
+                overflowed: 0,
+                traffic: world.traffic(),
+            },
             last: None,
+            failed: None,
+            step,
             speeds: Vec::new(),
             device: start.device.clone(),
             sources: facts
@@ -174,20 +208,41 @@ impl Journal {
         self.clock.worked()
     }
 
-    /// The requests of this rank at the end of the current step.
-    pub fn asks(&self) -> Control {
+    /// The requests of this rank at the end of the current step, or the error of a row that could not be written since the last.
+    pub fn asks(&mut self) -> Result<Control, TrainError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let by_time = match self.course.recipe.checkpoint.every {
             Interval::Seconds(seconds) if self.files.is_some() => {
                 self.clock.worked().saturating_sub(self.saved.0).as_secs_f64() >= seconds
             }
             Interval::Seconds(_) | Interval::Span(_) => false,
         };
-        Control { stop: signal::stop_requested(), checkpoint: by_time, skipped: false }
+        Ok(Control { stop: signal::stop_signal(), checkpoint: by_time, skipped: false })
     }
 
-    /// Adds the epoch and the last checkpoint to an error of divergence.
+    /// Adds the epoch and the last checkpoint to an error of divergence, or of ranks that lost each other.
     pub fn with_what_is_saved(&self, error: TrainError) -> TrainError {
-        let saved = match self.saved.1 {
+        match error {
+            TrainError::NotFinite { what, step, rate, .. } => {
+                let place = Some(Place { epoch: self.epoch(step), saved: self.what_is_saved() });
+                TrainError::NotFinite { what, step, rate, place }
+            }
+            TrainError::World(error) if !error.is_usage() => self.lost(Cause::World(error)),
+            other => other,
+        }
+    }
+
+    /// The end of a run whose ranks cannot go on together.
+    pub(crate) fn lost(&self, cause: Cause) -> TrainError {
+        let (step, saved) = (self.step, self.what_is_saved());
+        TrainError::Lost { cause, step, epoch: self.epoch(step), saved }
+    }
+
+    /// Which checkpoints remain, in words.
+    fn what_is_saved(&self) -> String {
+        match self.saved.1 {
             Some(step) => {
                 let best = self.best.filter(|&best| best != step);
                 let best = best.map_or(String::new(), |best| {
@@ -196,13 +251,6 @@ impl Journal {
                 format!("the checkpoint of step {step} in {} stands{best}", self.folder.display())
             }
             None => "nothing was saved yet".to_owned(),
-        };
-        match error {
-            TrainError::NotFinite { what, step, rate, .. } => {
-                let place = Some(Place { epoch: self.epoch(step), saved });
-                TrainError::NotFinite { what, step, rate, place }
-            }
-            other => other,
         }
     }
 
@@ -217,19 +265,41 @@ impl Journal {
         }
     }
 
-    /// Logs a step if it is due, and shows where the run is.
-    pub fn record_step(&mut self, report: Report) -> Result<(), TrainError> {
-        let Report { step, .. } = report;
+    /// Logs a step if it is due, and shows where the run is. All ranks call it; where rank 0 among several cannot write the row,
+    /// they learn of it at the next step.
+    pub fn record_step(&mut self, report: Report, world: &mut World) -> Result<(), TrainError> {
+        self.step = report.step;
         self.logged.waited += report.waited;
         self.logged.overflowed += u64::from(report.overflowed);
-        self.record_skipped(step, report.skipped)?;
         let total = self.schedule().total_steps();
         let period = (total / 1000).clamp(1, 10);
-        if !step.is_multiple_of(period) && step != total {
-            return Ok(());
+        let skipped = report.skipped.clone();
+        let row = match report.step.is_multiple_of(period) || report.step == total {
+            true => Some(self.row(report, world)?),
+            false => None,
+        };
+        let written = self.write_step(skipped, row);
+        if world.size() == 1 {
+            return written;
         }
+        self.failed = written.err();
+        Ok(())
+    }
+
+    /// The row of all steps since the last one.
+    fn row(&mut self, report: Report, world: &mut World) -> Result<TrainRow, TrainError> {
+        let step = report.step;
         let worked = self.clock.worked();
         let seconds = (worked - self.logged.worked).as_secs_f64().max(1e-9);
+        let waited = self.logged.waited.as_secs_f64();
+        let (wait_share, ranks) = match world.size() {
+            1 => ((waited / seconds).min(1.0), None),
+            _ => {
+                let own = Pace::new(seconds, waited, self.logged.traffic, world.traffic());
+                let (share, row) = pace::of_all(own, step - self.logged.step, world)?;
+                (share, Some(row))
+            }
+        };
         let images = (step - self.logged.step) * self.course.recipe.train.batch as u64;
         let terms = report.terms.into_iter().map(|(name, term)| (name.to_owned(), term));
         let row = TrainRow {
@@ -242,14 +312,22 @@ impl Journal {
             loss_scale: report.loss_scale.map(f64::from),
             skipped: self.logged.overflowed,
             images_per_second: images as f64 / seconds,
-            wait_share: (self.logged.waited.as_secs_f64() / seconds).min(1.0),
+            wait_share,
             seconds: worked.as_secs_f64(),
+            ranks,
         };
         self.speeds.push(row.images_per_second);
-        self.logged = Logged { step, worked, waited: Duration::ZERO, overflowed: 0 };
-        let Some(files) = &mut self.files else { return Ok(()) };
-        files.log.train(&row)?;
-        files.progress.step(&row);
+        let traffic = world.traffic();
+        self.logged = Logged { step, worked, waited: Duration::ZERO, overflowed: 0, traffic };
+        Ok(row)
+    }
+
+    fn write_step(&mut self, skipped: Vec<Skip>, row: Option<TrainRow>) -> Result<(), TrainError> {
+        self.record_skipped(self.step, skipped)?;
+        if let (Some(files), Some(row)) = (&mut self.files, row) {
+            files.log.train(&row)?;
+            files.progress.step(&row);
+        }
         Ok(())
     }
 
@@ -277,6 +355,7 @@ impl Journal {
         &mut self,
         state: &mut State<M>,
         measure: &impl Measure,
+        world: &mut World,
     ) -> Result<(), TrainError> {
         let values = measure.values();
         let worked = self.clock.worked();
@@ -290,19 +369,24 @@ impl Journal {
             self.best = Some(step);
         }
         let row = EvaluationRow { step, epoch, values, seconds: worked.as_secs_f64() };
-        if let Some(files) = &mut self.files {
+        let failed = self.failed.take();
+        first_does(world, || {
+            failed.map_or(Ok(()), Err)?;
+            let Some(files) = &mut self.files else { return Ok(()) };
             files.log.evaluation(&row)?;
             files.progress.evaluated(columns.headline(), value);
             files.progress.note(&format!("epoch {epoch:.2}: {}", columns.say(&row.values)));
             let is_last = step == self.course.schedule.total_steps();
-            if is_sound && (is_best || is_last) {
-                measure.write_details(&self.folder, step)?;
+            match is_sound && (is_best || is_last) {
+                true => measure.write_details(&self.folder, step),
+                false => Ok(()),
             }
-        }
+        })?;
         self.check_evaluation(&row.values, step)?;
         self.last = Some(row.values);
         // Evaluation is not part of the next steps' images per second.
         self.logged.worked = worked;
+        self.logged.traffic = world.traffic();
         Ok(())
     }
 
@@ -326,22 +410,31 @@ impl Journal {
         best || self.schedule().checkpoint_at(state.step - 1)
     }
 
-    /// Saves a checkpoint, then deletes what the recipe no longer keeps.
-    pub fn save<M: Module>(&mut self, state: &State<M>) -> Result<(), TrainError> {
-        if self.saved.1 == Some(state.step) {
+    /// Saves a checkpoint, then deletes what the recipe no longer keeps. All ranks call it, and wait until it is on the disk.
+    pub fn save<M: Module>(
+        &mut self,
+        state: &State<M>,
+        world: &mut World,
+    ) -> Result<(), TrainError> {
+        let failed = self.failed.take();
+        if self.saved.1 == Some(state.step) && world.size() == 1 {
             return Ok(());
         }
-        let recipe = &self.course.recipe;
-        if self.files.is_some() {
-            let tensors = state.tensors(&recipe.update.optimizer);
-            let strange = tensors.iter().find(|(_, tensor)| !is_finite(&tensor.values));
-            if let Some((name, _)) = strange {
-                return Err(self.diverged(NotFinite::Tensor(name.clone()), state.step));
+        first_does(world, || {
+            failed.map_or(Ok(()), Err)?;
+            if self.saved.1 == Some(state.step) {
+                return Ok(());
             }
-            self.save_tensors(state, tensors)?;
-        }
+            let tensors = state.tensors(&self.course.recipe.update.optimizer);
+            let strange = tensors.iter().find(|(_, tensor)| !is_finite(&tensor.values));
+            match strange {
+                Some((name, _)) => Err(self.diverged(NotFinite::Tensor(name.clone()), state.step)),
+                None => self.save_tensors(state, tensors),
+            }
+        })?;
         self.saved = (self.clock.worked(), Some(state.step));
         self.logged.worked = self.clock.worked();
+        self.logged.traffic = world.traffic();
         Ok(())
     }
 
@@ -376,6 +469,36 @@ impl Journal {
     pub fn close(&mut self) {
         if let Some(files) = &mut self.files {
             files.progress.finish();
+        }
+    }
+}
+
+/// Refuses ranks that are about to compute different things.
+fn check_alike(course: &Course, start: &Start, world: &mut World) -> Result<(), TrainError> {
+    world.share(course.recipe.train.parts)?;
+    let beginning = if start.resume { "resumed" } else { "new" };
+    let sources = serde_json::to_string(&course.sources).expect("sources are plain data");
+    let facts = [
+        ("version of trickbag", env!("CARGO_PKG_VERSION").to_owned()),
+        ("instruction set", nn::arithmetic(start.device).to_owned()),
+        ("run", beginning.to_owned()),
+        ("recipe", recipe::to_toml(&course.recipe)),
+        ("data", format!("{}\n{sources}\n{}", course.dataset, course.classes.join("\n"))),
+    ];
+    Ok(world.check_alike(&facts)?)
+}
+
+/// The checkpoint that rank 0 has read, on every rank.
+fn shared(own: Option<Checkpoint>, world: &mut World) -> Result<Option<Checkpoint>, TrainError> {
+    if world.size() == 1 {
+        return Ok(own);
+    }
+    let bytes = world.broadcast(own.as_ref().map_or(Vec::new(), checkpoint::to_bytes))?;
+    match (own, bytes.as_slice()) {
+        (Some(own), _) => Ok(Some(own)),
+        (None, []) => Ok(None),
+        (None, bytes) => {
+            checkpoint::of_bytes(bytes).map(Some).ok_or(TrainError::Message { rank: 0 })
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use record::{MeasureColumn, TrainRow, printable};
+use record::{MeasureColumn, RanksRow, TrainRow, printable};
 
 /// The time between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -134,9 +134,10 @@ impl Progress {
         let digits = if last.fract() == 0.0 { 0 } else { 2 };
         let headline = self.headline.as_ref().map_or(String::new(), |text| format!("{text}, "));
         let left = self.time_left(row.step, now).map_or("?".to_owned(), duration);
+        let ranks = row.ranks.map_or(String::new(), |ranks| in_words(&ranks));
         // A narrow terminal cuts a bar's text at its end, so what people look for comes first.
         format!(
-            "epoch {:.2}/{last:.digits$}, loss {:.4}, {headline}ETA {left}, {:.*} images/s, wait {:.1} %, rate {:.5}",
+            "epoch {:.2}/{last:.digits$}, loss {:.4}, {headline}ETA {left}, {:.*} images/s, wait {:.1} %{ranks}, rate {:.5}",
             epoch(row.step),
             row.loss,
             if row.images_per_second < 100.0 { 1 } else { 0 },
@@ -170,6 +171,16 @@ impl Surface {
     /// Plain lines on standard error.
     pub fn lines() -> Surface {
         Surface::Lines { out: Box::new(io::stderr()), last: None }
+    }
+}
+
+/// The ranks' waiting for each other, and how much longer than the middle one the slowest works, where that is worth a look.
+fn in_words(ranks: &RanksRow) -> String {
+    let wait = format!(", ranks wait {:.1} %", 100.0 * ranks.wait_share);
+    let slower = ranks.slowest_seconds / ranks.median_seconds - 1.0;
+    match slower > 0.1 {
+        true => format!("{wait}, rank {} is {:.0} % slower", ranks.slowest, 100.0 * slower),
+        false => wait,
     }
 }
 
@@ -288,6 +299,29 @@ mod tests {
         assert!(lines[1].contains("loss NaN, "), "{lines:?}");
         assert!(lines[1].contains("top-1 50.00 %, ETA 9 min 00 s, 1234 images/s, "), "{lines:?}");
         assert!(lines[1].ends_with("rate 0.00001"), "{lines:?}");
+    }
+
+    #[test]
+    fn ranks_that_wait_for_each_other_and_a_slow_one_are_told() {
+        let even = RanksRow {
+            ranks: 4,
+            slowest: 3,
+            slowest_seconds: 0.105,
+            median_seconds: 0.1,
+            wait_share: 0.125,
+            bytes: 9,
+        };
+        assert_eq!(in_words(&even), ", ranks wait 12.5 %");
+        let uneven = RanksRow { slowest_seconds: 0.15, ..even };
+        assert_eq!(in_words(&uneven), ", ranks wait 12.5 %, rank 3 is 50 % slower");
+        let desk = Desk::default();
+        let mut progress = Progress::on(desk.surface(), desk.clock(), 10, 0, 1);
+        progress.step(&TrainRow { ranks: Some(even), ..row(1, 10.0) });
+        assert!(
+            desk.lines()[0].contains("wait 3.1 %, ranks wait 12.5 %, rate"),
+            "{:?}",
+            desk.lines()
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 #[cfg(unix)]
 use signal_hook::consts::SIGHUP;
@@ -49,6 +49,14 @@ static TERMINATE: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static HANGUP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static INSTALLED: Mutex<bool> = Mutex::new(false);
 
+/// The signal by which another rank was asked to stop this run.
+static OF_ANOTHER: OnceLock<StopSignal> = OnceLock::new();
+
+/// Remembers a signal that another rank got, and for which this one stops too.
+pub(crate) fn adopt(signal: StopSignal) {
+    let _ = OF_ANOTHER.set(signal);
+}
+
 /// Whether someone asked the run to stop.
 pub fn stop_requested() -> bool {
     stop_signal().is_some()
@@ -61,7 +69,8 @@ pub fn stop_signal() -> Option<StopSignal> {
         (&TERMINATE, StopSignal::Terminate),
         (&HANGUP, StopSignal::Hangup),
     ];
-    flags.into_iter().find(|(flag, _)| flag.load(Ordering::Relaxed)).map(|(_, signal)| signal)
+    let own = flags.into_iter().find(|(flag, _)| flag.load(Ordering::Relaxed));
+    own.map(|(_, signal)| signal).or(OF_ANOTHER.get().copied())
 }
 
 /// Catches interrupts, SIGTERM and SIGHUP from now on. Calling it again changes nothing.

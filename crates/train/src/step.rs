@@ -37,19 +37,23 @@ pub struct Report {
 }
 
 /// Takes `state` one step further by the parts of a batch, which all ranks share out among them. `asks` is called once,
-/// near the step's end, for what this rank wants.
+/// near the step's end, for what this rank wants, or for an error that it has kept until now.
 pub fn step<T: Task>(
     task: &T,
     feed: &mut impl Feed<T::Part>,
     state: &mut State<T::Module>,
     world: &mut World,
     hyper: &Hyper,
-    asks: impl FnOnce() -> Control,
+    asks: impl FnOnce() -> Result<Control, TrainError>,
 ) -> Result<Report, TrainError> {
     let loss_scale = state.loss_scale();
     let own = own_parts(task, feed, state, world, hyper);
-    let skipped = own.as_ref().is_ok_and(|own| !own.skipped.is_empty());
-    let (mut own, agreed) = together(world, own, Control { skipped, ..asks() })?;
+    let own = own.and_then(|own| Ok((asks()?, own)));
+    let asked = own.as_ref().map_or_else(
+        |_| Control::default(),
+        |(asked, own)| Control { skipped: !own.skipped.is_empty(), ..*asked },
+    );
+    let ((_, mut own), agreed) = together(world, own, asked)?;
     if agreed.skipped {
         own.skipped = gathered(&own.skipped, world)?;
     }

@@ -1,6 +1,7 @@
 //! Worlds of threads, compared to the bit with a binary tree written down plainly.
 
 use std::thread;
+use std::time::Duration;
 
 use crate::threads::connected;
 use crate::{World, WorldError};
@@ -202,4 +203,87 @@ fn a_number_of_ranks_that_is_not_a_power_of_two_is_refused() {
         let refused = World::over(0, size, Box::new(link)).map(|world| world.size());
         assert_eq!(refused, Err(WorldError::Size { size }));
     }
+}
+
+#[test]
+fn a_broadcast_is_the_bytes_of_rank_0() {
+    for size in SIZES {
+        let all = on_ranks(size, |mut world| world.broadcast(vec![world.rank() as u8; 3]).unwrap());
+        assert!(all.iter().all(|bytes| *bytes == [0; 3]), "{size} ranks: {all:?}");
+    }
+}
+
+#[test]
+fn a_silent_rank_is_given_up_after_the_patience_and_named() {
+    let mut worlds = World::threads(2);
+    // It holds its link, and says nothing.
+    let _silent = worlds.remove(1);
+    let mut world = worlds.remove(0);
+    world.set_patience(Duration::from_millis(20));
+    assert_eq!(world.agree(0), Err(WorldError::Silent { rank: 1, seconds: 0 }));
+    assert!(world.has_failed());
+    assert_eq!(world.agree(0), Err(WorldError::Left { verb: "agree" }));
+}
+
+#[test]
+fn ranks_that_work_long_are_waited_for_longer() {
+    let mut world = World::threads(2).remove(0);
+    world.set_patience(Duration::from_secs(5));
+    assert_eq!(world.limit(), Duration::from_secs(5));
+    world.longest = Duration::from_secs(40);
+    assert_eq!(world.limit(), Duration::from_secs(400));
+    assert_eq!(world.while_writing(|world| world.limit()), Duration::from_secs(600));
+    assert_eq!(world.limit(), Duration::from_secs(400));
+    let last = World::threads(32).remove(31);
+    assert_eq!(
+        last.limit() - crate::PATIENCE,
+        Duration::from_secs(10),
+        "ranks speak one after another"
+    );
+}
+
+#[test]
+fn ranks_learn_where_the_others_are_and_who_shares_their_cores() {
+    let places = [("a", "0-3"), ("a", "0-3"), ("b", "0-1"), ("b", "2-3")];
+    let found = on_ranks(4, |mut world| {
+        let (host, cores) = places[world.rank()];
+        world.introduce_as(host, cores).unwrap();
+        (world.neighbours(), world.hosts().to_vec(), world.name_of(2))
+    });
+    let neighbours: Vec<usize> = found.iter().map(|(count, ..)| *count).collect();
+    assert_eq!(neighbours, [2, 2, 1, 1]);
+    for (_, hosts, name) in found {
+        assert_eq!(hosts, ["a", "a", "b", "b"]);
+        assert_eq!(name, "rank 2 on b");
+    }
+}
+
+#[test]
+fn ranks_that_differ_in_a_fact_are_refused_with_the_first_line_that_differs() {
+    let outcomes = on_ranks(4, |mut world| {
+        let rate = if world.rank() == 2 { "seed = 1\nrate = 0.2" } else { "seed = 1\nrate = 0.1" };
+        let facts = [("version", "1".to_owned()), ("recipe", rate.to_owned())];
+        let alike = world.check_alike(&facts[..1]);
+        (alike, world.check_alike(&facts))
+    });
+    for (alike, refused) in outcomes {
+        assert_eq!(alike, Ok(()));
+        let error = refused.unwrap_err();
+        assert!(error.is_usage());
+        let text = error.to_string();
+        let words = "recipe: rank 0 has \"rate = 0.1\", rank 2 \"rate = 0.2\"";
+        assert!(text.contains(words) && !text.contains("version"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_exchanged_is_counted() {
+    for traffic in on_ranks(4, |mut world| {
+        world.sum(&mut [1.0; 100]).unwrap();
+        world.traffic()
+    }) {
+        // Half of the values and a quarter, to and fro.
+        assert_eq!(traffic.bytes, 4 * (50 + 25 + 25 + 50));
+    }
+    assert_eq!(World::alone().traffic().bytes, 0);
 }

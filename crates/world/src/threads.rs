@@ -1,6 +1,7 @@
 //! A link between threads of one process: a channel for each ordered pair of ranks.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use crate::WorldError;
 use crate::link::Link;
@@ -31,10 +32,32 @@ impl Link for Channels {
         peer: usize,
         send: &[u8],
         receive: &mut Vec<u8>,
+        limit: Duration,
     ) -> Result<(), WorldError> {
         let gone = WorldError::Gone { rank: peer };
-        self.to[peer].send(send.to_vec()).map_err(|_| gone.clone())?;
-        *receive = self.from[peer].recv().map_err(|_| gone)?;
+        let (Some(to), Some(from)) = (self.to.get(peer), self.from.get(peer)) else {
+            return Err(gone);
+        };
+        to.send(send.to_vec()).map_err(|_| gone.clone())?;
+        *receive = from.recv_timeout(limit).map_err(|error| match error {
+            RecvTimeoutError::Disconnected => gone,
+            RecvTimeoutError::Timeout => {
+                WorldError::Silent { rank: peer, seconds: limit.as_secs() }
+            }
+        })?;
         Ok(())
+    }
+
+    fn close(&mut self) {
+        self.to.clear();
+        self.from.clear();
+    }
+
+    fn leave(&mut self) {
+        self.close();
+    }
+
+    fn abort(&mut self, _: i32) {
+        self.close();
     }
 }

@@ -3,6 +3,8 @@
 //! Each is a sequence of rounds of doubling distance: in the round of distance `d`, a rank exchanges messages with the rank whose
 //! number differs from its own in the bit `d`. After it, a rank holds data of its whole aligned block of `2d` ranks.
 
+use std::time::Instant;
+
 use crate::{World, WorldError};
 
 impl World {
@@ -63,6 +65,12 @@ impl World {
         Ok(all)
     }
 
+    /// Returns the bytes of rank 0. What other ranks give is of no account.
+    pub fn broadcast(&mut self, mine: Vec<u8>) -> Result<Vec<u8>, WorldError> {
+        let mine = if self.rank == 0 { mine } else { Vec::new() };
+        Ok(self.gather(mine)?.swap_remove(0))
+    }
+
     /// Returns the bitwise or of every rank's word.
     pub fn agree(&mut self, word: u64) -> Result<u64, WorldError> {
         let mut all = word;
@@ -95,14 +103,21 @@ impl World {
         expected: usize,
     ) -> Result<&[u8], WorldError> {
         let peer = self.rank ^ distance;
-        let link = self.link.as_mut().ok_or(WorldError::Left { verb })?;
-        let mut exchanged = link.exchange(peer, sent, &mut self.received);
+        let limit = self.limit();
+        let link = self.link.as_mut().filter(|_| !self.failed).ok_or(WorldError::Left { verb })?;
+        let began = Instant::now();
+        self.longest = self.longest.max(began - self.worked_since);
+        let mut exchanged = link.exchange(peer, sent, &mut self.received, limit);
+        self.worked_since = Instant::now();
+        self.traffic.bytes += sent.len() as u64;
+        self.traffic.waited += self.worked_since - began;
         let length = self.received.len();
         if exchanged.is_ok() && length != expected {
             exchanged = Err(WorldError::Length { verb, rank: peer, sent: length, expected });
         }
         if let Err(error) = exchanged {
-            self.link = None;
+            link.close();
+            self.failed = true;
             return Err(error);
         }
         Ok(&self.received)

@@ -12,14 +12,22 @@ use record::{MeasureColumns, names};
 use report::ablation::{Results, markdown};
 use serde_json::{Value, json};
 use train::{durable, signal};
+use world::World;
 
 use crate::args::Ablate;
 use crate::output::{self, Stopped, duration, grouped};
+use crate::ranks;
 use crate::verbs::train::dry_run::{expected_seconds, seconds_per_image};
 use crate::verbs::train::place::check_outside;
 
 pub(crate) fn run(args: &Ablate) -> Result<()> {
-    super::use_threads(args.threads.compute())?;
+    ranks::run(&args.ranks, |world| on_rank(args, world))
+}
+
+/// Runs an ablation as one of the ranks, or alone.
+fn on_rank(args: &Ablate, world: &mut World) -> Result<()> {
+    let threads = args.threads.among(world.neighbours());
+    ranks::together(world, super::use_threads(threads.compute()))?;
     let (table, preset) = (tables::find(&args.table)?, presets::find(&args.preset)?);
     let ablation = Ablation::new(table, preset, &args.rows, &args.columns, &zoo::names())?;
     let seeds: Vec<u64> = (1..=args.seeds).collect();
@@ -27,39 +35,47 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
     if !args.dry_run {
         check_outside(&folder, args.data.as_deref())?;
     }
-    let plans = running::check(&ablation, args.data.as_deref())?;
+    let plans = running::check(&ablation, args.data.as_deref()).map_err(Into::into);
+    let plans = ranks::together(world, plans)?;
     let any = plans.values().next().expect("some cell is chosen");
+    plans.values().try_for_each(|plan| world.share(plan.recipe.train.parts).map(drop))?;
     let jobs = running::jobs(&ablation, &seeds, &folder);
-    let expected = expected(&ablation, &plans)?;
+    let expected = ranks::first_does(world, || expected(&ablation, &plans))?;
     introduce(&ablation, &jobs, &expected, any);
     if args.dry_run {
         dry_run(args, &ablation, &jobs, &expected);
         return Ok(());
     }
-    let _lock = running::claim(&folder, &identity(args, &seeds, any)?)?;
+    let mut lock = None;
     // Runs name their teacher by path, which has to be the same wherever the command is given.
-    let folder = folder.canonicalize()?;
+    let folder = ranks::first_does(world, || {
+        lock = Some(running::claim(&folder, &identity(args, &seeds, any)?)?);
+        Ok(folder.canonicalize()?)
+    })?;
     let jobs = running::jobs(&ablation, &seeds, &folder);
     signal::install()?;
     let whole = Whole { args, ablation: &ablation, seeds: &seeds, folder: &folder };
     let settings = Settings {
         data: args.data.as_deref(),
-        resources: args.threads.loader(),
+        resources: threads.loader(),
         device: nn::cpu(),
-        environment: super::environment(args.threads, any),
+        environment: super::environment(threads, any, world),
     };
-    if !whole.run(&jobs, &expected, &settings)? {
+    if !whole.run(&jobs, &expected, &settings, world)? {
         output::note("stopped; the same command goes on from here");
         if args.json {
-            whole.tell_stop(&jobs)?;
+            ranks::first_does(world, || whole.tell_stop(&jobs))?;
         }
         return Err(Stopped::by_signal().into());
     }
-    let results = whole.write()?;
-    match args.json {
-        true => output::json(&results.json()),
-        false => output::print(markdown(&results).trim_end()),
-    }
+    ranks::first_does(world, || {
+        let results = whole.write()?;
+        match args.json {
+            true => output::json(&results.json()),
+            false => output::print(markdown(&results).trim_end()),
+        }
+        Ok(())
+    })?;
     output::note(&format!("table: {}", folder.join(names::TABLE_MARKDOWN).display()));
     Ok(())
 }
@@ -173,10 +189,11 @@ impl Whole<'_> {
         jobs: &[Job],
         expected: &BTreeMap<usize, f64>,
         settings: &Settings,
+        world: &mut World,
     ) -> Result<bool> {
         let mut pace = Pace { expected: 0.0, taken: 0.0 };
         for (index, job) in jobs.iter().enumerate() {
-            if running::is_finished(job)? {
+            if ranks::first_does(world, || Ok(running::is_finished(job)?))? {
                 continue;
             }
             let left: f64 = jobs[index..].iter().map(|job| expected[&job.cell]).sum();
@@ -189,7 +206,7 @@ impl Whole<'_> {
                 duration(pace.of(expected[&job.cell])),
                 duration(pace.of(left)),
             ));
-            let Some(outcome) = running::run(job, settings)? else { return Ok(false) };
+            let Some(outcome) = running::run(job, settings, world)? else { return Ok(false) };
             pace.expected += expected[&job.cell];
             pace.taken += outcome.seconds;
             let measure = MeasureColumns::classification();
@@ -199,7 +216,7 @@ impl Whole<'_> {
             } else {
                 output::note(&format!("diverged at step {}", outcome.steps));
             }
-            self.write()?;
+            ranks::first_does(world, || self.write().map(drop))?;
         }
         Ok(true)
     }

@@ -4,6 +4,7 @@ mod infer;
 mod layers;
 mod loader;
 mod process;
+mod scale;
 mod step;
 
 use anyhow::Result;
@@ -14,13 +15,15 @@ use zoo::{Network, NetworkError, Options, StemSize};
 
 use crate::args::{Bench, BenchCommon, BenchOf};
 use crate::output;
+use crate::ranks;
 
 pub(crate) fn run(args: &Bench) -> Result<()> {
     match &args.of {
-        BenchOf::Step(args) => {
-            super::use_threads(args.common.threads())?;
-            step::run(args)
-        }
+        BenchOf::Step(args) => ranks::run(&args.ranks, |world| {
+            let common = args.common.among(world.neighbours());
+            ranks::together(world, super::use_threads(common.threads()))?;
+            step::run(&common, args, world)
+        }),
         BenchOf::Infer(common) => {
             super::use_threads(common.threads())?;
             infer::run(common)
@@ -30,6 +33,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
             layers::run(common)
         }
         BenchOf::Loader(loader) => loader::run(loader),
+        BenchOf::Scale(args) => scale::run(args),
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     let mut checks = convolutions();
     checks.push(gradient());
     let healthy = checks.iter().all(Check::passes);
+    let launcher = world::Launcher::of_this_process();
+    let found = world::library(args.mpi.as_deref());
     if args.json {
         let list = checks.iter().map(|check| {
             json!({"check": check.name, "error": check.error, "allowed": check.allowed, "passes": check.passes()})
@@ -39,14 +41,29 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
             "cores": cores,
             "instruction_set": kernels::instruction_set(),
             "devices": ["cpu"],
+            "launcher": launcher.as_ref().map(|launcher| json!({
+                "variable": launcher.variable, "ranks": launcher.ranks, "rank": launcher.rank,
+            })),
+            "mpi": found.as_ref().ok().map(|library| json!({"library": library.name, "version": library.version})),
             "checks": list.collect::<Vec<_>>(),
             "healthy": healthy,
         }));
     } else {
         output::print(&format!(
-            "trickbag {}\ndevice           cpu, {cores} cores\ninstruction set  {}\n",
+            "trickbag {}\ndevice           cpu, {cores} cores\ninstruction set  {}\nlauncher         {}\nMPI              {}\n",
             env!("CARGO_PKG_VERSION"),
-            kernels::instruction_set()
+            kernels::instruction_set(),
+            launcher.as_ref().map_or("none: this process is alone".to_owned(), |launcher| format!(
+                "{}={}, this is rank {}",
+                launcher.variable, launcher.ranks, launcher.rank
+            )),
+            match &found {
+                Ok(library) => format!("{}: {}", library.name, library.version),
+                Err(_) if args.mpi.is_none() && launcher.is_none() => {
+                    "no library found; only several ranks need one".to_owned()
+                }
+                Err(error) => error.to_string(),
+            },
         ));
         let head = ["check", "error", "allowed", ""].map(str::to_owned).to_vec();
         let rows = checks.iter().map(|check| {

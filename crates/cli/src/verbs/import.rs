@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use classify::import::{self, Imported};
 use classify::model_folder;
 use fetch::{HubName, HubSettings, Snapshot};
-use recipe::Recipe;
 use serde_json::json;
 
 use crate::args::Import;
@@ -88,24 +87,23 @@ fn fetched(name: &HubName) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
-/// Gives a recipe that starts from a published model the folder that this is imported to, and imports it where that has not
-/// been done. So a run's recipe names a folder that stays as it is.
-pub(crate) fn settle_origin(recipe: &mut Recipe) -> Result<()> {
-    let Some(init) = &mut recipe.init else { return Ok(()) };
-    let Some(name) = published(&init.from)? else { return Ok(()) };
+/// What a recipe's `init.from` names, as a folder: a published model is imported to one where that has not been done. So a run's
+/// recipe names a folder that stays as it is.
+pub(crate) fn settled_origin(from: &str) -> Result<String> {
+    let Some(name) = published(from)? else { return Ok(from.to_owned()) };
     let folder = folder_of(&name);
-    init.from = folder.display().to_string();
+    let settled = folder.display().to_string();
     if folder.join(CONFIG).exists() {
-        output::note(&format!("{name}: {} was imported before, and is taken", init.from));
-        return Ok(());
+        output::note(&format!("{name}: {settled} was imported before, and is taken"));
+        return Ok(settled);
     }
     place::check_folder("init.from", &folder)?;
     let file = fetched(&name)?.weights;
     let request = import::Import { file: &file, network: None, classes: None, class_names: None };
     let imported = import::import(&request, &nn::cpu())?;
     model_folder::write(&folder, &imported.model, &imported.card)?;
-    output::note(&format!("{name}: imported to {}", init.from));
-    Ok(())
+    output::note(&format!("{name}: imported to {settled}"));
+    Ok(settled)
 }
 
 /// The most bytes of a file of class names.

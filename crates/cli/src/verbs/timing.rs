@@ -15,7 +15,6 @@ pub(crate) struct Timing {
     task: Classify,
     feed: Repeated,
     state: State<Network>,
-    world: World,
     hyper: Hyper,
 }
 
@@ -38,16 +37,15 @@ impl Timing {
             task: Classify::bare(recipe.train.precision),
             feed: Repeated(examples),
             state: State::initial(recipe, model),
-            world: World::alone(),
             hyper: Hyper::of(recipe, 1e-3),
         }
     }
 
-    /// One training step; returns the seconds it took.
-    pub(crate) fn step(&mut self) -> Result<f64, TrainError> {
+    /// One training step by the ranks of a world; returns the seconds it took.
+    pub(crate) fn step(&mut self, world: &mut World) -> Result<f64, TrainError> {
         let started = Instant::now();
-        let Timing { task, feed, state, world, hyper } = self;
-        step(task, feed, state, world, hyper, Control::default)?;
+        let Timing { task, feed, state, hyper } = self;
+        step(task, feed, state, world, hyper, || Ok(Control::default()))?;
         Ok(started.elapsed().as_secs_f64())
     }
 }

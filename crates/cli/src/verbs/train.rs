@@ -4,65 +4,98 @@ pub(crate) mod dry_run;
 mod fitting;
 pub(crate) mod place;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use classify::{Accuracy, Beginning, ClassifyError, Plan, Run};
 use recipe::Recipe;
 use record::names;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use train::{Measure, Start, TrainError, resume, signal};
 use world::World;
 
 use crate::args::Train;
 use crate::output::{self, Stopped, Usage, grouped};
-use crate::verbs::{bad_images, recipes, report};
+use crate::ranks;
+use crate::verbs::{bad_images, import, recipes, report};
 
 use fitting::Fitting;
 
 pub(crate) fn run(args: &Train) -> Result<()> {
-    super::use_threads(args.threads.compute())?;
-    let Resolved { mut recipe, text, file, edits } = resolve(args)?;
-    super::import::settle_origin(&mut recipe)?;
-    let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
-    let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
-        ClassifyError::Recipe(errors) => errors.located(&text, &file, &edits).into(),
-        other => other,
-    })?;
+    ranks::run(&args.ranks, |world| on_rank(args, world))
+}
+
+/// Trains as one of the ranks, or alone.
+fn on_rank(args: &Train, world: &mut World) -> Result<()> {
+    let threads = args.threads.among(world.neighbours());
+    ranks::together(world, super::use_threads(threads.compute()))?;
+    let plan = plan(args, world)?;
+    world.share(plan.recipe.train.parts)?;
     if args.dry_run {
-        return dry_run::print(&plan, args.json);
+        return if world.rank() == 0 { dry_run::print(&plan, args.json) } else { Ok(()) };
     }
     signal::install()?;
-    let folder = place::of(args, &plan.recipe.name)?;
+    let folder = folder(args, &plan.recipe.name, world)?;
     let device = nn::cpu();
-    let start = Start {
-        folder: &folder,
-        resume: args.resume,
-        device: &device,
-        environment: super::environment(args.threads, &plan),
-    };
-    let mut world = World::alone();
-    let mut run = Run::start(plan, &start, &world)?;
-    introduce(&run);
-    let ended = run
-        .train_to_end(args.threads.loader(), &mut world)
-        .map_err(|error| name_all_bad(error, &run, args))?;
+    let environment = super::environment(threads, &plan, world);
+    let start = Start { folder: &folder, resume: args.resume, device: &device, environment };
+    let mut run = Run::start(plan, &start, world)?;
+    ranks::goes_on_by(&resuming(args, &run));
+    introduce(&run, world);
+    let ended = run.train_to_end(threads.loader(), world).map_err(|error| match world.size() {
+        1 => name_all_bad(error, &run, args),
+        _ => error,
+    })?;
     let Some(values) = ended else {
         tell_stop(args, &run);
         return Err(Stopped::by_signal().into());
     };
     let folder = run.journal.folder();
-    let page = report::write(&[folder], &folder.join(names::REPORT))?;
+    let page = folder.join(names::REPORT);
+    ranks::first_does(world, || report::write(&[folder], &page).map(drop))?;
     summarize(args, &run, &values, &page);
     Ok(())
+}
+
+/// The plan of the run. A recipe file is read, and a published model fetched, by rank 0 alone.
+fn plan(args: &Train, world: &mut World) -> Result<Plan> {
+    let text = ranks::first_does(world, || source(args))?;
+    let resolved = ranks::together(world, resolve(args, text))?;
+    let Resolved { mut recipe, text, file, edits } = resolved;
+    if let Some(init) = &mut recipe.init {
+        init.from = ranks::first_does(world, || import::settled_origin(&init.from))?;
+    }
+    let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
+    let planned = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
+        ClassifyError::Recipe(errors) => errors.located(&text, &file, &edits).into(),
+        other => other.into(),
+    });
+    ranks::together(world, planned)
+}
+
+/// The folder of the run, which rank 0 chooses. The others know it only for their messages.
+fn folder(args: &Train, name: &str, world: &mut World) -> Result<PathBuf> {
+    let mut chosen = None;
+    let shown = ranks::first_does(world, || {
+        let folder = place::of(args, name)?;
+        Ok(chosen.insert(folder).to_string_lossy().into_owned())
+    })?;
+    Ok(chosen.unwrap_or_else(|| shown.into()))
+}
+
+/// The command by which a run goes on.
+fn resuming(args: &Train, run: &Run) -> String {
+    let folder = output::shell_word(run.journal.folder());
+    let data = args.data.as_ref();
+    let data = data.map_or(String::new(), |path| format!(" --data {}", output::shell_word(path)));
+    format!("trickbag train --resume --out {folder}{data}")
 }
 
 /// Where a signal stopped the run, and how it goes on.
 fn tell_stop(args: &Train, run: &Run) {
     let folder = run.journal.folder();
-    let data = args.data.as_ref();
-    let data = data.map_or(String::new(), |path| format!(" --data {}", output::shell_word(path)));
-    let command = format!("trickbag train --resume --out {}{data}", output::shell_word(folder));
+    let command = resuming(args, run);
     let step = run.state.step;
     output::note(&format!("stopped at step {step}; go on with: {command}"));
     if args.json {
@@ -95,6 +128,7 @@ struct Resolved {
 }
 
 /// The text of a recipe, its name in messages, and the edits that come before the user's.
+#[derive(Serialize, Deserialize)]
 struct Text {
     text: String,
     file: String,
@@ -102,8 +136,7 @@ struct Text {
 }
 
 /// The recipe of the command line, or of the run to resume where none is given.
-fn resolve(args: &Train) -> Result<Resolved> {
-    let Text { text, file, mut edits } = source(args)?;
+fn resolve(args: &Train, Text { text, file, mut edits }: Text) -> Result<Resolved> {
     edits.extend_from_slice(&args.edits);
     let recipe = recipe::parse_with_edits(&text, &file, &edits, &zoo::names())?;
     Ok(Resolved { recipe, text, file, edits })
@@ -139,7 +172,7 @@ fn source(args: &Train) -> Result<Text> {
 }
 
 /// The first lines of a run: what is trained on what.
-fn introduce(run: &Run) {
+fn introduce(run: &Run, world: &World) {
     let Run { plan, state, journal, bytes } = run;
     let (recipe, dataset) = (&plan.recipe, &plan.dataset);
     let cost = zoo::cost(&plan.network, recipe.preprocess.side());
@@ -176,6 +209,14 @@ fn introduce(run: &Run) {
             "frozen up to {feature}: {} of {} tensors do not change, and their batch norms work as in evaluation",
             plan.network.frozen_parameters(),
             parameters.iter().count(),
+        ));
+    }
+    if world.size() > 1 {
+        let each = recipe.train.parts / world.size();
+        let hosts = ranks::hosts(world);
+        let (ranks, parts) = (world.size(), recipe.train.parts);
+        output::note(&format!(
+            "{ranks} ranks, {each} of the {parts} parts of a batch each: {hosts}"
         ));
     }
     if state.step > 0 {

@@ -13,6 +13,7 @@ mod interrupted;
 mod listings;
 mod messages;
 mod predictions;
+mod ranks;
 mod refusals;
 mod reports;
 mod runs;

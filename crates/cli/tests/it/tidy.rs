@@ -152,6 +152,32 @@ fn gradients_are_taken_in_nn_and_train_alone() {
     only_in(".tracked()", allowed);
 }
 
+/// Training knows ranks, and only `world` knows what connects them; the command line has a word for it.
+#[test]
+fn only_world_and_the_command_line_name_mpi() {
+    let allowed = |place: &str| place.starts_with("world/") || place.starts_with("cli/");
+    for word in ["MPI", "Mpi", "mpi"] {
+        for (place, text) in productions(|place| !allowed(place)) {
+            let mut words = text.split(|c: char| !c.is_alphanumeric());
+            let named = words.any(|found| found.starts_with(word));
+            assert!(!named, "crates/{place} names {word}");
+        }
+    }
+    only_in("MPI_Isend", |place| place == "world/src/mpi/functions.rs");
+}
+
+/// `kernels` aside, one file may do what the compiler cannot check, and it is short.
+#[test]
+fn unsafe_code_of_world_is_one_short_file() {
+    only_in("unsafe {", |place| {
+        place.starts_with("kernels/") || place == "world/src/mpi/functions.rs"
+    });
+    let (_, text) = productions(|place| place == "world/src/mpi/functions.rs").remove(0);
+    let code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
+    let lines = text.lines().filter(code).count();
+    assert!(lines < 200, "{lines} lines of code");
+}
+
 #[test]
 fn recipe_types_have_no_defaults() {
     for (place, text) in productions(|place| {

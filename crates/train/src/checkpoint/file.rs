@@ -57,6 +57,18 @@ pub(super) fn write(out: &mut dyn Write, header: &[u8], checkpoint: &Checkpoint)
     tensors.try_for_each(|tensor| each_chunk(&tensor.values, |bytes| out.write_all(bytes)))
 }
 
+/// A checkpoint as the bytes of its file.
+pub(crate) fn to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes, &header(checkpoint), checkpoint).expect("memory takes all that is written");
+    bytes
+}
+
+/// Reads what [`to_bytes`] wrote on another rank; None where it arrived damaged.
+pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Checkpoint> {
+    read(&mut &bytes[..], bytes.len() as u64).ok()
+}
+
 /// Reads a checkpoint and checks every byte that matters.
 pub fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
     read_file(path).map_err(|unreadable| error(path, unreadable))

@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 use recipe::Recipe;
 use record::{Better, MeasureColumn, MeasureColumns, Unit};
 
-use crate::{Fed, Feed, Measure, Skip, Task, TrainError, ValidationFeed};
+use crate::{Control, Fed, Feed, Measure, Skip, Task, TrainError, ValidationFeed};
 
 /// A 3×3 convolution, its batch norm and ReLU, the mean over the pixels, a linear layer of two classes.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,4 +186,9 @@ impl ValidationFeed<Vec<f32>> for Levels {
         Ok(mine
             .map(|number| Ok((number, (0..3).map(|i| (number * 3 + i) as f32 - 10.0).collect()))))
     }
+}
+
+/// The requests of a rank that wants nothing.
+pub(super) fn no_request() -> Result<Control, TrainError> {
+    Ok(Control::default())
 }

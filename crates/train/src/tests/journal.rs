@@ -9,14 +9,24 @@ use record::names;
 use serde_json::json;
 use world::World;
 
-use super::fixtures::{Levels, Net, Share, Sides, model, recipe};
+use super::fixtures::{Levels, Net, Share, Sides, model, no_request, recipe};
 use crate::{
-    Control, Course, Hyper, ImageFacts, Journal, Measure, NotFinite, RunSources, Start, State,
-    TrainError, checkpoint, step,
+    Course, Hyper, ImageFacts, Journal, Measure, NotFinite, RunSources, Start, State, TrainError,
+    checkpoint, step,
 };
 
 /// The journal of a new run of 20 steps, 10 an epoch.
 fn journal(folder: &Path, edits: &[&str]) -> Journal {
+    of_rank(folder, edits, false, &mut World::alone()).unwrap().0
+}
+
+/// The journal of one of several ranks, and what it goes on from.
+pub(super) fn of_rank(
+    folder: &Path,
+    edits: &[&str],
+    resume: bool,
+    world: &mut World,
+) -> Result<(Journal, Option<checkpoint::Checkpoint>), TrainError> {
     let short = ["train.duration=20 steps", "rate.warmup=off", "rate.decay={ cosine = {} }"];
     let recipe = recipe(&[&short[..], edits].concat());
     let hash = || "0".to_owned();
@@ -34,11 +44,9 @@ fn journal(folder: &Path, edits: &[&str]) -> Journal {
         },
     };
     let device = nn::cpu();
-    let start = Start { folder, resume: false, device: &device, environment: json!({}) };
+    let start = Start { folder, resume, device: &device, environment: json!({}) };
     let models = ["resnet18d".to_owned()];
-    let (journal, checkpoint) = Journal::start(course, &start, &models, &World::alone()).unwrap();
-    assert!(checkpoint.is_none());
-    journal
+    Journal::start(course, &start, &models, world)
 }
 
 fn saved(folder: &Path) -> Vec<u64> {
@@ -53,13 +61,13 @@ fn a_state_that_is_not_finite_is_never_saved() {
     let recipe = recipe(&[]);
     let mut state: State<Net> = State::initial(&recipe, model());
     state.step = 1;
-    journal.save(&state).unwrap();
+    journal.save(&state, &mut World::alone()).unwrap();
     for strange in [f32::NAN, f32::INFINITY] {
         let mut tensors = state.model.tensors();
         tensors.get_mut("conv.weight").unwrap().values[7] = strange;
         let model = Model::from_tensors(Net::new(), tensors, &nn::cpu()).unwrap();
         let spoiled = State { step: 2, ..State::initial(&recipe, model) };
-        let error = journal.save(&spoiled).unwrap_err();
+        let error = journal.save(&spoiled, &mut World::alone()).unwrap_err();
         assert!(error.is_divergence());
         let text = error.to_string();
         assert!(text.starts_with("conv.weight became infinite or NaN at step 2"), "{text}");
@@ -75,11 +83,13 @@ fn an_evaluation_that_is_not_finite_ends_the_run_and_is_not_the_best() {
     let mut state: State<Net> = State::initial(&recipe(&[]), model());
     for (step, answer) in [(10, 1.0), (15, 0.5)] {
         state.step = step;
-        journal.record_evaluation(&mut state, &Share(vec![answer])).unwrap();
-        journal.save(&state).unwrap();
+        journal.record_evaluation(&mut state, &Share(vec![answer]), &mut World::alone()).unwrap();
+        journal.save(&state, &mut World::alone()).unwrap();
     }
     state.step = 20;
-    let error = journal.record_evaluation(&mut state, &Share(vec![f32::INFINITY])).unwrap_err();
+    let error = journal
+        .record_evaluation(&mut state, &Share(vec![f32::INFINITY]), &mut World::alone())
+        .unwrap_err();
     let what = match &error {
         TrainError::NotFinite { what, step: 20, .. } => what,
         other => panic!("{other}"),
@@ -106,8 +116,8 @@ fn steps_that_were_skipped_for_an_overflow_are_counted_in_the_log() {
     let hyper = Hyper { parts: 1, ..Hyper::of(&recipe, 0.1) };
     for _ in 0..4 {
         let mut world = World::alone();
-        let report = step(&task, &mut feed, &mut state, &mut world, &hyper, Control::default);
-        journal.record_step(report.unwrap()).unwrap();
+        let report = step(&task, &mut feed, &mut state, &mut world, &hyper, no_request);
+        journal.record_step(report.unwrap(), &mut world).unwrap();
     }
     let rows = fs::read_to_string(folder.path().join(names::METRICS_JSONL)).unwrap();
     let row = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();

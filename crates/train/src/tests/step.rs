@@ -4,8 +4,8 @@ use nn::Precision;
 use tricks::loss_scaling::{LossScaling, MOST_OVERFLOWS};
 use world::World;
 
-use super::fixtures::{Levels, Net, Sides, model, recipe};
-use crate::{Control, Hyper, NotFinite, Report, State, TrainError, step};
+use super::fixtures::{Levels, Net, Sides, model, no_request, recipe};
+use crate::{Hyper, NotFinite, Report, State, TrainError, step};
 
 fn one(
     state: &mut State<Net>,
@@ -16,7 +16,7 @@ fn one(
     let recipe = recipe(edits);
     let task = Sides(recipe.train.precision);
     let hyper = Hyper::of(&recipe, rate);
-    step(&task, feed, state, &mut World::alone(), &hyper, Control::default)
+    step(&task, feed, state, &mut World::alone(), &hyper, no_request)
 }
 
 /// Every bit of the state but its step and its loss scale.

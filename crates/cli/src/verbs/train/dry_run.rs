@@ -3,6 +3,7 @@
 use anyhow::Result;
 use classify::{Plan, drawn};
 use serde_json::json;
+use world::World;
 
 use crate::output::{self, grouped};
 use crate::verbs::timing::Timing;
@@ -67,7 +68,8 @@ pub(crate) fn seconds_per_image(plan: &Plan) -> Result<f64> {
     let images = TRIAL_IMAGES.min(plan.recipe.part_images());
     let model = drawn(&plan.recipe, plan.network.clone(), &nn::cpu());
     let mut timing = Timing::new(&plan.recipe, model, images, plan.recipe.preprocess.side());
-    timing.step()?;
-    let seconds = timing.step()?.min(timing.step()?);
+    let mut world = World::alone();
+    timing.step(&mut world)?;
+    let seconds = timing.step(&mut world)?.min(timing.step(&mut world)?);
     Ok(seconds / (images * plan.recipe.train.parts) as f64)
 }
