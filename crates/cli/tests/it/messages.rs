@@ -3,15 +3,15 @@
 use crate::tidy::productions;
 
 /// The words a remedy begins with.
-const REMEDIES: &str = "add allow ask check choose close convert copy correct delete divide free give go import keep leave \
-                        look lower make mend move open put raise remove replace run save see set shrink start take train \
-                        use wait write";
+const REMEDIES: &str = "add allow ask check choose close convert copy correct delete divide end expected export free give go import keep \
+                        leave look lower make mend move open pack put raise remove replace report resume run save see set \
+                        shrink start take train try use wait write";
 
 /// Messages that list what may be given, which is remedy enough.
-const LISTS: [&str; 4] = ["there are {}", "its rows are {}", "its columns are {}", "{mend"];
+const LISTS: [&str; 8] = ["there are {", "its rows are {", "its columns are {", "` lists ", "{mend", "{saved}", "say why", "read_failure("]; 5] = ["there are {}", "its rows are {}", "its columns are {}", "{mend", "read_failure("];
 
 /// Variants whose message is a part of another one, which has the path and the remedy.
-const PARTS: [&str; 6] = ["CutInHeader", "CutShort", "TooLong", "Header", "Checksum", "Peer"];
+const PARTS: [&str; 8] = ["CutInHeader", "CutShort", "TooLong", "Header", "Checksum", "Peer", "World", "Panic"]; 6] = ["CutInHeader", "CutShort", "TooLong", "Header", "Checksum", "Peer"];
 
 /// The text in `#[error(…)]`, on one line, with the line the attribute stands above.
 fn messages(text: &str) -> Vec<(String, String)> {
@@ -28,11 +28,14 @@ fn messages(text: &str) -> Vec<(String, String)> {
 }
 
 fn has_remedy(message: &str) -> bool {
-    let clauses = message.split(['.', ';', ':', ',', '(']).flat_map(|clause| clause.split(" or "));
-    let first =
-        |clause: &str| clause.split_whitespace().next().unwrap_or("").trim_matches('"').to_owned();
-    clauses.map(first).any(|word| REMEDIES.split(' ').any(|remedy| remedy == word))
-        || LISTS.iter().any(|list| message.contains(list))
+    let message = message.replace("\\n", ". ");
+    let clauses = message.split(['.', ';', ':', ',', '(', '?']);
+    let mut clauses = clauses.flat_map(|clause| clause.split(" or "));
+    let is_remedy = |clause: &str| {
+        let word = clause.split_whitespace().next().unwrap_or("").trim_matches('"').to_lowercase();
+        REMEDIES.split(' ').any(|remedy| remedy == word)
+    };
+    clauses.any(is_remedy) || LISTS.iter().any(|list| message.contains(list))
 }
 
 #[test]
