@@ -3,6 +3,7 @@
 mod boxes;
 mod label;
 mod mask;
+mod mask_file;
 
 use std::fmt::Debug;
 
@@ -10,6 +11,7 @@ use crate::resize::Geometry;
 
 pub use boxes::{BoundingBox, Boxes};
 pub use mask::Mask;
+pub use mask_file::{IGNORED, MaskFault, MaskFile, MaskValues};
 
 /// The annotation of one image of a dataset.
 ///

@@ -62,6 +62,15 @@ pub enum DataError {
     )]
     NotDataset { name: String, found: String },
 
+    #[error(
+        "{name}: no images with masks here; expected the folders images and annotations as of ADE20K, images and masks, or \
+         JPEGImages and SegmentationClass as of VOC"
+    )]
+    NotMasks { name: String },
+
+    #[error("{name}: {} images have no mask{}; add the masks, or remove these images", lonely.len(), named(lonely))]
+    NoMasks { name: String, lonely: Vec<String> },
+
     #[error("{}", empty_classes(folders))]
     EmptyClasses { folders: Vec<EmptyClass> },
 
@@ -180,6 +189,12 @@ fn empty_classes(folders: &[EmptyClass]) -> String {
         text += &format!("\n  and {} more", folders.len() - LISTED);
     }
     text
+}
+
+/// The first of several names, in brackets.
+fn named(names: &[String]) -> String {
+    let more = if names.len() > LISTED { ", …" } else { "" };
+    format!(" ({}{more})", names[..names.len().min(LISTED)].join(", "))
 }
 
 fn listed(bad: &[BadImage]) -> String {

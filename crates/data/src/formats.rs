@@ -18,6 +18,7 @@ mod idx;
 mod imagenet;
 pub(crate) mod layout;
 mod list;
+pub(crate) mod masks;
 mod matlab;
 pub(crate) mod pack;
 mod parquet;

@@ -32,8 +32,13 @@ mod thumbnail;
 mod times;
 mod workers;
 
-pub use annotation::{Annotation, BoundingBox, Boxes, Mask};
-pub use augment::{ImageOperation, ShorterSide, train_sample, validation_sample};
+pub use annotation::{
+    Annotation, BoundingBox, Boxes, IGNORED, Mask, MaskFault, MaskFile, MaskValues,
+};
+pub use augment::{
+    GaussianBlur, ImageOperation, ScaledCrop, ShorterSide, scaled_crop_sample, train_sample,
+    validation_sample,
+};
 pub use budget::Resources;
 pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError, EmptyClass};

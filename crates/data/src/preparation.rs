@@ -3,10 +3,11 @@
 use rand_chacha::rand_core::RngCore;
 use recipe::{Normalize, Preprocess, Validation};
 
-use crate::augment::{Sample, ShorterSide};
+use crate::augment::{Sample, ScaledCrop, ShorterSide};
 
 /// The steps from an image to a sample: training's of §2.1 ([`Preprocess`]), validation's ([`Validation`] and
-/// [`Normalize`]), or a detector's ([`ShorterSide`]).
+/// [`Normalize`]), a detector's ([`ShorterSide`]), or those of training a
+/// segmentation ([`ScaledCrop`]).
 #[derive(Clone, Debug)]
 pub struct Preparation(Steps);
 
@@ -15,6 +16,7 @@ enum Steps {
     Train(Box<Preprocess>),
     Validation(Validation, Normalize),
     ShorterSide(ShorterSide),
+    ScaledCrop(ScaledCrop),
 }
 
 /// Height and width of samples.
@@ -39,6 +41,7 @@ impl Preparation {
             Steps::Train(preprocess) => SampleSize::Equal([preprocess.size; 2]),
             Steps::Validation(validation, _) => SampleSize::Equal([validation.crop; 2]),
             Steps::ShorterSide(by) => SampleSize::AtMost([by.longest.max(by.side); 2]),
+            Steps::ScaledCrop(by) => SampleSize::Equal([by.crop; 2]),
         }
     }
 
@@ -48,13 +51,16 @@ impl Preparation {
             Steps::Train(preprocess) => Sample::train(preprocess, width, height, rng),
             Steps::Validation(v, normalize) => Sample::validation(v, normalize, width, height),
             Steps::ShorterSide(by) => Sample::whole(by, width, height, rng),
+            Steps::ScaledCrop(by) => Sample::scaled_crop(by, width, height, rng),
         }
     }
 
     /// The same steps without those that are drawn.
     pub(crate) fn fixed(self) -> Preparation {
         match self.0 {
-            Steps::Train(_) => panic!("training's random steps are not for validation"),
+            Steps::Train(_) | Steps::ScaledCrop(_) => {
+                panic!("training's random steps are not for validation")
+            }
             Steps::ShorterSide(by) => ShorterSide { flip: None, ..by }.into(),
             Steps::Validation(..) => self,
         }
@@ -76,5 +82,11 @@ impl From<(Validation, Normalize)> for Preparation {
 impl From<ShorterSide> for Preparation {
     fn from(by: ShorterSide) -> Preparation {
         Preparation(Steps::ShorterSide(by))
+    }
+}
+
+impl From<ScaledCrop> for Preparation {
+    fn from(by: ScaledCrop) -> Preparation {
+        Preparation(Steps::ScaledCrop(by))
     }
 }
