@@ -30,6 +30,7 @@ mod sampler;
 mod split;
 mod thumbnail;
 mod times;
+mod verify;
 mod workers;
 
 pub use annotation::{
@@ -42,7 +43,7 @@ pub use augment::{
 pub use budget::Resources;
 pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError, EmptyClass};
-pub use files::read_picture;
+pub use files::{MOST_PICTURE_BYTES, read_picture};
 pub use fingerprint::Fingerprint;
 pub use formats::images_in;
 pub use formats::layout::LeftOut;
@@ -54,3 +55,4 @@ pub use resize::{Geometry, Region, resize, resize_region};
 pub use sampler::order;
 pub use thumbnail::thumbnail;
 pub use times::Times;
+pub use verify::{PackFile, verify_pack};
