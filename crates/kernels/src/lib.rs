@@ -30,6 +30,7 @@ mod isa;
 mod lanes;
 mod linear;
 mod loss;
+mod map_loss;
 mod memory;
 mod microkernel;
 mod output;
@@ -68,6 +69,7 @@ pub use linear::{
     LinearDims, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad,
 };
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use map_loss::{IGNORED_CLASS, bilinear_argmax, map_cross_entropy};
 pub use memory::Arena;
 pub use output::{Output, overwritten};
 pub use peak::peak_gigaflops;

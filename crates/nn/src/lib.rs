@@ -31,9 +31,10 @@ pub use layer::{
 pub use model::Model;
 pub use module::{Module, NormSpec};
 pub use ops::{
-    Affine, ConvOptions, FoldedConv, PoolOptions, Rule, at_most, avg_pool, batch_norm_eval,
-    batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference, cross_entropy, dropout,
-    excite, fork, global_avg_pool, linear, max_pool, soften, stored,
+    Affine, ClassMaps, ConvOptions, FoldedConv, PoolOptions, Rule, at_most, avg_pool,
+    batch_norm_eval, batch_norm_train, bilinear, bilinear_argmax, concat, conv2d, conv2d_bias,
+    conv2d_inference, cross_entropy, dropout, excite, fork, global_avg_pool, linear,
+    map_cross_entropy, max_pool, soften, stored,
 };
 pub use optimizer::Slots;
 pub use parameter::{Fans, Group, Leaves, Parameter, ParameterSpec, Parameters};

@@ -18,6 +18,7 @@ mod linear;
 mod norm_depthwise;
 mod pool;
 mod precision;
+mod resize;
 #[cfg(test)]
 mod tests;
 mod unary;
@@ -37,6 +38,7 @@ pub(crate) use norm_depthwise::norm_depthwise_train;
 pub use pool::{PoolOptions, avg_pool, global_avg_pool, max_pool};
 pub(crate) use precision::precision_of;
 pub use precision::stored;
+pub use resize::{ClassMaps, bilinear, bilinear_argmax, map_cross_entropy};
 pub use unary::{at_most, dropout};
 pub use update::Rule;
 pub(crate) use update::update;

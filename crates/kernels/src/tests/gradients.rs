@@ -8,7 +8,7 @@ use crate::{
 
 /// Asserts that `gradient` is that of `forward`'s result weighted by `dy`, at `x`.
 #[track_caller]
-fn assert_gradient(
+pub(super) fn assert_gradient(
     what: &str,
     x: &[f64],
     dy: &[f64],
@@ -39,12 +39,12 @@ fn assert_gradient(
     }
 }
 
-fn numbers(random: &mut Random, length: usize) -> Vec<f64> {
+pub(super) fn numbers(random: &mut Random, length: usize) -> Vec<f64> {
     wide(&random.numbers(length))
 }
 
 /// The result of a function that writes into a slice of `length`.
-fn out(length: usize, write: impl FnOnce(&mut [f64])) -> Vec<f64> {
+pub(super) fn out(length: usize, write: impl FnOnce(&mut [f64])) -> Vec<f64> {
     let mut out = vec![0.0; length];
     write(&mut out);
     out

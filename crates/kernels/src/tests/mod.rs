@@ -6,6 +6,7 @@ mod gradients;
 mod half;
 mod linear;
 mod loss;
+mod map_loss;
 mod norm;
 mod norm_depthwise;
 mod pool;

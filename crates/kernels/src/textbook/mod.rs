@@ -8,6 +8,7 @@ mod elementwise;
 mod excite;
 mod linear;
 mod loss;
+mod map_loss;
 mod pool;
 mod resize;
 mod update;
@@ -24,6 +25,7 @@ pub use elementwise::{
 pub use excite::{excite_backward, excite_forward};
 pub use linear::{linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use map_loss::{bilinear_argmax, map_cross_entropy};
 pub use pool::{
     avg_pool_backward, avg_pool_forward, global_avg_pool_backward, global_avg_pool_forward,
     max_pool_backward, max_pool_forward,
