@@ -6,6 +6,7 @@ use crate::mistake;
 const RECIPES: &[(&str, &str)] = &[
     ("baseline", include_str!("../../../recipes/baseline.toml")),
     ("efficient", include_str!("../../../recipes/efficient.toml")),
+    ("gluoncv-fcn", include_str!("../../../recipes/gluoncv-fcn.toml")),
     (
         "gluoncv-inception-v3-mixup",
         include_str!("../../../recipes/gluoncv-inception-v3-mixup.toml"),
@@ -20,6 +21,7 @@ const RECIPES: &[(&str, &str)] = &[
     ("resnet18d-128", include_str!("../../../recipes/resnet18d-128.toml")),
     ("resnet18d-32", include_str!("../../../recipes/resnet18d-32.toml")),
     ("resnet18d-64", include_str!("../../../recipes/resnet18d-64.toml")),
+    ("segment-small", include_str!("../../../recipes/segment-small.toml")),
 ];
 
 /// The TOML of a built-in recipe, comments and all.

@@ -17,6 +17,7 @@ mod preprocess;
 mod recipe;
 mod refine;
 mod rules;
+mod segment;
 mod train;
 mod words;
 
@@ -28,5 +29,6 @@ pub use preprocess::*;
 pub use recipe::*;
 pub use refine::*;
 pub(crate) use rules::Rule;
+pub use segment::*;
 pub use train::*;
 pub(crate) use words::{Word, Words, word};

@@ -21,6 +21,7 @@ const ON: &[(&str, &[&str])] = &[
     ("ResNet-D", &["network.model=resnet152d"]),
     ("cosine learning rate decay", &["rate.decay={ cosine = {} }"]),
     ("exponential decay", &["rate.decay={ exponential = { factor = 0.94, every = \"2 epochs\" } }"]),
+    ("poly decay", &["rate.decay={ poly = { power = 0.9 } }"]),
     ("label smoothing", &["target.smoothing={ epsilon = 0.1, over = \"all\" }"]),
     ("knowledge distillation", &["distillation={ teacher = \"t\", temperature = 1, weighting = \"sum\" }"]),
     ("mixup", &["mixup={ alpha = 0.2, pairing = \"reversed\" }"]),
