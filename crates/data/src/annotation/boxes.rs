@@ -15,9 +15,18 @@ pub struct BoundingBox {
     pub class: u32,
     /// Marked in the dataset as hard to recognise; the measure does not count it.
     pub difficult: bool,
+    /// Whether it holds many objects of the class; the measure does not count it, and training leaves it out.
+    pub crowd: bool,
+    /// The area of the object itself, square pixels, where the dataset says it.
+    pub mask_area: Option<f32>,
 }
 
 impl BoundingBox {
+    /// A box around one object that counts.
+    pub fn new(corners: [f32; 4], class: u32) -> BoundingBox {
+        BoundingBox { corners, class, difficult: false, crowd: false, mask_area: None }
+    }
+
     /// Square pixels; 0 for a box that is empty.
     pub fn area(&self) -> f32 {
         let [x0, y0, x1, y1] = self.corners;
@@ -76,7 +85,7 @@ mod tests {
     use crate::resize::Region;
 
     fn one(corners: [f32; 4]) -> Boxes {
-        Boxes(vec![BoundingBox { corners, class: 3, difficult: true }])
+        Boxes(vec![BoundingBox { difficult: true, ..BoundingBox::new(corners, 3) }])
     }
 
     /// 40×20 pixels from (10, 5) on become 80×10; the window of 30×8 begins at (20, 1).
@@ -117,7 +126,7 @@ mod tests {
     fn clipping_keeps_every_box_in_its_place() {
         let boxes = Boxes(
             [[1.0, 2.0, 3.0, 4.0], [-5.0, -1.0, 20.0, 3.0], [12.0, 1.0, 15.0, 2.0]]
-                .map(|corners| BoundingBox { corners, class: 0, difficult: false })
+                .map(|corners| BoundingBox::new(corners, 0))
                 .into(),
         );
         let clipped = boxes.clipped(10, 8);
