@@ -91,8 +91,8 @@ def logits(model, x):
 
 
 def prepared(config, image):
-    own, cfg = config["trickbag"], config["pretrained_cfg"]
-    crop, resize = own["crop"], own["resize"]
+    cfg = config["pretrained_cfg"]
+    crop, resize = cfg["input_size"][-1], math.floor(cfg["input_size"][-1] / cfg["crop_pct"])
     assert image.size == (resize, resize)
     start = (resize - crop) // 2
     pixels = np.asarray(image, dtype=np.float32)[start : start + crop, start : start + crop] / np.float32(255)
@@ -134,7 +134,7 @@ def check(program, name, source, kind, opens, exact, folder):
         )
     else:
         tensors = math.isclose(*total, rel_tol=1e-9)
-    side = config["trickbag"]["resize"]
+    side = math.floor(config["pretrained_cfg"]["input_size"][-1] / config["pretrained_cfg"]["crop_pct"])
     image = picture(side)
     image.save(folder / "x.png")
     x = prepared(config, image)

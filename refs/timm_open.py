@@ -11,9 +11,8 @@ parts `val`, else `validation`, else `test` is used; class folders in byte-wise 
 `label_names` of config.json has all these names, its order decides. --limit N takes N images evenly spaced.
 
 Preprocessing: the image in RGB (grey when input_size says one channel), EXIF rotation ignored; short side to
-round(input_size / crop_pct) by Pillow's bilinear, long side to int(resize * long / short); centre crop at
-int(round((h - crop) / 2)); / 255, mean, std. A top-level key "trickbag": {"resize": N, "crop": M} in config.json, which
-timm ignores, gives the two sizes exactly.
+floor(input_size / crop_pct), which is timm's rule, by Pillow's bilinear, long side to int(resize * long / short); centre
+crop at int(round((h - crop) / 2)); / 255, mean, std.
 
 Prints {"top1": percent, "top5": percent, "images": count}.
 """
@@ -21,6 +20,7 @@ Prints {"top1": percent, "top5": percent, "images": count}.
 import argparse
 import io
 import json
+import math
 import sys
 import tarfile
 from pathlib import Path, PurePosixPath
@@ -84,9 +84,8 @@ class Preprocess:
     def __init__(self, config):
         cfg = config["pretrained_cfg"]
         self.mode = {1: "L", 3: "RGB"}[cfg["input_size"][0]]
-        own = config.get("trickbag", {})
-        self.crop = own.get("crop", cfg["input_size"][-1])
-        self.resize = own.get("resize", round(self.crop / cfg["crop_pct"]))
+        self.crop = cfg["input_size"][-1]
+        self.resize = math.floor(self.crop / cfg["crop_pct"])
         if self.resize < self.crop:
             sys.exit(f"config.json: crop {self.crop} is larger than resize {self.resize}")
         if cfg.get("interpolation", "bilinear") != "bilinear":

@@ -3,17 +3,20 @@
 use recipe::{Normalize, Orientation, Validation};
 use zoo::Options;
 
+/// Classes that a message lists of each side.
+const MOST_LISTED: usize = 20;
+
 /// The facts about a model that its folder holds beside the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
-    /// Name of each class, by its index.
+    /// The name of each class, by its index.
     pub classes: Vec<String>,
     pub validation: Validation,
     pub normalize: Normalize,
     pub orientation: Orientation,
     /// The differences of the network from the standard one of its name.
     pub options: Options,
-    /// Steps trained; each batch norm's `num_batches_tracked`.
+    /// The number of steps the model was trained for, which each batch norm's `num_batches_tracked` says too.
     pub step: u64,
     /// The choice of the images that the run held out, where its data had no validation part.
     pub split: Split,
@@ -30,7 +33,7 @@ pub struct Split {
 }
 
 impl Card {
-    /// How these classes differ from the model's, by name where the model knows names.
+    /// Says how these classes differ from the model's, by name where the model knows names; None where they are the same.
     pub fn difference(&self, classes: &[String]) -> Option<String> {
         let anonymous = self.classes.iter().enumerate().all(|(i, name)| *name == unnamed(i));
         let same = match anonymous {
@@ -43,7 +46,14 @@ impl Card {
         let only = |ours: &[String], theirs: &[String]| {
             let extra: Vec<&str> =
                 ours.iter().filter(|name| !theirs.contains(name)).map(String::as_str).collect();
-            if extra.is_empty() { "none".to_owned() } else { extra.join(", ") }
+            match extra.len() {
+                0 => "none".to_owned(),
+                count if count > MOST_LISTED => {
+                    let more = count - MOST_LISTED;
+                    format!("{} and {more} more", extra[..MOST_LISTED].join(", "))
+                }
+                _ => extra.join(", "),
+            }
         };
         Some(format!(
             "the data's {} classes are not the model's {}; only in the data: {}; only in the model: {}",

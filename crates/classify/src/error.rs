@@ -9,6 +9,9 @@ use train::TrainError;
 use train::durable::WriteError;
 use world::WorldError;
 
+use crate::import::ImportProblem;
+use crate::model_folder::FolderProblem;
+
 /// An error of classification that is no mistake of the programmer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifyError {
@@ -62,10 +65,10 @@ pub enum ClassifyError {
     Ablation { path: PathBuf, problem: String },
 
     #[error("{}: {problem}", path.display())]
-    ModelFolder { path: PathBuf, problem: String },
+    ModelFolder { path: PathBuf, problem: Box<FolderProblem> },
 
     #[error("{}: {problem}", path.display())]
-    Import { path: PathBuf, problem: String },
+    Import { path: PathBuf, problem: Box<ImportProblem> },
 }
 
 /// Takes an error of the data out of the error of training that carries it.

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
-use nn::{Device, FileTensor, FileTensors, Init, Mismatch, Model, Module};
+use nn::{Device, FileTensor, FileTensors, Init, Mismatch, Model, Module, ParameterSpec};
 use recipe::{Normalize, Orientation, Validation};
 use weights::{Format, Weights, WeightsError};
-use zoo::{Network, Options};
+use zoo::{Network, NetworkError, Options};
 
 use crate::card::{Card, Split, unnamed};
 use crate::error::ClassifyError;
+use crate::model_folder::{self, FolderProblem};
 
 /// The file to import, and the network and classes to read it as.
 #[derive(Clone, Debug)]
@@ -50,6 +52,9 @@ const IMAGENET: Normalize =
     Normalize { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
 const CROP_SHARE: f64 = 0.875;
 
+/// The bytes by which a kind of file is known.
+const HEAD: u64 = 64;
+
 /// The seed of a new classifier.
 const SEED: u64 = 1;
 
@@ -59,6 +64,49 @@ struct Named {
     shape: Vec<usize>,
 }
 
+/// Why a file cannot become a model; [`ClassifyError`] adds its path.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportProblem {
+    #[error("it is no regular file; give the file of the weights itself")]
+    NotFile,
+
+    #[error("cannot be read: {0}; check that the file is there and may be read")]
+    Unreadable(io::Error),
+
+    #[error(
+        "it has {bytes} bytes, and a file of weights at most {FILE_LIMIT}; in PyTorch save the weights alone: \
+         torch.save(model.state_dict(), \"weights.pth\")"
+    )]
+    TooLarge { bytes: u64 },
+
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+
+    /// Of a file that trickbag wrote.
+    #[error(transparent)]
+    Folder(#[from] FolderProblem),
+
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+
+    #[error("{one} and {other} are both {name}; save the tensors of one model alone")]
+    Twice { name: String, one: String, other: String },
+
+    #[error("{}{}", mismatch.list(), match fitting.as_slice() {
+        [] => "\n  give the network they are of with --model; `trickbag models` lists them".to_owned(),
+        names => format!("\n  they are those of {}: give it with --model", names.join(" or ")),
+    })]
+    Tensors { mismatch: Mismatch, fitting: Vec<String> },
+
+    #[error(
+        "it has {classes} classes, and {names} names are given; write one a line into the file of --class-names"
+    )]
+    ClassNames { classes: usize, names: usize },
+}
+
+/// The most bytes of a file that is read: more than any network here takes, its optimizer's state and averages included.
+const FILE_LIMIT: u64 = 8 << 30;
+
 /// Reads the file as the network.
 ///
 /// # Errors
@@ -67,18 +115,18 @@ pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, Classify
     let plain = |classes| zoo::network(import.network, &Options::plain(classes));
     // The name may be wrong, so it is looked up before the file is read.
     let any = plain(1)?;
-    let broken = |problem: String| ClassifyError::Import { path: import.file.to_owned(), problem };
-    let unreadable = |error: WeightsError| broken(error.to_string());
-    let bytes =
-        fs::read(import.file).map_err(|error| broken(format!("cannot be read: {error}")))?;
-    let weights = Weights::read(bytes).map_err(unreadable)?;
+    let broken = |problem| ClassifyError::Import {
+        path: import.file.to_owned(),
+        problem: Box::new(problem),
+    };
+    let weights = read(import.file).map_err(broken)?;
     let (mut found, left_out) = found(&weights, &any).map_err(broken)?;
 
     let classifier = format!("{}.weight", any.classifier.name);
     let theirs = found.get(&classifier).and_then(|named| named.shape.first().copied());
     let replaced = theirs.filter(|&theirs| import.classes.is_some_and(|ours| ours != theirs));
     let classes = import.classes.or(theirs).unwrap_or(1000);
-    let network = plain(classes)?;
+    let network = plain(classes).map_err(|error| broken(error.into()))?;
     if replaced.is_some() || theirs.is_none() && import.classes.is_some() {
         let specs = network.parameters();
         specs
@@ -86,21 +134,53 @@ pub fn import(import: &Import<'_>, device: &Device) -> Result<Imported, Classify
             .filter(|spec| spec.group.is_head())
             .for_each(|spec| drop(found.remove(&spec.name)));
     }
-    let rng = |index| data::at(SEED, data::Stream::Init, 0, index as u64);
-    let drawn = Model::initialized(network, Init::Xavier, 1.0, device, rng);
-    let tensors = tensors(&weights, found, &drawn, import.classes.is_some()).map_err(broken)?;
-    let norms = drawn.module.norms();
-    let counter = norms.first().map(|norm| format!("{}.{COUNTER}", norm.name));
-    let step = counter.and_then(|name| weights.count(&name)).unwrap_or(0);
-    let card = card(import, &drawn.module, step).map_err(broken)?;
-    let model = Model::from_tensors(drawn.module, tensors, device)
-        .map_err(|mismatch| broken(mismatch.list()))?;
+    let card = card(import, &network, step(&weights, &network)).map_err(broken)?;
+    let tensors = tensors(&weights, found, &network, import.classes.is_some(), device);
+    let model = tensors.and_then(|tensors| {
+        Model::from_tensors(network, tensors, device)
+            .map_err(|mismatch| ImportProblem::Tensors { mismatch, fitting: Vec::new() })
+    });
     let (format, section) = (weights.format(), weights.section());
-    Ok(Imported { model, card, format, section, replaced, left_out })
+    Ok(Imported { model: model.map_err(broken)?, card, format, section, replaced, left_out })
+}
+
+/// The tensors of a regular file that begins as one of weights.
+fn read(file: &Path) -> Result<Weights, ImportProblem> {
+    let known = fs::metadata(file).map_err(ImportProblem::Unreadable)?;
+    if !known.is_file() {
+        return Err(ImportProblem::NotFile);
+    }
+    let bytes = known.len();
+    let mut opened = fs::File::open(file).map_err(ImportProblem::Unreadable)?;
+    let mut head = Vec::new();
+    opened.by_ref().take(HEAD).read_to_end(&mut head).map_err(ImportProblem::Unreadable)?;
+    // Of another kind of file nothing more is read.
+    if bytes > HEAD
+        && Weights::read(head.clone()).is_err_and(|error| error == WeightsError::Unknown)
+    {
+        return Err(WeightsError::Unknown.into());
+    }
+    if bytes > FILE_LIMIT {
+        return Err(ImportProblem::TooLarge { bytes });
+    }
+    head.reserve(bytes.saturating_sub(HEAD) as usize);
+    opened.take(FILE_LIMIT).read_to_end(&mut head).map_err(ImportProblem::Unreadable)?;
+    model_folder::check_bytes(&head)?;
+    Ok(Weights::read(head)?)
+}
+
+/// How many steps the model was trained for, as its batch norms have counted.
+fn step(weights: &Weights, network: &Network) -> u64 {
+    let norms = network.norms();
+    let counter = norms.first().map(|norm| format!("{}.{COUNTER}", norm.name));
+    counter.and_then(|name| weights.count(&name)).unwrap_or(0)
 }
 
 /// The tensors of a file by our names, and how many of an auxiliary classifier are not wanted.
-fn found(weights: &Weights, network: &Network) -> Result<(BTreeMap<String, Named>, usize), String> {
+fn found(
+    weights: &Weights,
+    network: &Network,
+) -> Result<(BTreeMap<String, Named>, usize), ImportProblem> {
     let (mut found, mut left_out) = (BTreeMap::new(), 0);
     for (theirs, shape) in weights.iter().filter(|(name, _)| !name.ends_with(COUNTER)) {
         if network.auxiliary.is_none() && theirs.starts_with(AUXILIARY) {
@@ -110,55 +190,55 @@ fn found(weights: &Weights, network: &Network) -> Result<(BTreeMap<String, Named
         let name = zoo::own_name(theirs);
         let shape = zoo::own_shape(network, &name, shape);
         let named = Named { theirs: theirs.to_owned(), shape };
-        if let Some(other) = found.insert(name.clone(), named) {
-            return Err(format!("{} and {theirs} are both {name}", other.theirs));
+        if let Some(before) = found.insert(name.clone(), named) {
+            let (one, other) = (before.theirs, theirs.to_owned());
+            return Err(ImportProblem::Twice { name, one, other });
         }
     }
     Ok((found, left_out))
 }
 
 /// The values of all tensors; they are read once all shapes are known to fit.
+/// With `new_head`, the tensors of a classifier that the file does not have are drawn.
 fn tensors(
     weights: &Weights,
     found: BTreeMap<String, Named>,
-    drawn: &Model<Network>,
+    network: &Network,
     new_head: bool,
-) -> Result<FileTensors, String> {
-    let mut tensors = FileTensors::new();
+    device: &Device,
+) -> Result<FileTensors, ImportProblem> {
     let mut shapes: BTreeMap<_, _> =
         found.iter().map(|(name, named)| (name.clone(), named.shape.clone())).collect();
-    if new_head {
-        let own = drawn.tensors();
-        for spec in drawn.module.parameters().iter().filter(|spec| spec.group.is_head()) {
-            if !found.contains_key(&spec.name) {
-                let tensor = own[&spec.name].clone();
-                shapes.insert(spec.name.clone(), tensor.shape.clone());
-                tensors.insert(spec.name.clone(), tensor);
-            }
-        }
+    let specs = network.parameters().into_iter();
+    let missing: Vec<ParameterSpec> = specs
+        .filter(|spec| new_head && spec.group.is_head() && !found.contains_key(&spec.name))
+        .collect();
+    shapes.extend(missing.iter().map(|spec| (spec.name.clone(), nn::file_shape(spec))));
+    if let Err(mismatch) = Mismatch::check(network, &shapes) {
+        return Err(ImportProblem::Tensors { mismatch, fitting: zoo::fitting(&shapes) });
     }
-    Mismatch::check(&drawn.module, &shapes).map_err(|mismatch| {
-        let fitting = zoo::fitting(&shapes);
-        let hint = match fitting.as_slice() {
-            [] => String::new(),
-            names => format!("\n  they are those of {}: give it with --model", names.join(" or ")),
-        };
-        mismatch.list() + &hint
-    })?;
+    let mut tensors = FileTensors::new();
+    if !missing.is_empty() {
+        let rng = |index| data::at(SEED, data::Stream::Init, 0, index as u64);
+        let drawn = Model::initialized(network.clone(), Init::Xavier, 1.0, device, rng);
+        let mut drawn = drawn.tensors();
+        let head = missing.iter().map(|ParameterSpec { name, .. }| name.clone());
+        tensors.extend(head.filter_map(|name| drawn.remove_entry(&name)));
+    }
     for (name, Named { theirs, shape }) in found {
-        let values = weights.values(&theirs).map_err(|error| error.to_string())?;
+        let values = weights.values(&theirs)?;
         tensors.insert(name, FileTensor { shape, values });
     }
     Ok(tensors)
 }
 
-fn card(import: &Import<'_>, network: &Network, step: u64) -> Result<Card, String> {
+fn card(import: &Import<'_>, network: &Network, step: u64) -> Result<Card, ImportProblem> {
     let classes = network.classes();
     let names = match &import.class_names {
         None => (0..classes).map(unnamed).collect(),
         Some(names) if names.len() == classes => names.clone(),
         Some(names) => {
-            return Err(format!("it has {classes} classes, and {} names are given", names.len()));
+            return Err(ImportProblem::ClassNames { classes, names: names.len() });
         }
     };
     let crop = network.input;

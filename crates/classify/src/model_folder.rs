@@ -2,79 +2,145 @@
 //! preprocessing inside.
 
 mod config;
+mod parse;
+mod problem;
 #[cfg(test)]
 mod tests;
 mod weights;
 
 use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use nn::{Device, Model};
+use nn::{Device, Mismatch, Model};
 use record::names;
-use serde_json::Value;
 use train::durable;
 use zoo::Network;
 
 use crate::card::Card;
 use crate::error::ClassifyError;
 pub use config::config;
+pub use problem::FolderProblem;
+pub(crate) use weights::check_bytes;
 
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
-/// Writes the folder, making it where needed.
+/// The most bytes of a `config.json`: a million classes have room for 60 letters each.
+const CONFIG_LIMIT: u64 = 64 << 20;
+
+/// What can be told of a model folder without using it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFacts {
+    pub network: String,
+    pub parameters: usize,
+    /// Whether the tensors have a checksum; those of other programs have none.
+    pub has_checksum: bool,
+}
+
+/// Writes the folder, making it where needed. The config goes first and comes back last: a folder that was interrupted holds
+/// no config of other weights, and is written again by the same command.
 pub fn write(folder: &Path, model: &Model<Network>, card: &Card) -> Result<(), ClassifyError> {
-    let make = |cause| durable::WriteError { path: folder.to_owned(), cause };
-    fs::create_dir_all(folder).map_err(make)?;
+    let failed = |path: &Path, cause| durable::WriteError { path: path.to_owned(), cause };
+    fs::create_dir_all(folder).map_err(|cause| failed(folder, cause))?;
+    let file = folder.join(CONFIG);
+    match fs::remove_file(&file) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed(&file, cause))?,
+        _ => {}
+    }
     durable::write(&folder.join(WEIGHTS), &weights::to_bytes(model, card.step))?;
     let config = serde_json::to_string_pretty(&config(&model.module, card));
     let config = config.expect("a config is plain data") + "\n";
-    durable::write(&folder.join(CONFIG), config.as_bytes())?;
+    durable::write(&file, config.as_bytes())?;
     Ok(())
+}
+
+/// Whether a folder holds nothing but what [`write()`] puts there, in part or whole.
+pub fn is_only_a_model(folder: &Path) -> bool {
+    let ours = |name: &str| {
+        [CONFIG, WEIGHTS].iter().any(|own| name == *own || name == format!(".{own}.tmp"))
+    };
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries
+        .into_iter()
+        .all(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(ours)))
 }
 
 /// Reads the network's name and the card from a model folder, or from a run folder that holds one.
 pub fn read_card(path: &Path) -> Result<(String, Card), ClassifyError> {
-    card_in(&locate(path)?)
-}
-
-fn card_in(folder: &Path) -> Result<(String, Card), ClassifyError> {
-    let file = folder.join(CONFIG);
-    let config = read_config(&file)?;
-    config::parse(&config).map_err(|problem| ClassifyError::ModelFolder { path: file, problem })
+    let (network, card) = config_in(&locate(path)?)?;
+    Ok((network.name, card))
 }
 
 /// Opens a model folder, or a run folder that holds one.
 pub fn read(path: &Path, device: &Device) -> Result<(Model<Network>, Card), ClassifyError> {
+    open(path, device).map(|(model, card, _)| (model, card))
+}
+
+/// Reads a model folder, or a run folder that holds one, and checks all that can be checked of it.
+pub fn verify(path: &Path, device: &Device) -> Result<ModelFacts, ClassifyError> {
+    let (model, _, has_checksum) = open(path, device)?;
+    let parameters = model.parameters.count();
+    Ok(ModelFacts { network: model.module.name, parameters, has_checksum })
+}
+
+/// The model, its card, and whether its tensors have a checksum. The header of the weights is compared with the config
+/// before memory is asked for.
+fn open(path: &Path, device: &Device) -> Result<(Model<Network>, Card, bool), ClassifyError> {
     let folder = locate(path)?;
-    let (name, card) = card_in(&folder)?;
-    let network = zoo::network(&name, &card.options)?;
-    zoo::check_side(&network, card.validation.crop)?;
+    let (network, card) = config_in(&folder)?;
     let file = folder.join(WEIGHTS);
-    let broken = |problem| ClassifyError::ModelFolder { path: file.clone(), problem };
-    let tensors = weights::read(&file)?;
-    let model =
-        Model::from_tensors(network, tensors, device).map_err(|error| broken(error.to_string()))?;
-    Ok((model, card))
+    let opened = || -> Result<(Model<Network>, bool), FolderProblem> {
+        let archive = weights::open(&file)?;
+        Mismatch::check(&network, &archive.shapes())?;
+        let has_checksum = archive.checksum()?.is_some();
+        Ok((Model::from_tensors(network, archive.tensors()?, device)?, has_checksum))
+    };
+    let (model, has_checksum) = match opened() {
+        Ok(opened) => opened,
+        Err(problem) => return Err(at(file, problem)),
+    };
+    Ok((model, card, has_checksum))
+}
+
+fn config_in(folder: &Path) -> Result<(Network, Card), ClassifyError> {
+    let file = folder.join(CONFIG);
+    let parsed = read_config(&file).and_then(|text| parse::parse(&text));
+    parsed.map_err(|problem| at(file, problem))
+}
+
+pub(crate) fn at(path: PathBuf, problem: FolderProblem) -> ClassifyError {
+    ClassifyError::ModelFolder { path, problem: Box::new(problem) }
 }
 
 fn locate(path: &Path) -> Result<PathBuf, ClassifyError> {
     let candidates = [path.to_owned(), path.join(names::MODEL)];
-    let found = candidates.into_iter().find(|folder| folder.join(CONFIG).is_file());
-    found.ok_or_else(|| {
-        let problem = if path.join(names::RECIPE).is_file() {
-            "this run has no model yet: it is written when the run ends; go on with `trickbag train --resume \
-             --out` and this folder"
-        } else {
-            "no model here; give a run folder, or a folder with config.json and model.safetensors"
+    let found = candidates.iter().find(|folder| folder.join(CONFIG).exists());
+    found.cloned().ok_or_else(|| {
+        let problem = match () {
+            _ if path.join(names::RECIPE).is_file() => FolderProblem::NotTrained,
+            _ if path.join(WEIGHTS).exists() => FolderProblem::Interrupted,
+            _ => FolderProblem::NoModel,
         };
-        ClassifyError::ModelFolder { path: path.to_owned(), problem: problem.to_owned() }
+        at(path.to_owned(), problem)
     })
 }
 
-fn read_config(file: &Path) -> Result<Value, ClassifyError> {
-    let broken = |problem: String| ClassifyError::ModelFolder { path: file.to_owned(), problem };
-    let text =
-        fs::read_to_string(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
-    serde_json::from_str(&text).map_err(|error| broken(format!("not valid JSON: {error}")))
+/// The text of a regular file that is not too large.
+fn read_config(file: &Path) -> Result<String, FolderProblem> {
+    let found = fs::metadata(file).map_err(FolderProblem::Unreadable)?;
+    if !found.is_file() {
+        return Err(FolderProblem::NotFile);
+    }
+    let mut text = String::new();
+    let opened = fs::File::open(file).map_err(FolderProblem::Unreadable)?;
+    let read = opened.take(CONFIG_LIMIT + 1).read_to_string(&mut text);
+    let bytes = found.len().max(text.len() as u64);
+    match read {
+        _ if bytes > CONFIG_LIMIT => {
+            Err(FolderProblem::ConfigTooLarge { bytes, limit: CONFIG_LIMIT })
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(FolderProblem::Unreadable(error)),
+    }
 }

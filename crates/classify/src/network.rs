@@ -1,7 +1,24 @@
 //! The network that a recipe asks for.
 
-use recipe::{NetworkShape, Recipe, StemChoice};
-use zoo::{Options, Shape, StemSize};
+use recipe::{Mistake, NetworkShape, Recipe, RecipeErrors, StemChoice};
+use zoo::{MOST_PARAMETERS, Network, NetworkError, Options, Shape, StemSize};
+
+use crate::error::ClassifyError;
+
+/// The network of a recipe for data of so many classes. What `[network.shape]` makes too large is a mistake at its line.
+pub(crate) fn of(recipe: &Recipe, classes: usize) -> Result<Network, ClassifyError> {
+    zoo::network(&recipe.network.model, &options(recipe, classes)).map_err(|error| match error {
+        NetworkError::TooLarge { name, parameters } if recipe.network.shape.is_some() => {
+            let message = format!(
+                "{name} would have {parameters} parameters, and {MOST_PARAMETERS} are the most"
+            );
+            let mend = "give fewer blocks or channels";
+            let mistake = Mistake::with_data(recipe, "network.shape", message, mend);
+            RecipeErrors::new(vec![mistake]).into()
+        }
+        other => other.into(),
+    })
+}
 
 /// The differences of a recipe's network from the standard one of its name.
 pub(crate) fn options(recipe: &Recipe, classes: usize) -> Options {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nn::{Device, Model};
-use recipe::{FineTuning, Mistake, Recipe};
+use recipe::{FineTuning, Mistake, Recipe, RecipeErrors};
 use zoo::{Network, Options, StemSize};
 
 use crate::card::Card;
@@ -25,6 +25,11 @@ pub(crate) fn first(
 ) -> Result<(Model<Network>, Vec<String>), ClassifyError> {
     let model = drawn(recipe, network.clone(), device);
     let Some(FineTuning { from, .. }) = &recipe.init else { return Ok((model, Vec::new())) };
+    // A run that was stopped before its first checkpoint begins again, perhaps from another model in the same place.
+    let mistakes = check(recipe, network);
+    if !mistakes.is_empty() {
+        return Err(RecipeErrors::new(mistakes).into());
+    }
     let (source, card) = model_folder::read(Path::new(from), device)?;
     let keeps_head = card.difference(classes).is_none();
     let notes = notes(recipe, classes.len(), from, &card, keeps_head);

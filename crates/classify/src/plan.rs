@@ -48,8 +48,7 @@ impl Plan {
         dataset: Arc<Dataset>,
         beginning: Beginning,
     ) -> Result<Plan, ClassifyError> {
-        let network =
-            zoo::network(&recipe.network.model, &network::options(&recipe, dataset.classes.len()))?;
+        let network = network::of(&recipe, dataset.classes.len())?;
         for side in [recipe.preprocess.size, recipe.validation.crop] {
             zoo::check_side(&network, side)?;
         }

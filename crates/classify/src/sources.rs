@@ -9,7 +9,7 @@ use record::names;
 use train::{ImageFacts, RunSources};
 
 use crate::error::ClassifyError;
-use crate::model_folder::{self, WEIGHTS};
+use crate::model_folder::{self, FolderProblem, WEIGHTS};
 use crate::plan::Plan;
 
 /// The contents that a run reads, and the bytes of its images.
@@ -36,10 +36,7 @@ fn weights_hash(folder: &Path) -> Result<Option<String>, ClassifyError> {
     let mut hasher = blake3::Hasher::new();
     match File::open(&path).and_then(|file| hasher.update_reader(file).map(drop)) {
         Ok(()) => Ok(Some(hasher.finalize().to_hex().to_string())),
-        Err(cause) => {
-            let problem = format!("cannot be read: {cause}");
-            Err(ClassifyError::ModelFolder { path, problem })
-        }
+        Err(cause) => Err(model_folder::at(path, FolderProblem::Unreadable(cause))),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Verb {
     Import(Import),
     /// Write a model for other programs: an ONNX file, or a folder that timm opens
     Export(Export),
+    /// Say what of a run, a model or a packed copy is as it was written
+    Verify(Verify),
     /// List the networks with parameters and multiply-adds, or draw one
     Models(Models),
     /// List the built-in recipes, or print one
@@ -196,7 +198,8 @@ Examples:
 
 Reads what timm, torchvision and torch.save write: state dicts and training files, of which the averaged weights are
 preferred. A pickle is read without executing anything. The folder's config.json says how images are prepared: as
-for ImageNet, with a crop of 0.875 of the shorter edge; change it there where the weights were trained otherwise.")]
+for ImageNet, with a crop of 0.875 of the shorter edge. Where the weights were trained otherwise, change it there, under
+pretrained_cfg: input_size (and the pool_size that follows from it), crop_pct, mean and std, as shares of 255.")]
 pub(crate) struct Import {
     /// The weights
     pub(crate) file: PathBuf,
@@ -249,6 +252,22 @@ pub(crate) enum Format {
     Onnx,
     /// A folder: model.safetensors and config.json
     Timm,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  trickbag verify runs/flowers              recipe, logs, checkpoints, predictions and model of a run
+  trickbag verify runs/flowers/model        config.json and the checksum of the tensors
+  trickbag verify imagenet-256 --json       every shard of a packed copy, read whole
+
+Nothing is changed. The exit code is 1 where something is not sound; each line then says what to do.")]
+pub(crate) struct Verify {
+    /// A run folder, a model folder, or a packed copy
+    pub(crate) path: PathBuf,
+    /// Print {"path", "kind", "sound", "files": [{"file", "sound", "detail"}]}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

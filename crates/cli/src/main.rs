@@ -60,6 +60,7 @@ fn run(args: Args) -> Result<()> {
         Verb::Predict(args) => verbs::use_cores().and_then(|()| verbs::predict::run(&args)),
         Verb::Import(args) => verbs::use_cores().and_then(|()| verbs::import::run(&args)),
         Verb::Export(args) => verbs::use_cores().and_then(|()| verbs::export::run(&args)),
+        Verb::Verify(args) => verbs::verify::run(&args),
         Verb::Models(args) => verbs::models::run(&args),
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),

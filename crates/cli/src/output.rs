@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_name_does_not_begin_a_line_of_an_error() {
-        let image = || DataError::NameNotText { name: "a\nerror: b".to_owned() };
+        let image = || DataError::NoImages { name: "a\nerror: b".to_owned() };
         assert!(is_one_line(&image().into()));
         assert!(is_one_line(&ClassifyError::from(image()).into()));
         let many = DataError::BadImages { name: "a".to_owned(), images: 2, bad: Vec::new() };

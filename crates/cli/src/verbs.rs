@@ -11,12 +11,14 @@ pub(crate) mod export;
 pub(crate) mod figures;
 pub(crate) mod import;
 pub(crate) mod models;
+mod place;
 pub(crate) mod predict;
 pub(crate) mod recipes;
 pub(crate) mod report;
 pub(crate) mod timing;
 pub(crate) mod train;
 pub(crate) mod tricks;
+pub(crate) mod verify;
 
 use clap::CommandFactory;
 use classify::Plan;

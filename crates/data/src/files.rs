@@ -10,7 +10,7 @@ use crate::image::{NOT_A_PICTURE, PIXEL_LIMIT, is_picture};
 use crate::retry::retry;
 
 /// The bytes of the largest picture, stored with 8 bytes a pixel, and room for what lies beside its pixels.
-const PICTURE_LIMIT: u64 = PIXEL_LIMIT * 8 + (64 << 20);
+pub const MOST_PICTURE_BYTES: u64 = PIXEL_LIMIT * 8 + (64 << 20);
 /// The first bytes of a file larger than this are looked at before all others are read.
 const SMALL: u64 = 1 << 20;
 /// As many bytes as tell a picture from another file.
@@ -73,7 +73,7 @@ impl ReadProblem {
 /// As [`read_picture`], into memory that is used again.
 pub(crate) fn read_picture_into(path: &Path, bytes: &mut Vec<u8>) -> Result<(), ReadProblem> {
     let length = regular(path).map_err(ReadProblem::Io)?.len();
-    if length > PICTURE_LIMIT {
+    if length > MOST_PICTURE_BYTES {
         let reason = format!(
             "{} MB are more than any picture of at most {PIXEL_LIMIT} pixels takes",
             length >> 20

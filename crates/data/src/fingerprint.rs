@@ -66,12 +66,13 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// Two classes of three images each, whose content is never looked at.
+    /// Two classes of three files each, all different, whose content is never looked at as an image.
     fn write(root: &Path) {
         for (class, length) in [("cat", 5), ("dog", 9)] {
             fs::create_dir_all(root.join(class)).unwrap();
             for index in 0..3 {
-                fs::write(root.join(class).join(format!("{index}.png")), vec![0; length]).unwrap();
+                fs::write(root.join(class).join(format!("{index}.png")), vec![index; length])
+                    .unwrap();
             }
         }
     }
@@ -93,7 +94,7 @@ mod tests {
         let other_split = Dataset::open(&moved, 0.3, 2).unwrap().fingerprint().unwrap();
         assert_ne!(other_split.names, first.names);
 
-        fs::write(moved.join("cat/1.png"), [0; 6]).unwrap();
+        fs::write(moved.join("cat/1.png"), [1; 6]).unwrap();
         let replaced = of(&moved);
         assert_eq!(replaced.names, first.names);
         assert_ne!(replaced.sizes, first.sizes);

@@ -230,3 +230,12 @@ fn what_only_training_uses_stays_out() {
     assert!(!graph.initializer.iter().any(|tensor| auxiliary(&tensor.name)));
     assert!(!operators(&graph).contains_key("Dropout"));
 }
+
+#[test]
+fn a_model_too_large_for_a_file_is_told_what_to_do() {
+    let error = crate::OnnxError::TooLarge { network: "vgg19".into(), bytes: 3 << 30 };
+    let text = error.to_string();
+    for words in ["vgg19 has 3221225472 bytes", "ends at 2 GiB", "export it with --format timm"] {
+        assert!(text.contains(words), "no {words:?} in: {text}");
+    }
+}

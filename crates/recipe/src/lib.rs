@@ -8,6 +8,7 @@ mod absent;
 pub mod builtin;
 mod check;
 mod edit;
+mod limits;
 mod mistake;
 mod notes;
 mod parse;
@@ -26,6 +27,7 @@ mod write;
 
 pub use builtin::builtin;
 pub use check::check_classes;
+pub use limits::{LARGEST_LEVEL, LONGEST_EDGE, MOST_BLOCKS, MOST_CHANNELS};
 pub use mistake::{Mistake, RecipeErrors, nearest};
 pub use parse::{parse, parse_with_edits};
 pub use schedule::Schedule;

@@ -3,6 +3,7 @@
 use crate::absent;
 use crate::check;
 use crate::edit;
+use crate::limits::{LARGEST_LEVEL, LONGEST_EDGE, MOST_BLOCKS, MOST_CHANNELS};
 use crate::mistake::{Complaint, Mistake, RecipeErrors, did_you_mean};
 use crate::reader::{self, Reader, mistake, out_of_range};
 use crate::schema;
@@ -16,9 +17,6 @@ use crate::words::{
 
 /// The version of the format that this program reads and writes.
 pub(crate) const VERSION: u32 = 2;
-
-/// The longest edge of an image, pixels. A typing error beyond it would ask for all the memory there is.
-const LONGEST_EDGE: usize = 8192;
 
 /// Bytes of a recipe's name: file systems take 255, and a number may follow.
 const LONGEST_NAME: usize = 100;
@@ -215,20 +213,21 @@ fn optional<T>(
 }
 
 fn shape(reader: &mut Reader<'_>) -> Option<NetworkShape> {
-    let stages = |reader: &mut Reader<'_>, key| {
+    let stages = |reader: &mut Reader<'_>, key, most| {
         reader.read(key, |value| {
-            reader::list(value, "whole numbers", |item| reader::count(key, item))
+            reader::list(value, "whole numbers", |item| at_most(key, most, item))
         })
     };
-    let blocks = stages(reader, "network.shape.blocks");
-    let channels = stages(reader, "network.shape.channels");
+    let blocks = stages(reader, "network.shape.blocks", MOST_BLOCKS);
+    let channels = stages(reader, "network.shape.channels", MOST_CHANNELS);
     let stem_key = "network.shape.stem_channels";
-    let stem_channels = reader.read(stem_key, |value| match reader::count(stem_key, value)? {
-        odd if odd % 2 == 1 => {
-            Err(out_of_range(stem_key, &odd.to_string(), "even: the stem of C and D halves it"))
-        }
-        even => Ok(even),
-    });
+    let stem_channels =
+        reader.read(stem_key, |value| match at_most(stem_key, MOST_CHANNELS, value)? {
+            odd if odd % 2 == 1 => {
+                Err(out_of_range(stem_key, &odd.to_string(), "even: the stem of C and D halves it"))
+            }
+            even => Ok(even),
+        });
     Some(NetworkShape { blocks: blocks?, channels: channels?, stem_channels: stem_channels? })
 }
 
@@ -255,6 +254,16 @@ fn data(reader: &mut Reader<'_>) -> Option<Data> {
         on_bad_sample: on_bad_sample?,
         orientation: orientation?,
     })
+}
+
+/// A whole number from 1 to `most`.
+fn at_most(key: &str, most: usize, value: &Value) -> Result<usize, Complaint> {
+    match reader::count(key, value)? {
+        count if count > most => {
+            Err(out_of_range(key, &count.to_string(), &format!("at most {most}")))
+        }
+        count => Ok(count),
+    }
 }
 
 /// An edge of an image.
@@ -340,15 +349,21 @@ fn erasing(reader: &mut Reader<'_>) -> Option<Erasing> {
 }
 
 fn normalize(reader: &mut Reader<'_>) -> Option<Normalize> {
-    let mean = reader
-        .read("preprocess.normalize.mean", |value| reader::list(value, "numbers", reader::number));
-    let key = "preprocess.normalize.std";
-    let std = reader.read(key, |value| {
-        reader::list(value, "numbers", |item| match reader::number(item)? {
-            deviation if deviation > 0.0 => Ok(deviation),
-            _ => Err(out_of_range(key, &item.describe(), "more than 0")),
+    let levels = |reader: &mut Reader<'_>, key, valid: fn(f64) -> bool, rule: &str| {
+        reader.read(key, |value| {
+            reader::list(value, "numbers", |item| match reader::number(item)? {
+                level if valid(level) && level <= LARGEST_LEVEL => Ok(level),
+                _ => {
+                    let rule = format!("{rule} and at most {LARGEST_LEVEL}");
+                    Err(out_of_range(key, &item.describe(), &rule))
+                }
+            })
         })
-    });
+    };
+    let at_least = |mean| mean >= -LARGEST_LEVEL;
+    let rule = format!("at least -{LARGEST_LEVEL}");
+    let mean = levels(reader, "preprocess.normalize.mean", at_least, &rule);
+    let std = levels(reader, "preprocess.normalize.std", |std| std > 0.0, "more than 0");
     Some(Normalize { mean: mean?, std: std? })
 }
 

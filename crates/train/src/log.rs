@@ -8,6 +8,7 @@
 pub mod bad_samples;
 mod csv;
 mod events;
+pub mod verify;
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};

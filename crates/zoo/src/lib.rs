@@ -6,6 +6,7 @@ mod densenet;
 mod draw;
 mod inception_v3;
 mod inference;
+mod limits;
 mod mobilenet;
 mod names;
 mod network;
@@ -20,6 +21,7 @@ mod vgg;
 pub use cost::{Cost, Row, cost, rows};
 pub use draw::draw;
 pub use inference::{folded, logits};
+pub use limits::{MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, MOST_PARAMETERS};
 pub use names::{fitting, own_name, own_shape};
 pub use network::{Auxiliary, Feature, Network, Stage, Timm};
 pub use resnet::{Block, Groups, PathA, PathB, ResNet, Stem, StemSize, Tweaks};
@@ -50,7 +52,7 @@ impl Options {
     }
 }
 
-/// A network that there is not.
+/// Why a network cannot be built. Each message names the network, what is wrong with it, and what to give instead.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     #[error(
@@ -69,11 +71,29 @@ pub enum NetworkError {
     )]
     TooNarrow { name: String },
 
-    #[error("{name} cannot be dilated; only the ResNets can")]
+    #[error(
+        "{name} cannot be dilated, only the ResNets can: take one of them; `trickbag models` lists them"
+    )]
     NotDilated { name: String },
 
-    #[error("{name} needs images of at least {least}×{least} pixels, not {side}×{side}")]
+    #[error(
+        "{name} needs images of at least {least}×{least} pixels, not {side}×{side}: give a larger size or crop"
+    )]
     ImagesTooSmall { name: String, least: usize, side: usize },
+
+    #[error("{name} cannot have {found} {what}: give a number from {least} to {most}")]
+    OutOfRange { name: String, what: &'static str, found: usize, least: usize, most: usize },
+
+    #[error(
+        "{name} cannot have {found} stem channels: the stem of C and D halves them; give an even number"
+    )]
+    OddStem { name: String, found: usize },
+
+    #[error(
+        "{name} would have {parameters} parameters, and {MOST_PARAMETERS} are the most: give fewer blocks, channels or \
+         classes"
+    )]
+    TooLarge { name: String, parameters: u64 },
 }
 
 /// Every name that [`network`] builds.
@@ -90,8 +110,18 @@ pub fn names() -> Vec<String> {
     families.concat()
 }
 
-/// The network of this name.
+/// The network of this name. A network is a value: it takes memory for its layers, not for its parameters.
+///
+/// # Errors
+/// Where no network has this name, it cannot be changed as the options want, or it would be larger than the limits.
 pub fn network(name: &str, options: &Options) -> Result<Network, NetworkError> {
+    limits::check_options(name, options)?;
+    let network = unlimited(name, options)?;
+    limits::check_parameters(&network)?;
+    Ok(network)
+}
+
+fn unlimited(name: &str, options: &Options) -> Result<Network, NetworkError> {
     if let Some(resnet) = residual(name) {
         let resnet = resnet.reshaped(options);
         if resnet.shape.channels.iter().any(|&channels| resnet.groups.channels(channels) == 0) {

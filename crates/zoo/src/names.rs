@@ -56,11 +56,14 @@ pub fn own_shape(network: &Network, name: &str, shape: &[usize]) -> Vec<usize> {
 /// The networks whose tensors these names and shapes are.
 pub fn fitting(found: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
     let fits = |name: &String| {
-        let plain = |classes| network(name, &Options::plain(classes)).expect("a known name");
-        let classifier = plain(1).classifier.name;
+        let plain = |classes| network(name, &Options::plain(classes)).ok();
+        let Some(classifier) = plain(1).map(|network| network.classifier.name) else {
+            return false;
+        };
         let classes =
             found.get(&format!("{classifier}.weight")).and_then(|shape| shape.first().copied());
-        classes.is_some_and(|classes| Mismatch::check(&plain(classes), found).is_ok())
+        let network = classes.and_then(plain);
+        network.is_some_and(|network| Mismatch::check(&network, found).is_ok())
     };
     crate::names().into_iter().filter(fits).collect()
 }

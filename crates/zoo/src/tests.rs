@@ -3,6 +3,7 @@
 mod features;
 mod frozen;
 mod keys;
+mod limits;
 mod parts;
 mod precision;
 mod pytorch;

@@ -1,11 +1,15 @@
 //! Folders that come back as they were written, timm's own, and broken ones.
 
+mod damage;
+mod edits;
+mod problems;
+
 use nn::Init;
 use recipe::{Normalize, Orientation, Validation};
 use serde_json::json;
 use zoo::{Options, Shape, StemSize};
 
-use super::config::network_of_timm;
+use super::parse::network_of_timm;
 use super::*;
 use crate::card::Split;
 
@@ -115,8 +119,8 @@ fn a_network_of_timms_is_found_by_its_function() {
         ("inception_v3", json!({"aux_logits": true, "in_chans": 3}), "inception_v3_aux"),
         ("resnet51", json!({}), "resnet51"),
     ] {
-        let config = json!({"architecture": architecture, "model_args": model_args});
-        assert_eq!(network_of_timm(&config).as_deref(), Ok(name));
+        let found = network_of_timm(Some(architecture), model_args.as_object());
+        assert_eq!(found.expect("a network"), name);
     }
 }
 
@@ -153,14 +157,31 @@ fn broken_folders_say_what_is_wrong() {
         assert!(config.contains(old), "{old}");
         fs::write(folder.path().join(CONFIG), config.replace(old, new)).unwrap();
     };
-    with("\"network\": \"resnet18\"", "\"network\": \"resnet34\"");
+    let architecture = "\"architecture\": \"resnet18\"";
+    with(architecture, "\"architecture\": \"resnet34\"");
+    assert!(
+        refused()
+            .contains("architecture is \"resnet34\", and trickbag.network makes it \"resnet18\"")
+    );
+    let other = config.replace(architecture, "\"architecture\": \"resnet34\"");
+    let other = other.replace("\"network\": \"resnet18\"", "\"network\": \"resnet34\"");
+    fs::write(folder.path().join(CONFIG), other).unwrap();
     assert!(refused().contains("missing"), "{}", refused());
     with("\"network\": \"resnet18\"", "\"network\": \"resnet19\"");
     assert!(refused().contains("did you mean"), "{}", refused());
     with("\"num_classes\": 4", "\"num_classes\": 5");
+    assert!(
+        refused().contains("label_names is a list of 4, and num_classes is 5"),
+        "{}",
+        refused()
+    );
+    let names = config.find("\"label_names\"").unwrap()..config.find("\"model_args\"").unwrap();
+    let without = [&config[..names.start], &config[names.end..]].concat();
+    let other = without.replace("\"num_classes\": 4", "\"num_classes\": 5");
+    fs::write(folder.path().join(CONFIG), other).unwrap();
     assert!(refused().contains("fc.weight"), "{}", refused());
     fs::write(folder.path().join(CONFIG), "[]").unwrap();
-    assert!(refused().contains("num_classes is missing"), "{}", refused());
+    assert!(refused().contains("not the JSON of a model"), "{}", refused());
     fs::write(folder.path().join(WEIGHTS), b"12345678").unwrap();
     with("\"num_classes\": 4", "\"num_classes\": 4");
     assert!(refused().contains("not a whole safetensors file"), "{}", refused());

@@ -1,62 +1,236 @@
-//! `model.safetensors`: the tensors by timm's names.
+//! `model.safetensors`: the tensors by timm's names, and a checksum of them.
+//!
+//! The header's metadata hold `format`, as other programs want it, and `trickbag.crc32c`. The header is written here because
+//! the crate writes several keys in random order. The checksum covers name, type, shape and bytes of each tensor in the
+//! order of the file. A file without one, as other programs write it, is read too.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use nn::{FileTensor, FileTensors, Model, Module};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use zoo::Network;
 
-use crate::error::ClassifyError;
+use super::problem::FolderProblem;
 
 const COUNTER: &str = "num_batches_tracked";
 
+/// The metadata key of the checksum, eight hexadecimal digits.
+const CHECKSUM: &str = "trickbag.crc32c";
+
+/// The first bytes of a file hold the length of its header.
+const LENGTH: usize = 8;
+
+/// The longest header that is read. The largest network that the zoo builds needs a quarter of it.
+const HEADER_LIMIT: u64 = 16 << 20;
+
+/// Bytes are read and summed this many at a time.
+const CHUNK: usize = 1 << 16;
+
 /// The file of a model that was trained for `step` steps, which every batch norm's counter says.
 pub(super) fn to_bytes(model: &Model<Network>, step: u64) -> Vec<u8> {
-    let mut files: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = model
-        .tensors()
-        .into_iter()
-        .map(|(name, FileTensor { shape, values })| {
-            (name, Dtype::F32, shape, values.into_iter().flat_map(f32::to_le_bytes).collect())
-        })
-        .collect();
-    for norm in model.module.norms() {
-        let counter = (step as i64).to_le_bytes().to_vec();
-        files.push((format!("{}.{COUNTER}", norm.name), Dtype::I64, vec![], counter));
+    let counters = model.module.norms().into_iter();
+    let mut counters: Vec<String> =
+        counters.map(|norm| format!("{}.{COUNTER}", norm.name)).collect();
+    counters.sort();
+    let (mut entries, mut data) = (Vec::new(), Vec::new());
+    let mut add = |name: String, dtype, shape, bytes: &mut dyn Iterator<Item = u8>| {
+        let start = data.len();
+        data.extend(bytes);
+        entries.push((name, TensorInfo { dtype, shape, data_offsets: (start, data.len()) }));
+    };
+    for name in counters {
+        add(name, Dtype::I64, vec![], &mut (step as i64).to_le_bytes().into_iter());
     }
-    let views = files.iter().map(|(name, dtype, shape, bytes)| {
-        let view = TensorView::new(*dtype, shape.clone(), bytes);
-        (name.as_str(), view.expect("shape and bytes agree"))
-    });
-    // One key: more come out in random order.
-    let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize(views, Some(metadata)).expect("every tensor is well formed")
+    for (name, FileTensor { shape, values }) in model.tensors() {
+        add(name, Dtype::F32, shape, &mut values.into_iter().flat_map(f32::to_le_bytes));
+    }
+    let mut sum = 0;
+    for (name, info) in &entries {
+        let (start, end) = info.data_offsets;
+        sum = crc32c::crc32c_append(described(sum, name, info), &data[start..end]);
+    }
+    let mut header = header(&entries, sum);
+    header.resize(header.len().next_multiple_of(LENGTH), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
 }
 
-/// Reads the tensors of a file.
-pub(super) fn read(file: &Path) -> Result<FileTensors, ClassifyError> {
-    let broken = |problem: String| ClassifyError::ModelFolder { path: file.to_owned(), problem };
-    let bytes = fs::read(file).map_err(|error| broken(format!("cannot be read: {error}")))?;
-    let archive = SafeTensors::deserialize(&bytes).map_err(|error| {
-        broken(format!("not a whole safetensors file ({error}); copy or train it again"))
-    })?;
-    let mut tensors = FileTensors::new();
-    for (name, view) in archive.tensors() {
-        if name.ends_with(COUNTER) {
-            continue;
-        }
-        if view.dtype() != Dtype::F32 {
-            return Err(broken(format!("{name} is {:?}; only F32 is read", view.dtype())));
-        }
-        let numbers = view.data().chunks_exact(4);
-        let values: Vec<f32> = numbers
-            .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
-            .collect();
-        if values.iter().any(|value| value.is_nan()) {
-            return Err(broken(format!("{name} holds NaN; train it again with a lower rate")));
-        }
-        tensors.insert(name, FileTensor { shape: view.shape().to_vec(), values });
+fn header(entries: &[(String, TensorInfo)], checksum: u32) -> Vec<u8> {
+    let mut header =
+        format!(r#"{{"__metadata__":{{"format":"pt","{CHECKSUM}":"{checksum:08x}"}}"#).into_bytes();
+    for (name, info) in entries {
+        header.push(b',');
+        serde_json::to_writer(&mut header, name).expect("a name is text");
+        header.push(b':');
+        serde_json::to_writer(&mut header, info).expect("a tensor's place is plain data");
     }
-    Ok(tensors)
+    header.push(b'}');
+    header
+}
+
+/// The checksum with what is known of a tensor beside its bytes. Lengths go before what they count, so that no two files
+/// are the same sum's by moving a byte.
+fn described(sum: u32, name: &str, info: &TensorInfo) -> u32 {
+    let number = |sum, number: usize| crc32c::crc32c_append(sum, &(number as u64).to_le_bytes());
+    let text = |sum, text: &str| crc32c::crc32c_append(number(sum, text.len()), text.as_bytes());
+    let sum = text(text(sum, name), &info.dtype.to_string());
+    info.shape.iter().copied().fold(number(sum, info.shape.len()), number)
+}
+
+/// A file whose header is read and is as the file's length says.
+pub(super) struct Archive<R> {
+    input: R,
+    metadata: Metadata,
+}
+
+/// Opens a regular file.
+pub(super) fn open(file: &Path) -> Result<Archive<BufReader<File>>, FolderProblem> {
+    let found = fs::metadata(file).map_err(FolderProblem::Unreadable)?;
+    if !found.is_file() {
+        return Err(FolderProblem::NotFile);
+    }
+    let opened = File::open(file).map_err(FolderProblem::Unreadable)?;
+    Archive::open(BufReader::with_capacity(CHUNK, opened), found.len())
+}
+
+impl<R: Read> Archive<R> {
+    /// Reads the header of a file of `length` bytes, and asks for no more memory than the file has bytes.
+    pub(super) fn open(mut input: R, length: u64) -> Result<Archive<R>, FolderProblem> {
+        let damaged = |what: &str| FolderProblem::Damaged(what.to_owned());
+        let mut count = [0; LENGTH];
+        input.read_exact(&mut count).map_err(cut)?;
+        let count = u64::from_le_bytes(count);
+        if count > HEADER_LIMIT {
+            let text = format!("its header claims {count} bytes, of at most {HEADER_LIMIT}");
+            return Err(FolderProblem::Damaged(text));
+        }
+        if count + LENGTH as u64 > length {
+            return Err(damaged("it ends inside its header"));
+        }
+        let mut header = vec![0; count as usize];
+        input.read_exact(&mut header).map_err(cut)?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| FolderProblem::Damaged(error.to_string()))?;
+        if LENGTH as u64 + count + metadata.data_len() as u64 != length {
+            return Err(damaged("its tensors do not end where the file does"));
+        }
+        Ok(Archive { input, metadata })
+    }
+
+    /// The checksum that the file was written with; None for a file of another program.
+    pub(super) fn checksum(&self) -> Result<Option<u32>, FolderProblem> {
+        let keys = self.metadata.metadata().as_ref();
+        let Some(text) = keys.and_then(|keys| keys.get(CHECKSUM)) else { return Ok(None) };
+        match u32::from_str_radix(text, 16) {
+            Ok(sum) => Ok(Some(sum)),
+            Err(_) => Err(FolderProblem::Damaged(format!("its {CHECKSUM} {text:?} is no number"))),
+        }
+    }
+
+    /// Name and shape of every tensor but the counters.
+    pub(super) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let tensors = self.metadata.tensors().into_iter();
+        let tensors = tensors.filter(|(name, _)| !name.ends_with(COUNTER));
+        tensors.map(|(name, info)| (name, info.shape.clone())).collect()
+    }
+
+    /// Reads every tensor, and checks the checksum where there is one.
+    pub(super) fn tensors(mut self) -> Result<FileTensors, FolderProblem> {
+        let mut tensors = FileTensors::new();
+        let stored = self.checksum()?;
+        let mut sum = 0;
+        for name in self.metadata.offset_keys() {
+            let info = self.metadata.info(&name).expect("the name is one of the header's");
+            sum = described(sum, &name, info);
+            let (start, end) = info.data_offsets;
+            let is_counter = name.ends_with(COUNTER);
+            if !is_counter && info.dtype != Dtype::F32 {
+                return Err(FolderProblem::Dtype { name, dtype: info.dtype.to_string() });
+            }
+            let count = if is_counter { 0 } else { (end - start) / size_of::<f32>() };
+            let mut values = Vec::with_capacity(count);
+            sum = each_chunk(&mut self.input, end - start, sum, |bytes| {
+                if !is_counter {
+                    let (numbers, _) = bytes.as_chunks::<4>();
+                    values.extend(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+                }
+            })?;
+            if !is_counter {
+                tensors.insert(name, FileTensor { shape: info.shape.clone(), values });
+            }
+        }
+        match stored {
+            Some(stored) if stored != sum => {
+                return Err(FolderProblem::Checksum { stored, computed: sum });
+            }
+            _ => {}
+        }
+        for (name, FileTensor { values, .. }) in &tensors {
+            if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(FolderProblem::NotFinite { name: name.clone(), value });
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// Whether the tensors are those that the checksum is of; nothing is kept of them.
+    fn verified(mut self) -> Result<(), FolderProblem> {
+        let Some(stored) = self.checksum()? else { return Ok(()) };
+        let mut sum = 0;
+        for name in self.metadata.offset_keys() {
+            let info = self.metadata.info(&name).expect("the name is one of the header's");
+            let (start, end) = info.data_offsets;
+            let described = described(sum, &name, info);
+            sum = each_chunk(&mut self.input, end - start, described, |_| {})?;
+        }
+        match stored == sum {
+            true => Ok(()),
+            false => Err(FolderProblem::Checksum { stored, computed: sum }),
+        }
+    }
+}
+
+/// Checks the bytes of a whole file that another command reads as weights: the length of its header, and its checksum where
+/// trickbag wrote one. Of a file of another format, or that is not whole, it says nothing; the reader of the weights does.
+pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), FolderProblem> {
+    let Some(count) = bytes.first_chunk::<LENGTH>() else { return Ok(()) };
+    if bytes.get(LENGTH) != Some(&b'{') {
+        return Ok(());
+    }
+    if u64::from_le_bytes(*count) > HEADER_LIMIT {
+        return Archive::open(bytes, bytes.len() as u64).map(drop);
+    }
+    match Archive::open(bytes, bytes.len() as u64) {
+        Ok(archive) => archive.verified(),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Hands out `count` bytes of the input, a bounded number at a time; gives the checksum with them.
+fn each_chunk(
+    input: &mut impl Read,
+    count: usize,
+    mut sum: u32,
+    mut consume: impl FnMut(&[u8]),
+) -> Result<u32, FolderProblem> {
+    let mut bytes = vec![0; count.min(CHUNK)];
+    let mut left = count;
+    while left > 0 {
+        let chunk = left.min(CHUNK);
+        let bytes = &mut bytes[..chunk];
+        input.read_exact(bytes).map_err(cut)?;
+        sum = crc32c::crc32c_append(sum, bytes);
+        consume(bytes);
+        left -= chunk;
+    }
+    Ok(sum)
+}
+
+fn cut(error: io::Error) -> FolderProblem {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => FolderProblem::Damaged("it is cut short".to_owned()),
+        _ => FolderProblem::Unreadable(error),
+    }
 }

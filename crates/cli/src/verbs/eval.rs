@@ -15,10 +15,22 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
     let dataset = Arc::new(open(args, &card)?);
     if let Some(difference) = card.difference(&dataset.classes) {
-        anyhow::bail!("{}: {difference}", dataset.name);
+        anyhow::bail!(
+            "{}: {difference}; give the data that the model was trained on, or train one on these",
+            dataset.name
+        );
     }
     let (validation, normalize) = (card.validation, card.normalize);
     let result = evaluate(&model, &dataset, validation, normalize, args.threads.loader())?;
+    if !result.loss.is_finite() {
+        anyhow::bail!(
+            "{}: its loss on {} is {}, which is no number: the model is broken; train it again with a lower rate (--set \
+             rate.base=…), or give another model",
+            args.model.display(),
+            dataset.name,
+            result.loss
+        );
+    }
     if args.json {
         output::json(&json!({
             "top1": result.top1,

@@ -8,14 +8,16 @@ use anyhow::Result;
 use classify::{Card, model_folder};
 use nn::Model;
 use onnx::BatchNorms;
+use record::names;
 use serde_json::{Value, json};
 use train::durable;
 use zoo::{Network, Timm};
 
 use crate::args::{Export, Format};
 use crate::output::{self, Usage};
+use crate::verbs::place;
 
-/// Of `pretrained_cfg` what an ONNX file's metadata say of the images.
+/// The keys of `pretrained_cfg` that go into the metadata of an ONNX file.
 const PREPROCESSING: [&str; 6] =
     ["input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"];
 
@@ -24,8 +26,13 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         let text = "--keep-batch-norms is for --format onnx; a timm folder always keeps them";
         return Err(Usage(text.to_owned()).into());
     }
+    // What is wrong with a place that was given is told before the model is read.
+    if let Some(out) = &args.out {
+        check_place(args.format, out, &args.model)?;
+    }
     let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
     let out = args.out.clone().unwrap_or_else(|| default(args.format, &model.module.name));
+    check_place(args.format, &out, &args.model)?;
     let mut result = json!({
         "format": if args.format == Format::Onnx { "onnx" } else { "timm" },
         "network": model.module.name,
@@ -43,7 +50,6 @@ pub(crate) fn run(args: &Export) -> Result<()> {
             };
         }
         Format::Timm => {
-            check_folder(&out)?;
             model_folder::write(&out, &model, &card)?;
             result["bytes"] = size(&out)?.into();
             result["timm"] = matches!(model.module.timm, Timm::Builds { .. }).into();
@@ -79,7 +85,6 @@ fn write_onnx(
     card: &Card,
     batch_norms: BatchNorms,
 ) -> Result<usize> {
-    check_file(out)?;
     let metadata = metadata(model, card);
     let options = onnx::ExportOptions { side: card.validation.crop, batch_norms, metadata };
     let bytes = onnx::export(model, options)?;
@@ -98,7 +103,7 @@ fn metadata(model: &Model<Network>, card: &Card) -> Vec<(String, String)> {
     entries
 }
 
-/// Only an ONNX file is written over.
+/// Refuses a place that holds anything but an ONNX file, which is written over.
 fn check_file(out: &Path) -> Result<(), Usage> {
     let shown = out.display();
     if out.is_dir() || out.file_name().is_none() {
@@ -106,6 +111,7 @@ fn check_file(out: &Path) -> Result<(), Usage> {
             "{shown} is a folder, and ONNX is one file: give a file's name with -o, such as net.onnx"
         )));
     }
+    place::check_file("-o", out)?;
     // The format's version is an ONNX file's first field, and nothing else begins so.
     let mut first = [0];
     match File::open(out).and_then(|mut file| file.read_exact(&mut first)) {
@@ -116,18 +122,30 @@ fn check_file(out: &Path) -> Result<(), Usage> {
     }
 }
 
-/// Only a model folder is written over.
-fn check_folder(out: &Path) -> Result<(), Usage> {
+fn check_place(format: Format, out: &Path, model: &Path) -> Result<(), Usage> {
+    match format {
+        Format::Onnx => check_file(out),
+        Format::Timm => check_folder(out, model),
+    }
+}
+
+/// Refuses a place that holds anything but a model folder, whole or as an interrupted export left it, and the model itself.
+fn check_folder(out: &Path, model: &Path) -> Result<(), Usage> {
     let shown = out.display();
+    let same = |source: &Path| matches!((source.canonicalize(), out.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if same(&model.join(names::MODEL)) || same(model) && out.join("config.json").is_file() {
+        return Err(Usage(format!(
+            "{shown} is the model itself, which timm opens as it is: give another folder with -o"
+        )));
+    }
     if out.exists() && !out.is_dir() {
         return Err(Usage(format!(
             "{shown} is a file, and timm opens a folder: give another name with -o, or remove it"
         )));
     }
     let is_model = out.join("config.json").is_file();
-    let is_empty = out.read_dir().map_or(true, |mut entries| entries.next().is_none());
-    if is_model || is_empty {
-        return Ok(());
+    if is_model || !out.exists() || model_folder::is_only_a_model(out) {
+        return place::check_folder("-o", out);
     }
     Err(Usage(format!(
         "{shown} holds other files and no model: give a new or an empty folder with -o"

@@ -9,9 +9,11 @@ use serde_json::json;
 
 use crate::args::Import;
 use crate::output::{self, Usage};
+use crate::verbs::place;
 
 pub(crate) fn run(args: &Import) -> Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| Path::new("models").join(&args.model));
+    place::check_folder("-o", &folder)?;
     if folder.join("config.json").exists() {
         let text = format!(
             "{}: a model is here already, and import never overwrites one; give another folder with -o",
@@ -33,10 +35,22 @@ pub(crate) fn run(args: &Import) -> Result<()> {
     Ok(())
 }
 
-/// One a line; the last line may be empty.
+/// The most bytes of a file of class names.
+const NAMES_LIMIT: u64 = 64 << 20;
+
+/// The names of the classes, one a line; the last line may be empty.
 fn class_names(path: &Path) -> Result<Vec<String>> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot be read"))?;
+    let wrong = |problem: &str| Usage(format!("--class-names {name}: {problem}"));
+    match std::fs::metadata(path) {
+        Ok(known) if !known.is_file() => Err(wrong("it is no regular file; give a text file"))?,
+        Ok(known) if known.len() > NAMES_LIMIT => {
+            Err(wrong("it has more than 64 MB; give a text file with a name on each line"))?;
+        }
+        _ => {}
+    }
+    let failed = || format!("{name}: cannot be read; check that it is a text file and may be read");
+    let text = std::fs::read_to_string(path).with_context(failed)?;
     let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
     if let Some(line) = names.iter().position(String::is_empty) {
         anyhow::bail!("{name}:{}: a class has no name; write one a line", line + 1);
@@ -72,7 +86,7 @@ fn tell(args: &Import, folder: &Path, imported: &Imported) {
         ));
     }
     output::note(&format!(
-        "images: shorter edge to {} pixels, center {}, ImageNet's mean and deviation (config.json says so)",
+        "images: shorter edge to {} pixels, center {}, ImageNet's mean and deviation (pretrained_cfg in config.json says so)",
         card.validation.resize, card.validation.crop
     ));
     output::print(&format!(

@@ -10,6 +10,7 @@ use zoo::{Network, Options};
 use crate::args::Models;
 use crate::output::{self, Usage, grouped};
 use crate::verbs::architecture::described;
+use crate::verbs::place;
 
 /// ImageNet's, which the published counts are for.
 const CLASSES: usize = 1000;
@@ -47,6 +48,7 @@ fn draw_into(file: &Path, network: &Network, side: usize) -> Result<()> {
             format!("{}: a network is drawn as SVG; give a name that ends in .svg", file.display());
         return Err(Usage(text).into());
     }
+    place::check_file("-o", file)?;
     train::durable::write(file, figure_1(&described(network, side)).as_bytes())?;
     output::print(&file.display().to_string());
     Ok(())

@@ -3,8 +3,6 @@
 mod sources;
 mod submission;
 
-use std::path::Path;
-
 use anyhow::Result;
 use classify::{Card, model_folder, rows, softmax};
 use data::{RgbImage, thumbnail, validation_sample};
@@ -15,12 +13,14 @@ use serde_json::{Value, json};
 use zoo::Network;
 
 use crate::args::Predict;
-use crate::output::{self, Usage};
+use crate::output;
+use crate::verbs::place;
 
 use sources::Source;
 
-/// Images that go through the network at once.
+/// Images that go through the network at once, and how many pixels they may have together.
 const BATCH: usize = 32;
+const BATCH_PIXELS: usize = BATCH * 512 * 512;
 /// Longer edge of a thumbnail, pixels.
 const THUMBNAIL: usize = 160;
 
@@ -28,15 +28,15 @@ const THUMBNAIL: usize = 160;
 type Outcome = (String, Result<Picture>);
 
 pub(crate) fn run(args: &Predict) -> Result<()> {
-    if let Some(page) = &args.html {
-        check_page(page)?;
+    for (option, file) in [("--html", &args.html), ("--submission", &args.submission)] {
+        file.as_deref().map_or(Ok(()), |file| place::check_file(option, file))?;
     }
     let sources = sources::of(&args.images)?;
     let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
     if args.submission.is_some() {
         submission::check(&card.classes, &sources)?;
     }
-    let outcomes = predict(&model, &card, sources, args);
+    let outcomes = predict(&model, &card, sources, args)?;
     if let Some(file) = &args.submission {
         return submission::write(&card.classes, outcomes, file);
     }
@@ -67,31 +67,19 @@ pub(crate) fn run(args: &Predict) -> Result<()> {
     }
 }
 
-/// The page is written last: what is wrong with its place has to be told first.
-fn check_page(page: &Path) -> Result<(), Usage> {
-    let parent = page.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-        let text = format!("--html {}: there is no folder {}", page.display(), parent.display());
-        return Err(Usage(text + "; make it first"));
-    }
-    if page.is_dir() || page.file_name().is_none() {
-        let text = format!("--html {} is a folder; give a file's name", page.display());
-        return Err(Usage(text));
-    }
-    Ok(())
-}
-
+/// # Errors
+/// Where the model answers with what is no number. An image that cannot be read is an outcome.
 fn predict(
     model: &Model<Network>,
     card: &Card,
     sources: Vec<Source>,
     args: &Predict,
-) -> Vec<Outcome> {
+) -> Result<Vec<Outcome>> {
     let folded = zoo::folded(model);
     let (side, total) = (card.validation.crop, sources.len());
     let bar = output::progress(total);
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(total);
-    for sources in sources.chunks(BATCH) {
+    for sources in sources.chunks((BATCH_PIXELS / (side * side)).clamp(1, BATCH)) {
         let prepared: Vec<Result<Prepared>> = sources
             .par_iter()
             .map(|source| {
@@ -111,15 +99,15 @@ fn predict(
         .into_iter();
         for (source, prepared) in sources.iter().zip(prepared) {
             let name = source.name();
-            let outcome = prepared.map(|image| Picture {
-                image: name.clone(),
-                thumbnail: image.thumbnail,
-                guesses: guesses(
-                    &card.classes,
-                    &logits.next().expect("a row for each image"),
-                    args.top.into(),
-                ),
-            });
+            let outcome = match prepared {
+                Ok(image) => {
+                    let logits = logits.next().expect("a row for each image");
+                    check_finite(&logits, &name, args)?;
+                    let guesses = guesses(&card.classes, &logits, args.top.into());
+                    Ok(Picture { image: name.clone(), thumbnail: image.thumbnail, guesses })
+                }
+                Err(error) => Err(error),
+            };
             if let Err(error) = outcome.as_ref()
                 && total > 1
             {
@@ -130,7 +118,17 @@ fn predict(
         bar.inc(sources.len() as u64);
     }
     bar.finish_and_clear();
-    outcomes
+    Ok(outcomes)
+}
+
+/// Refuses answers of a model that diverged: a probability of NaN is none.
+fn check_finite(logits: &[f32], image: &str, args: &Predict) -> Result<()> {
+    let Some(value) = logits.iter().find(|value| !value.is_finite()) else { return Ok(()) };
+    anyhow::bail!(
+        "{}: its answer to {image} is {value}, which is no number: the model is broken; train it again with a lower rate \
+         (--set rate.base=…), or give another model",
+        args.model.display()
+    )
 }
 
 /// An image on its way to the network.

@@ -15,6 +15,38 @@ fn trained() -> Sandbox {
     sandbox
 }
 
+/// A folder that a killed export left is written again by the same command, and the model that was there before is none.
+#[test]
+fn a_killed_export_needs_no_clearing() {
+    let sandbox = trained();
+    let export = ["export", "run", "--format", "timm", "-o", "out"];
+    sandbox.succeed(&export);
+    let whole = |name: &str| fs::read(sandbox.path("out").join(name)).unwrap();
+    let files = ["model.safetensors", "config.json"].map(|name| (name, whole(name)));
+    for left in [
+        &[("model.safetensors", 1000), (".config.json.tmp", 10)][..],
+        &[(".model.safetensors.tmp", 1000)],
+        &[("model.safetensors", usize::MAX)],
+        &[],
+    ] {
+        fs::remove_dir_all(sandbox.path("out")).unwrap();
+        fs::create_dir(sandbox.path("out")).unwrap();
+        for (name, length) in left {
+            let bytes = &files[0].1;
+            sandbox.write(&format!("out/{name}"), &bytes[..bytes.len().min(*length)]);
+        }
+        if left.len() == 1 && left[0].0 == "model.safetensors" {
+            let text = sandbox.fail(&["predict", "out", "colors"], 1);
+            assert!(text.contains("interrupted; give the same command again"), "{text}");
+        }
+        sandbox.succeed(&export);
+        for (name, bytes) in &files {
+            assert_eq!(whole(name), *bytes, "{name}");
+        }
+        assert_eq!(fs::read_dir(sandbox.path("out")).unwrap().count(), 2, "{left:?}");
+    }
+}
+
 /// The text that an ONNX file's metadata hold; strings in a protocol buffer are as they are.
 #[test]
 fn an_onnx_file_holds_classes_and_preprocessing() {
@@ -73,7 +105,14 @@ fn exports_that_cannot_be_meant() {
         (vec!["full", "--format", "onnx"], 1, vec!["full", "no model here"]),
         (vec!["run", "--format", "onnx", "-o", "notes.txt"], 2, vec!["notes.txt", "no ONNX file"]),
         (vec!["run", "--format", "onnx", "-o", "full"], 2, vec!["full is a folder", "-o"]),
-        (vec!["run", "--format", "onnx", "-o", "none/a.onnx"], 1, vec!["none/a.onnx", "not there"]),
+        (
+            vec!["run", "--format", "onnx", "-o", "none/a.onnx"],
+            2,
+            vec!["-o none/a.onnx: there is no folder none; make it first"],
+        ),
+        (vec!["run", "--format", "onnx", "-o", "/dev/null"], 2, vec!["no regular file"]),
+        (vec!["run", "--format", "timm", "-o", "notes.txt/a"], 2, vec!["notes.txt is a file"]),
+        (vec!["run", "--format", "timm", "-o", "run/model"], 2, vec!["is the model itself"]),
         (vec!["run", "--format", "timm", "-o", "notes.txt"], 2, vec!["notes.txt is a file"]),
         (vec!["run", "--format", "timm", "-o", "full"], 2, vec!["full holds other files"]),
         (vec!["run", "--format", "timm", "-o", "run"], 2, vec!["run holds other files"]),
@@ -83,6 +122,7 @@ fn exports_that_cannot_be_meant() {
         for word in words {
             assert!(text.contains(word), "{arguments:?}: no {word:?} in: {text}");
         }
+        assert!(!text.contains("--resume"), "an export resumes nothing: {text}");
     }
     assert_eq!(fs::read(sandbox.path("notes.txt")).unwrap(), b"words");
 }

@@ -6,6 +6,7 @@ mod exports;
 mod fixtures;
 mod golden;
 mod hostile_data;
+mod hostile_models;
 mod hostile_runs;
 mod interrupted;
 mod listings;

@@ -29,7 +29,7 @@ fn datasets_that_are_none() {
 
     let hollow = sandbox.colors();
     fs::create_dir(hollow.join("yellow")).unwrap();
-    refuse(&sandbox, &hollow, &[], 1, &["yellow", "no images in this class folder"]);
+    refuse(&sandbox, &hollow, &[], 1, &["yellow", "this class folder is empty", "add images"]);
     assert!(!sandbox.path("run").exists(), "nothing is begun");
 }
 

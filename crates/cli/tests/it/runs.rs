@@ -49,7 +49,7 @@ fn a_run_learns_and_leaves_what_it_promises() {
     assert_eq!(rows(&run, "evaluation").len(), 4);
     let config = json(&fs::read_to_string(run.join("model/config.json")).unwrap());
     assert_eq!(config["label_names"], Value::from(CLASSES.to_vec()));
-    assert_eq!(config["trickbag"]["crop"], 16);
+    assert_eq!(config["pretrained_cfg"]["input_size"], Value::from(vec![3, 16, 16]));
     let why = config["trickbag"]["timm"].as_str().unwrap();
     assert!(why.contains("cannot build it"), "{why}");
 

@@ -245,3 +245,38 @@ fn set_edits_a_recipe() {
         assert_eq!(crate::diff(&read(name), &edited), expected, "{edits:?}");
     }
 }
+
+/// A number beyond a limit is a mistake with its line before anybody asks for memory.
+#[test]
+fn numbers_beyond_the_limits_are_mistakes_with_their_line() {
+    let shape = |blocks, channels, stem| {
+        format!("shape = {{ blocks = {blocks}, channels = {channels}, stem_channels = {stem} }}")
+    };
+    let (four, wide) = ("[1, 1, 1, 1]", "[8, 8, 8, 8]");
+    for (to, expected) in [
+        (
+            shape("[100000, 1, 1, 1]", wide, "8"),
+            "network.shape.blocks: 100000 is out of range; blocks is at most 512",
+        ),
+        (
+            shape(four, "[100000, 8, 8, 8]", "8"),
+            "network.shape.channels: 100000 is out of range; channels is at most 8192",
+        ),
+        (
+            shape(four, wide, "8194"),
+            "network.shape.stem_channels: 8194 is out of range; stem_channels is at most 8192",
+        ),
+    ] {
+        let to = format!("last_gamma = 0.0\n{to}");
+        let complaints = complaints("last_gamma = 1.0", &to, &[]);
+        assert_eq!(complaints, [format!("r.toml:11: {expected}")]);
+    }
+    for (mean, expected) in [
+        ("[1e9, 0, 0]", "mean: 1e9 is out of range; mean is at least -10000 and at most 10000"),
+        ("[-1e9, 0, 0]", "mean: -1e9 is out of range; mean is at least -10000 and at most 10000"),
+    ] {
+        let to = format!("mean = {mean}");
+        let complaints = complaints("mean = [123.68, 116.779, 103.939]", &to, &[]);
+        assert!(complaints[0].ends_with(expected), "{complaints:?}");
+    }
+}

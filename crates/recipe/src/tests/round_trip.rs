@@ -163,7 +163,7 @@ prop_compose! {
         color in proptest::option::of((range(0.0, 2.0), range(0.0, 2.0), range(0.0, 2.0))),
         pca_noise in proptest::option::of(positive()),
         mean in [-1e3..1e3f64, -1e3..1e3f64, -1e3..1e3f64],
-        std in [positive(), positive(), positive()],
+        std in [1e-9..1e4f64, 1e-9..1e4f64, 1e-9..1e4f64],
     ) -> Preprocess {
         let color = color.map(|(hue, saturation, brightness)| Color { hue, saturation, brightness });
         let Color { hue, saturation, brightness } = color.unwrap_or(Color {
