@@ -64,7 +64,7 @@ impl Dataset {
         Dataset::arrange(found, name.to_owned(), split, split_seed)
     }
 
-    fn arrange(
+    pub(crate) fn arrange(
         found: Found,
         name: String,
         split: f64,
@@ -150,6 +150,21 @@ impl Dataset {
             validation: set(validation, "test"),
             left_out: Vec::new(),
         }
+    }
+}
+
+impl<A: Clone> Dataset<A> {
+    /// The same dataset with at most `limit` training images, taken evenly from all of them.
+    #[must_use]
+    pub fn thinned(mut self, limit: usize) -> Dataset<A> {
+        let ImageSet { entries, annotations, .. } = &mut self.train;
+        let count = entries.len();
+        if limit < count {
+            let kept = || (0..limit).map(|place| place * count / limit);
+            *entries = kept().map(|index| entries[index].clone()).collect();
+            *annotations = kept().map(|index| annotations[index].clone()).collect();
+        }
+        self
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod annotation;
 mod augment;
+mod boxed;
 mod budget;
 pub mod check;
 mod contents;
@@ -35,6 +36,7 @@ mod workers;
 
 pub use annotation::{Annotation, BoundingBox, Boxes, Mask};
 pub use augment::{ImageOperation, ShorterSide, train_sample, validation_sample};
+pub use boxed::BadBox;
 pub use budget::Resources;
 pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError, EmptyClass};
