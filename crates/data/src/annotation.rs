@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use crate::resize::Geometry;
 
-pub use boxes::{BoundingBox, Boxes};
+pub use boxes::{BoundingBox, Boxes, SampleBoxes};
 pub use mask::Mask;
 
 /// The annotation of one image of a dataset.
@@ -115,7 +115,7 @@ mod tests {
                 x.reverse();
             }
             let made = boxes.prepare(image, &geometry).unwrap();
-            let [BoundingBox { corners, class: 4, difficult: true, .. }] = made.0[..] else {
+            let [BoundingBox { corners, class: 4, difficult: true, .. }] = made.boxes.0[..] else {
                 panic!("round {round}: one box, of the same class")
             };
             for (given, expected) in corners.into_iter().zip([x[0], y[0], x[1], y[1]]) {

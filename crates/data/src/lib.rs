@@ -34,7 +34,7 @@ mod times;
 mod verify;
 mod workers;
 
-pub use annotation::{Annotation, BoundingBox, Boxes, Mask};
+pub use annotation::{Annotation, BoundingBox, Boxes, Mask, SampleBoxes};
 pub use augment::{ImageOperation, ShorterSide, train_sample, validation_sample};
 pub use boxed::BadBox;
 pub use budget::Resources;

@@ -8,7 +8,7 @@ use crate::settings::Anchors;
 
 /// The anchors of the first cell.
 pub fn first_cell(anchors: &Anchors) -> Vec<[f32; 4]> {
-    let base = f64::from(anchors.base);
+    let base = anchors.base;
     let centre = 0.5 * (base - 1.0);
     let mut cell = Vec::new();
     for &ratio in &anchors.ratios {
@@ -41,7 +41,7 @@ mod tests {
 
     fn paper() -> Anchors {
         let (scales, ratios) = (vec![2.0, 4.0, 8.0, 16.0, 32.0], vec![0.5, 1.0, 2.0]);
-        Anchors { base: 16, scales, ratios, border: BorderAnchors::Ignored }
+        Anchors { base: 16.0, scales, ratios, border: BorderAnchors::Ignored }
     }
 
     /// As the authors' code writes them.

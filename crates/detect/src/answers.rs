@@ -33,17 +33,18 @@ pub struct RegionAnswers<'a> {
 pub fn found(
     answers: RegionAnswers,
     size: [f32; 2],
-    scales: [f32; 4],
+    scales: [f64; 4],
     rules: &Answers,
 ) -> Vec<FoundBox> {
     let RegionAnswers { regions, logits, codes, classes } = answers;
     let scores: Vec<f32> = logits.chunks_exact(classes + 1).flat_map(softmax).collect();
+    let scales = scales.map(|scale| scale as f32);
     let mut all = Vec::new();
     for class in 0..classes {
         let mut of_class: Vec<(f32, [f32; 4])> = Vec::new();
         for (place, &region) in regions.iter().enumerate() {
             let score = scores[place * (classes + 1) + class + 1];
-            if score > rules.score {
+            if score > rules.score as f32 {
                 let code = &codes[(place * classes + class) * 4..][..4];
                 let code = code.try_into().expect("four numbers");
                 let corners = decoded(code, region, scales, None);
@@ -59,7 +60,7 @@ pub fn found(
         of_class.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         of_class.truncate(rules.most);
         let boxes: Vec<[f32; 4]> = of_class.iter().map(|(_, corners)| *corners).collect();
-        for place in suppressed(&boxes, rules.overlap, boxes.len()) {
+        for place in suppressed(&boxes, rules.overlap as f32, boxes.len()) {
             let corners = clipped(boxes[place], size);
             if area(corners) > 0.0 {
                 all.push(FoundBox { corners, class: class as u32, score: of_class[place].0 });

@@ -53,8 +53,8 @@ pub fn assigned(
     }
     let mut marks = vec![AnchorMark::Ignored; anchors.len()];
     for at in 0..count {
-        let is_negative = best[at] < rules.negative;
-        let is_positive = best[at] >= rules.positive || is_best[at];
+        let is_negative = best[at] < rules.negative as f32;
+        let is_positive = best[at] >= rules.positive as f32 || is_best[at];
         marks[places[at]] = match rules.low_best {
             _ if objects.is_empty() => AnchorMark::Negative,
             LowBest::Negative if is_negative => AnchorMark::Negative,
@@ -153,10 +153,10 @@ mod tests {
                     (most, of) = (pair(anchor, object), number as u32);
                 }
             }
-            if most >= rules.positive {
+            if most >= rules.positive as f32 {
                 label = 1;
             }
-            if (0.0..rules.negative).contains(&most) {
+            if (0.0..rules.negative as f32).contains(&most) {
                 label = 0;
             }
             marks.push(match label {

@@ -22,7 +22,8 @@ pub fn proposals(
     for ((&anchor, &logit), &code) in anchors.iter().zip(logits).zip(codes) {
         let corners = clipped(decoded(code, anchor, [1.0; 4], None), size);
         let [x0, y0, x1, y1] = corners;
-        let is_large = x1 - x0 >= rules.least_side && y1 - y0 >= rules.least_side;
+        let least = rules.least_side as f32;
+        let is_large = x1 - x0 >= least && y1 - y0 >= least;
         if is_large && logit.is_finite() {
             found.push((logit, corners));
         }
@@ -31,7 +32,7 @@ pub fn proposals(
     found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     found.truncate(kept.before);
     let boxes: Vec<[f32; 4]> = found.into_iter().map(|(_, corners)| corners).collect();
-    let stay = suppressed(&boxes, rules.overlap, kept.after);
+    let stay = suppressed(&boxes, rules.overlap as f32, kept.after);
     stay.into_iter().map(|place| boxes[place]).collect()
 }
 

@@ -39,11 +39,12 @@ pub fn sampled_regions(
         candidates.push([0.0, 0.0, size[0], size[1]]);
     }
     let (best, of) = best_objects(&candidates, objects);
-    let holds = |place: &usize| best[*place] >= rules.positive;
+    let holds = |place: &usize| best[*place] >= rules.positive as f32;
     let (with, without): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(holds);
     let most = (rules.batch as f64 * rules.positives).round() as usize;
     let with = some_of(with, most, rng);
     let without = some_of(without, rules.batch - with.len(), rng);
+    let scales = rules.scales.map(|scale| scale as f32);
     let mut targets = RegionTargets::default();
     for (place, object) in with
         .into_iter()
@@ -53,7 +54,7 @@ pub fn sampled_regions(
         let region = candidates[place];
         targets.boxes.push(region);
         targets.classes.push(object.map_or(0, |(_, class)| class + 1));
-        let code = object.map(|(corners, _)| encoded(corners, region, rules.scales));
+        let code = object.map(|(corners, _)| encoded(corners, region, scales));
         targets.codes.push(code.unwrap_or_default());
     }
     targets
@@ -98,8 +99,8 @@ mod tests {
         {
             let expected = match class {
                 0 => [0.0; 4],
-                5 => encoded(objects[0].0, *region, rules.scales),
-                2 => encoded(objects[1].0, *region, rules.scales),
+                5 => encoded(objects[0].0, *region, rules.scales.map(|scale| scale as f32)),
+                2 => encoded(objects[1].0, *region, rules.scales.map(|scale| scale as f32)),
                 other => panic!("class {other}"),
             };
             assert_eq!(*code, expected);

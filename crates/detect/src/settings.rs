@@ -1,17 +1,12 @@
 //! The numbers of a detector: `[detect]` of a recipe. Where systems differ, each difference is a value by name.
 
-use serde::{Deserialize, Serialize};
-
 /// What images become, the anchors, the two networks behind them, and what is kept of their answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
     /// Pixels of the shorter side of every image.
     pub side: usize,
     /// Pixels that the longer side has at most.
     pub longest: usize,
-    /// The probability that a training image is flipped.
-    pub flip: f64,
     pub norms: DetectorNorms,
     pub on_bad_box: OnBadBox,
     pub anchors: Anchors,
@@ -21,8 +16,7 @@ pub struct Detection {
 }
 
 /// What batch norms do while a detector is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetectorNorms {
     /// They keep the statistics, γ and β that they came with. Without trained weights they train all the same: frozen
     /// ones would switch normalisation off.
@@ -32,8 +26,7 @@ pub enum DetectorNorms {
 }
 
 /// What happens to a box that no object can have: without an area, with swapped corners, outside its image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnBadBox {
     Stop,
     /// The box is left out and told.
@@ -41,11 +34,10 @@ pub enum OnBadBox {
 }
 
 /// The boxes that the first network corrects.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Anchors {
     /// Side of the square of scale 1, pixels.
-    pub base: u32,
+    pub base: f64,
     pub scales: Vec<f64>,
     /// Height divided by width.
     pub ratios: Vec<f64>,
@@ -53,8 +45,7 @@ pub struct Anchors {
 }
 
 /// Whether anchors that leave the image are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BorderAnchors {
     /// The authors and py-faster-rcnn.
     Ignored,
@@ -63,8 +54,7 @@ pub enum BorderAnchors {
 }
 
 /// The region proposal network: its width, its targets, and which of its boxes go on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Proposals {
     /// Channels of its 3×3 convolution.
     pub channels: usize,
@@ -73,22 +63,21 @@ pub struct Proposals {
     /// The greatest share of them that are positive.
     pub positives: f64,
     /// The overlap from which on an anchor is positive, and below which it is negative.
-    pub positive: f32,
-    pub negative: f32,
+    pub positive: f64,
+    pub negative: f64,
     pub low_best: LowBest,
     /// Where smooth L1 turns from a parabola into a line.
-    pub beta: f32,
+    pub beta: f64,
     /// The side below which a box is dropped, pixels of the resized image.
-    pub least_side: f32,
+    pub least_side: f64,
     /// The overlap above which the less sure of two boxes is dropped.
-    pub overlap: f32,
+    pub overlap: f64,
     pub training: Kept,
     pub test: Kept,
 }
 
 /// What becomes of the anchor that overlaps an object best of all, but by less than the negative limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LowBest {
     /// The authors' code.
     Negative,
@@ -97,26 +86,24 @@ pub enum LowBest {
 }
 
 /// How many boxes go into suppression, and how many at most come out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     pub before: usize,
     pub after: usize,
 }
 
 /// The second network: which regions it is trained on, and how their features are cut out.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Regions {
     /// Regions that its loss looks at.
     pub batch: usize,
     /// The greatest share of them that hold an object.
     pub positives: f64,
     /// The overlap from which on a region holds an object.
-    pub positive: f32,
-    pub beta: f32,
+    pub positive: f64,
+    pub beta: f64,
     /// What codes of boxes are divided by.
-    pub scales: [f32; 4],
+    pub scales: [f64; 4],
     /// Rows and columns that a region's features are resampled to.
     pub size: usize,
     /// Samples of each of these, in each direction; 0 for as many as cells lie under it.
@@ -125,8 +112,7 @@ pub struct Regions {
 }
 
 /// Where the centre of a feature's pixel lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegionGrid {
     /// On the corner of the pixels it stands for: the first RoIAlign, and the authors'.
     Corners,
@@ -135,21 +121,19 @@ pub enum RegionGrid {
 }
 
 /// Which of the second network's boxes are answers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answers {
     /// The score above which a box counts.
-    pub score: f32,
+    pub score: f64,
     /// The overlap above which the less sure of two boxes of a class is dropped.
-    pub overlap: f32,
+    pub overlap: f64,
     /// The most boxes of a class in an image that go into suppression.
     pub most: usize,
     pub clip: ClipAnswers,
 }
 
 /// When boxes are cut at the edges of the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClipAnswers {
     /// The authors.
     AfterSuppression,

@@ -10,11 +10,10 @@ pub(crate) fn paper() -> Detection {
     Detection {
         side: 600,
         longest: 1000,
-        flip: 0.5,
         norms: DetectorNorms::Frozen,
         on_bad_box: OnBadBox::Stop,
         anchors: Anchors {
-            base: 16,
+            base: 16.0,
             scales: vec![2.0, 4.0, 8.0, 16.0, 32.0],
             ratios: vec![0.5, 1.0, 2.0],
             border: BorderAnchors::Ignored,

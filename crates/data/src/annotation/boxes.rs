@@ -52,12 +52,19 @@ impl Boxes {
     }
 }
 
+/// The boxes of a sample, and the width and height that its image had.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SampleBoxes {
+    pub boxes: Boxes,
+    pub original: [usize; 2],
+}
+
 impl Annotation for Boxes {
-    type Prepared = Boxes;
+    type Prepared = SampleBoxes;
 
     /// Moves and scales every box, those included that end outside the sample. The only boxes refused are such as no
     /// image has: not finite, or with a right edge left of the left one.
-    fn prepare(&self, _: [usize; 2], geometry: &Geometry) -> Result<Boxes, String> {
+    fn prepare(&self, original: [usize; 2], geometry: &Geometry) -> Result<SampleBoxes, String> {
         let Geometry { region, size, window, mirrored } = geometry;
         let along = |x: f32, left: usize, size: usize, cut: usize, start: usize| {
             (f64::from(x) - left as f64) * size as f64 / cut as f64 - start as f64
@@ -75,7 +82,8 @@ impl Annotation for Boxes {
             let corners = [x0, y(y0), x1, y(y1)].map(|value| value as f32);
             Ok(BoundingBox { corners, ..*each })
         };
-        self.0.iter().map(moved).collect::<Result<_, String>>().map(Boxes)
+        let boxes = self.0.iter().map(moved).collect::<Result<_, String>>().map(Boxes)?;
+        Ok(SampleBoxes { boxes, original })
     }
 }
 
@@ -108,10 +116,11 @@ mod tests {
             (true, [5.0, 7.0, 5.0, 8.0], [60.0, 0.0, 60.0, 0.5]),
         ] {
             let moved = one(corners).prepare([100, 50], &geometry(mirrored)).unwrap();
-            assert_eq!(moved, one(expected), "{corners:?}, mirrored: {mirrored}");
+            assert_eq!(moved.boxes, one(expected), "{corners:?}, mirrored: {mirrored}");
         }
         let none = Boxes::default();
-        assert_eq!(none.prepare([100, 50], &geometry(true)), Ok(none));
+        let prepared = none.prepare([100, 50], &geometry(true)).unwrap();
+        assert_eq!((prepared.boxes, prepared.original), (none, [100, 50]));
     }
 
     #[test]

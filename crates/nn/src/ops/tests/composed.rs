@@ -1,6 +1,7 @@
 //! The kernels' path against the default bodies, both on the CPU: shapes, forward and every gradient.
 
 mod branches;
+mod detection;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
