@@ -42,6 +42,10 @@ def scenarios(program, work):
         found.append(Scenario(f"train {precision}", out, ["model", "predictions.jsonl", "metrics.jsonl"], train, ["--resume"], True))
     pack = work / "packed"
     found.append(Scenario("data pack", pack, [""], [program, "data", "pack", data, "-o", pack]))
+    table = work / "table"
+    ablate = [program, "ablate", "table6", "--preset", "smoke", "--seeds", "1", "--columns", "resnet50d", "--rows", "efficient,cosine"]
+    results = [f"runs/{row}/seed-1/{name}" for row in ("efficient", "cosine") for name in ("model", "predictions.jsonl")]
+    found.append(Scenario("ablate", table, ["table.json", *results], [*ablate, "--out", table, "--threads", "1"], is_run=True))
     source = work / "source"
     common.succeed([program, "train", work / "f32.toml", "--data", data, "--out", source])
     for name, more in (("timm", ["timm"]), ("onnx", ["onnx"])):
@@ -63,8 +67,15 @@ def clear(scenario):
         shutil.rmtree(scenario.out, ignore_errors=True)
 
 
+def row_of(scenario):
+    """The row of the table that is being trained."""
+    return "cosine" if (scenario.out / "runs" / "cosine").exists() else "efficient"
+
+
 def is_writing(scenario):
     folder = scenario.out / "checkpoints"
+    if scenario.name == "ablate":
+        folder = scenario.out / "runs" / row_of(scenario) / "seed-1" / "checkpoints"
     try:
         return any(name.endswith(".tmp") for name in os.listdir(folder))
     except OSError:

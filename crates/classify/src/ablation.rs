@@ -140,7 +140,7 @@ pub fn run(job: &Job, settings: &Settings) -> Result<Option<Outcome>, ClassifyEr
     let is_begun = resume::recipe_of(&job.folder)?.is_some();
     let beginning = if is_begun { Beginning::Resumed } else { Beginning::New };
     let plan = Plan::new(job.recipe.clone(), settings.data, beginning)?;
-    let cost = zoo::cost(&plan.network, job.recipe.validation.crop);
+    let cost = zoo::cost(&plan.network, job.recipe.validation().crop);
     let start = Start {
         folder: &job.folder,
         resume: is_begun,

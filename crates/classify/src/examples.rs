@@ -32,7 +32,7 @@ pub(crate) fn examples(
     batch: Batch,
 ) -> Examples {
     let mut mixing = Mixing {
-        side: recipe.preprocess.size,
+        side: recipe.preprocess.side(),
         classes,
         targets: targets(recipe.target.smoothing, classes, &batch.annotations),
         images: batch.images,

@@ -58,7 +58,7 @@ impl ImageFeed {
             waited: Duration::ZERO,
             validation: ValidationImages {
                 dataset: dataset.clone(),
-                validation: recipe.validation,
+                validation: recipe.validation(),
                 normalize: recipe.preprocess.normalize,
                 resources,
                 share: ValidationShare { rank: world.rank(), size: world.size() },

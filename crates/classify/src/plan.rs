@@ -49,7 +49,7 @@ impl Plan {
         beginning: Beginning,
     ) -> Result<Plan, ClassifyError> {
         let network = network::of(&recipe, dataset.classes.len())?;
-        for side in [recipe.preprocess.size, recipe.validation.crop] {
+        for side in [recipe.preprocess.side(), recipe.validation().crop] {
             zoo::check_side(&network, side)?;
         }
         let steps_per_epoch = TrainLoader::steps_per_epoch(&dataset, recipe.train.batch)?;
@@ -90,9 +90,9 @@ impl Plan {
     /// half as much again and more for gradients on their way; parameters beside gradient and velocity. Measured
     /// use lay between 0.8 (ResNet-50-D, 224 px) and 1.5 times the estimate (ResNet-18-D, 128 px, with validation).
     pub fn memory_estimate(&self) -> u64 {
-        let cost = zoo::cost(&self.network, self.recipe.preprocess.size);
+        let cost = zoo::cost(&self.network, self.recipe.preprocess.side());
         let images = self.recipe.part_images() as u64;
-        let input = (self.recipe.preprocess.size as u64).pow(2) * 3;
+        let input = (self.recipe.preprocess.side() as u64).pow(2) * 3;
         let bytes = if self.recipe.train.precision == Precision::F32 { 4 } else { 2 };
         bytes * images * cost.activations * 7 / 2 + 4 * (3 * images * input + 3 * cost.parameters)
     }
@@ -139,7 +139,7 @@ pub fn open(recipe: &Recipe, data: Option<&Path>) -> Result<Dataset, ClassifyErr
 }
 
 fn check_batch_norms(network: &Network, recipe: &Recipe) -> Result<(), ClassifyError> {
-    let (images, size) = (recipe.part_images(), recipe.preprocess.size);
+    let (images, size) = (recipe.part_images(), recipe.preprocess.side());
     let (mut lonely, mut at) = (None, [size, size, 3]);
     for layer in network.layers() {
         at = layer.walk(at, &mut |part, input| {

@@ -91,7 +91,7 @@ fn card(plan: &Plan, step: u64) -> Card {
     let recipe = &plan.recipe;
     Card {
         classes: plan.dataset.classes.clone(),
-        validation: recipe.validation,
+        validation: recipe.validation(),
         normalize: recipe.preprocess.normalize,
         orientation: recipe.data.orientation,
         options: plan.options(),

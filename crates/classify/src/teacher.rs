@@ -60,7 +60,7 @@ pub(crate) fn check(recipe: &Recipe, classes: &[String]) -> Vec<Mistake> {
             "train a teacher on these data",
         ));
     }
-    let (own, size) = (card.validation.crop, recipe.preprocess.size);
+    let (own, size) = (card.validation.crop, recipe.preprocess.side());
     if own != size {
         mistakes.push(mistake(
             format!("the teacher {teacher} looks at images of {own} pixels, not of {size}"),

@@ -293,6 +293,9 @@ pub(crate) struct Recipes {
     /// Print the names and summaries as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print every key that a recipe can have: what it is, what it takes, its short forms
+    #[arg(long, conflicts_with_all = ["name", "json"])]
+    pub(crate) keys: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -67,9 +67,9 @@ impl Sample {
         let color = color.map_or(color::IDENTITY, |color| color::matrix(color::draw(color, rng)));
         let pca =
             p.pca_noise.map_or([0.0; 3], |sigma| pca_noise::offset(pca_noise::draw(sigma, rng)));
-        let erased = p.erasing.as_ref().and_then(|by| erasing::draw(by, p.size, rng));
-        let window = Region { left: 0, top: 0, width: p.size, height: p.size };
-        let geometry = Geometry { region, size: [p.size, p.size], window, mirrored };
+        let erased = p.erasing.as_ref().and_then(|by| erasing::draw(by, p.side(), rng));
+        let window = Region { left: 0, top: 0, width: p.side(), height: p.side() };
+        let geometry = Geometry { region, size: [p.side(), p.side()], window, mirrored };
         let fill = p.normalize.mean.map(|mean| mean.round() as u8);
         Sample { geometry, operations, fill, affine: Affine::new(color, pca, &p.normalize), erased }
     }
@@ -136,7 +136,7 @@ impl Sample {
 fn operations(p: &Preprocess, rng: &mut impl RngCore) -> Vec<ImageOperation> {
     let mut operations = Vec::new();
     if let Some(by) = &p.randaugment {
-        operations.extend(randaugment::draw(by, p.size, rng));
+        operations.extend(randaugment::draw(by, p.side(), rng));
     }
     if let Some(by) = &p.jitter {
         operations.extend(jitter::draw(by, rng));
@@ -181,7 +181,7 @@ mod tests {
     fn paper(size: usize) -> Preprocess {
         let range = [0.6, 1.4];
         Preprocess {
-            size,
+            size: Some(size),
             crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
             flip: Some(0.5),
             randaugment: None,
@@ -202,14 +202,14 @@ mod tests {
     /// The paper's steps one by one, each over the whole image, in its own words.
     fn textbook(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore) -> Vec<f32> {
         let region = crop::region(&p.crop.unwrap(), image.width, image.height, rng);
-        let resized = resize_region(image, region, p.size, p.size);
+        let resized = resize_region(image, region, p.side(), p.side());
         let mut x: Vec<[f64; 3]> = resized
             .pixels
             .chunks_exact(3)
             .map(|pixel| [0, 1, 2].map(|channel| f64::from(pixel[channel])))
             .collect();
         if flip::draw(p.flip.unwrap(), rng) {
-            x.chunks_exact_mut(p.size).for_each(<[_]>::reverse);
+            x.chunks_exact_mut(p.side()).for_each(<[_]>::reverse);
         }
         let c = color::draw(&p.color.unwrap(), rng);
         let angle = (c.hue - 1.0) * std::f64::consts::PI;

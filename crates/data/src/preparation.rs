@@ -36,7 +36,7 @@ impl SampleSize {
 impl Preparation {
     pub(crate) fn size(&self) -> SampleSize {
         match &self.0 {
-            Steps::Train(preprocess) => SampleSize::Equal([preprocess.size; 2]),
+            Steps::Train(preprocess) => SampleSize::Equal([preprocess.side(); 2]),
             Steps::Validation(validation, _) => SampleSize::Equal([validation.crop; 2]),
             Steps::ShorterSide(by) => SampleSize::AtMost([by.longest.max(by.side); 2]),
         }

@@ -103,7 +103,7 @@ fn loader_that(
 ) -> TrainLoader {
     let range = [0.6, 1.4];
     let preprocess = Preprocess {
-        size: 32,
+        size: Some(32),
         crop: Some(Crop { area: [0.08, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,

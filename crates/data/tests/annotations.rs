@@ -98,7 +98,7 @@ fn dataset() -> Dataset {
 
 fn crops() -> Preparation {
     Preprocess {
-        size: 32,
+        size: Some(32),
         crop: Some(Crop { area: [0.3, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,

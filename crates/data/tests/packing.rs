@@ -47,7 +47,7 @@ fn packed(from: &Path, to: &Path, packing: &Packing) {
 fn batches(path: &Path) -> Vec<Batch> {
     let set = Arc::new(Dataset::open(path, 0.4, 5).unwrap());
     let preprocess = Preprocess {
-        size: 24,
+        size: Some(24),
         crop: Some(Crop { area: [0.2, 1.0], aspect: [0.75, 1.33] }),
         flip: Some(0.5),
         randaugment: None,

@@ -2,19 +2,22 @@
 
 use tricks::label_smoothing;
 
-use crate::absent;
+use crate::keys::word;
 use crate::mistake::{Complaint, Mistake};
+use crate::parse::VERSION;
 use crate::reader::{self, Reader};
 use crate::schema;
 use crate::tree::{Node, Place, Value};
-use crate::types::{Recipe, Span, StemChoice};
-use crate::words::{PRECISIONS, STEMS, word};
+use crate::types::{Precision, Recipe, Source, Span, StemChoice, TaskKind};
 
 /// The widest image the small stem is made for, pixels.
 const SMALL_STEM_SIZE: usize = 64;
 
 pub(crate) fn check(reader: &mut Reader<'_>) {
     let rules = [
+        the_version,
+        one_task,
+        images_with_classes,
         validation_crop,
         small_stem,
         one_color,
@@ -33,9 +36,44 @@ pub(crate) fn check(reader: &mut Reader<'_>) {
 
 type Finding = (&'static str, Place, Complaint);
 
+fn the_version(reader: &Reader<'_>) -> Vec<Finding> {
+    match reader.quietly("version", reader::whole_as_written) {
+        Some((version, place)) if version != i128::from(VERSION) => {
+            let message =
+                format!("this program reads version {VERSION} of the format, not {version}");
+            let mend = format!("write version = {VERSION} if the keys are its keys");
+            vec![("version", place.clone(), Complaint::new(message, mend))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn one_task(reader: &Reader<'_>) -> Vec<Finding> {
+    let (_, tables) = schema::task_of(reader.root());
+    let second = tables.iter().skip(1);
+    let finding = |(name, place): &(&'static str, Place)| {
+        let message = format!("a recipe is of one task, and [{}] says of which", tables[0].0);
+        (*name, place.clone(), Complaint::new(message, "leave one of the tables out"))
+    };
+    second.map(finding).collect()
+}
+
+fn images_with_classes(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "data.source";
+    let source = reader.quietly(key, reader::text);
+    match source.filter(|_| reader.task != TaskKind::Classification) {
+        Some((source, place)) if source == word(Source::FashionMnist) => {
+            let message =
+                format!("the images inside the program are no data for {}", reader.task.name());
+            vec![(key, place.clone(), Complaint::new(message, r#"write source = "path""#))]
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn validation_crop(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "validation.crop";
-    let edge = |key: &str| reader.quietly(key, |value| reader::count(key, value));
+    let edge = |key: &str| reader.quietly(key, count);
     match (edge(key), edge("validation.resize")) {
         (Some((crop, place)), Some((resize, _))) if crop > resize => {
             let message =
@@ -49,12 +87,9 @@ fn validation_crop(reader: &Reader<'_>) -> Vec<Finding> {
 
 fn small_stem(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "network.stem";
-    let stem = reader.quietly(key, |value| {
-        let word = reader::text(value)?;
-        Ok(STEMS.iter().any(|(name, stem)| *name == word && *stem == StemChoice::Small))
-    });
+    let stem = reader.quietly(key, |value| Ok(reader::text(value)? == word(StemChoice::Small)));
     let size_key = "preprocess.size";
-    let size = reader.quietly(size_key, |value| reader::count(size_key, value));
+    let size = reader.quietly(size_key, count);
     match (stem, size) {
         (Some((true, place)), Some((size, _))) if size > SMALL_STEM_SIZE => {
             let message = format!(
@@ -80,9 +115,11 @@ fn one_color(reader: &Reader<'_>) -> Vec<Finding> {
 
 fn equal_parts(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "train.parts";
-    let count = |key: &str| reader.quietly(key, |value| reader::count(key, value));
-    match (reader.quietly(key, reader::parts), count("train.batch")) {
-        (Some((parts, place)), Some((batch, _))) if batch % parts != 0 => {
+    let count = |key: &str| reader.quietly(key, count);
+    match (count(key), count("train.batch")) {
+        (Some((parts, place)), Some((batch, _)))
+            if tricks::parts::is_allowed(parts) && batch % parts != 0 =>
+        {
             let message = format!("a batch of {batch} cannot be cut into {parts} equal parts");
             let largest = 1 << batch.trailing_zeros().min(parts.trailing_zeros());
             let mend = format!("lower it to {largest}, or make train.batch a multiple of {parts}");
@@ -97,7 +134,7 @@ fn scaled_f16(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "train.loss_scale";
     let precision = match reader.has("train.precision") {
         true => reader.quietly("train.precision", reader::text).map(|(word, _)| word),
-        false => Some(word(PRECISIONS, &absent::PRECISION).to_owned()),
+        false => Some(word(Precision::F32).to_owned()),
     };
     match (reader.place(key), precision) {
         (Some(place), Some(precision)) if matches!(precision.as_str(), "f32" | "bf16") => {
@@ -113,7 +150,7 @@ fn scaled_f16(reader: &Reader<'_>) -> Vec<Finding> {
 fn one_choice(reader: &Reader<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (key, names) in schema::choices() {
-        let table = reader.quietly(key.path, |value| match value {
+        let table = reader.quietly(&key.path, |value| match value {
             Value::Table(table) => Ok(table.clone()),
             other => Err(Complaint::expected("a table", &other.describe())),
         });
@@ -124,23 +161,25 @@ fn one_choice(reader: &Reader<'_>) -> Vec<Finding> {
         if table.entries().is_empty() {
             let message = format!("it holds none of {all}");
             let complaint = Complaint::new(message, format!("write for example {}", key.example()));
-            findings.push((key.path, place.clone(), complaint));
+            findings.push((key.path.as_str(), place.clone(), complaint));
         } else if given.len() > 1 {
             let message = format!("it holds {}, and takes only one of {all}", given.join(" and "));
             let complaint = Complaint::new(message, format!("keep one of {}", given.join(", ")));
-            findings.push((key.path, place.clone(), complaint));
+            findings.push((key.path.as_str(), place.clone(), complaint));
         }
     }
     findings
 }
 
-fn run(reader: &Reader<'_>) -> Option<Span> {
-    reader.quietly("train.duration", reader::span).map(|(run, _)| run)
+/// A whole number from 1 on.
+fn count(value: &Value) -> Result<usize, Complaint> {
+    let positive = |count| usize::try_from(count).ok().filter(|&count| count > 0);
+    positive(reader::whole_as_written(value)?).ok_or_else(|| Complaint::new("", ""))
 }
 
 fn warmup_fits(reader: &Reader<'_>) -> Vec<Finding> {
     let key = "rate.warmup.duration";
-    match (reader.quietly(key, reader::span), run(reader)) {
+    match (reader.quietly(key, reader::span), reader.run()) {
         (Some((warmup, place)), Some(run)) if warmup > run => {
             vec![(key, place.clone(), warmup_too_long(&warmup.to_string(), &run.to_string()))]
         }
@@ -162,10 +201,12 @@ fn decay_points(reader: &Reader<'_>) -> Vec<Finding> {
     let Some((nodes, _)) = nodes else { return Vec::new() };
     let points: Vec<(Span, Place)> = nodes
         .iter()
-        .filter_map(|Node { value, place }| Some((reader::span(value).ok()?, place.clone())))
+        .filter_map(|Node { value, place }| {
+            Some((reader::point(value, reader.run()).ok()?, place.clone()))
+        })
         .collect();
     let mut findings = Vec::new();
-    if let Some(run) = run(reader) {
+    if let Some(run) = reader.run() {
         for (point, place) in points.iter().filter(|(point, _)| *point >= run) {
             let complaint = point_too_late(&point.to_string(), &run.to_string());
             findings.push((key, place.clone(), complaint));

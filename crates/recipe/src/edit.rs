@@ -6,7 +6,9 @@ use crate::schema;
 use crate::tree::{self, Entry, Node, Place, Table, Value};
 
 /// The optional key whose value can be the word `off`: there `off` is not the switch of `--set`.
-const OFF_IS_A_WORD: &str = "train.loss_scale";
+const LOSS_SCALE: &str = "train.loss_scale";
+
+const PRECISION: &str = "train.precision";
 
 /// Applies one edit, such as `rate.base=0.2` or `rate.warmup=off`.
 pub(crate) fn apply(root: &mut Table, edit: &str) -> Result<(), Mistake> {
@@ -20,7 +22,7 @@ pub(crate) fn apply(root: &mut Table, edit: &str) -> Result<(), Mistake> {
     if key.split('.').any(|part| part.trim() != part || part.is_empty()) {
         return wrong("", Complaint::new("has no key", "write KEY=VALUE, such as rate.base=0.2"));
     }
-    if text == "off" && key != OFF_IS_A_WORD {
+    if text == "off" && key != LOSS_SCALE {
         return match switch_off(root, key) {
             Ok(()) => Ok(()),
             Err((table, complaint)) => wrong(&table, complaint),
@@ -29,8 +31,25 @@ pub(crate) fn apply(root: &mut Table, edit: &str) -> Result<(), Mistake> {
     match read_value(text, &place) {
         Err(complaint) => wrong(key, complaint),
         Ok(value) => {
-            put(root, key, value, &place).or_else(|(key, complaint)| wrong(&key, complaint))
+            put(root, key, value, &place).or_else(|(key, complaint)| wrong(&key, complaint))?;
+            schema::expand("", root);
+            drop_loss_scale(root, key);
+            Ok(())
         }
+    }
+}
+
+/// Removes the loss scale that the file has, where an edit of the precision leaves nothing for it to do.
+fn drop_loss_scale(root: &mut Table, edited: &str) {
+    let is_f16 = |node: &Node| matches!(&node.value, Value::Text(word) if word == "f16");
+    let of_file = |node: &Node| matches!(node.place, Place::File { .. });
+    if edited == PRECISION
+        && !root.find(PRECISION).is_some_and(is_f16)
+        && root.find(LOSS_SCALE).is_some_and(of_file)
+        && let (table, name) = schema::split(LOSS_SCALE)
+        && let Some(table) = table_at(root, table)
+    {
+        table.remove(name);
     }
 }
 
@@ -49,9 +68,12 @@ fn switch_off(root: &mut Table, path: &str) -> Result<(), Refusal> {
         }
         Some(_) => Err((path.to_owned(), Complaint::new("cannot be switched off", ""))),
         None => {
-            let switches: Vec<&str> =
-                schema::KEYS.iter().filter(|key| key.optional).map(|key| key.path).collect();
-            let mut complaint = schema::unknown_key(table, name);
+            let switches: Vec<&str> = schema::KEYS
+                .iter()
+                .filter(|key| key.optional)
+                .map(|key| key.path.as_str())
+                .collect();
+            let mut complaint = schema::unknown_key(table, name, schema::task_of(root).0);
             complaint.mend = did_you_mean(path, &switches)
                 .unwrap_or_else(|| format!("what can be off is {}", switches.join(", ")));
             Err((table.to_owned(), complaint))

@@ -1,22 +1,31 @@
 //! Reads typed values out of a tree and writes down every mistake on the way.
 
+use crate::keys::Words;
 use crate::mistake::{Complaint, Mistake};
 use crate::schema;
 use crate::span;
 use crate::tree::{Place, Table, Value};
-use crate::types::{Interval, Span};
-use crate::words::Words;
+use crate::types::{Interval, Span, TaskKind};
 
 /// Reads a recipe's values; a value that is absent or wrong is `None`, and its mistake is kept.
 pub(crate) struct Reader<'a> {
     file: &'a str,
     root: &'a Table,
+    /// What the recipe trains for.
+    pub(crate) task: TaskKind,
+    /// The names of all networks.
+    pub(crate) known_models: &'a [String],
     pub(crate) mistakes: Vec<Mistake>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(file: &'a str, root: &'a Table) -> Self {
-        Self { file, root, mistakes: Vec::new() }
+    pub(crate) fn new(file: &'a str, root: &'a Table, known_models: &'a [String]) -> Self {
+        let (task, _) = schema::task_of(root);
+        Self { file, root, task, known_models, mistakes: Vec::new() }
+    }
+
+    pub(crate) fn root(&self) -> &'a Table {
+        self.root
     }
 
     pub(crate) fn complain(&mut self, key: &str, place: &Place, complaint: Complaint) {
@@ -26,7 +35,7 @@ impl<'a> Reader<'a> {
     /// The value at `key`, if it is there and valid. Missing keys are reported by `schema`.
     pub(crate) fn read<T>(
         &mut self,
-        key: &'static str,
+        key: &str,
         read: impl Fn(&Value) -> Result<T, Complaint>,
     ) -> Option<T> {
         let node = self.root.find(key)?;
@@ -58,49 +67,13 @@ impl<'a> Reader<'a> {
         self.root.find(key).map(|node| node.place.clone())
     }
 
-    pub(crate) fn number(
-        &mut self,
-        key: &'static str,
-        valid: impl Fn(f64) -> bool,
-        rule: &str,
-    ) -> Option<f64> {
-        self.read(key, |value| {
-            let number = number(value)?;
-            if valid(number) { Ok(number) } else { Err(out_of_range(key, &value.describe(), rule)) }
-        })
-    }
-
-    /// Two numbers, from the lower to the higher.
-    pub(crate) fn range(
-        &mut self,
-        key: &'static str,
-        valid: impl Fn(f64, f64) -> bool,
-        rule: &str,
-    ) -> Option<[f64; 2]> {
-        self.read(key, |value| {
-            let [low, high] = list(value, "numbers", number)?;
-            if low > high {
-                let message = format!("[{low}, {high}] falls");
-                return Err(Complaint::new(message, "write the lower bound first"));
-            }
-            if valid(low, high) {
-                Ok([low, high])
-            } else {
-                Err(out_of_range(key, &format!("[{low}, {high}]"), rule))
-            }
-        })
-    }
-
-    pub(crate) fn count(&mut self, key: &'static str) -> Option<usize> {
-        self.read(key, |value| count(key, value))
-    }
-
-    pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, words: Words<T>) -> Option<T> {
+    /// The value that the word at `key` stands for.
+    pub(crate) fn choice<T: Words>(&mut self, key: &str) -> Option<T> {
         self.read(key, |value| {
             let word = text(value)?;
-            let found = words.iter().find(|(name, _)| *name == word);
-            found.map(|(_, value)| *value).ok_or_else(|| {
-                let valid: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+            let found = T::WORDS.iter().find(|each| each.word == word);
+            found.map(|each| each.value).ok_or_else(|| {
+                let valid: Vec<&str> = T::WORDS.iter().map(|each| each.word).collect();
                 let mut complaint = Complaint::not_one_of(&word, &valid);
                 if complaint.mend.is_empty() {
                     complaint.mend = "write one of these".into();
@@ -110,8 +83,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn span(&mut self, key: &'static str) -> Option<Span> {
-        self.read(key, span)
+    /// The length of the run, if it is there and valid.
+    pub(crate) fn run(&self) -> Option<Span> {
+        self.quietly("train.duration", span).map(|(run, _)| run)
     }
 }
 
@@ -173,33 +147,19 @@ fn finite<T>(number: T, is_finite: bool, value: &Value) -> Result<T, Complaint> 
     is_finite.then_some(number).ok_or_else(complaint)
 }
 
+pub(crate) fn whole_as_written(value: &Value) -> Result<i128, Complaint> {
+    match value {
+        Value::Whole(number) => Ok(*number),
+        other => Err(Complaint::expected("a whole number", &other.describe())),
+    }
+}
+
 pub(crate) fn whole<T: TryFrom<i128>>(value: &Value, rule: &str) -> Result<T, Complaint> {
     match value {
         Value::Whole(number) => T::try_from(*number)
             .map_err(|_| Complaint::new(format!("{number} is out of range"), rule)),
         other => Err(Complaint::expected("a whole number", &other.describe())),
     }
-}
-
-/// A whole number from 1 on.
-pub(crate) fn count(key: &str, value: &Value) -> Result<usize, Complaint> {
-    let (_, name) = schema::split(key);
-    match whole(value, &format!("{name} is a whole number from 1 on"))? {
-        0 => Err(out_of_range(key, "0", "a whole number from 1 on")),
-        count => Ok(count),
-    }
-}
-
-/// `train.parts`: a power of two, so that the parts' gradients are summed as a binary tree.
-pub(crate) fn parts(value: &Value) -> Result<usize, Complaint> {
-    match whole::<usize>(value, &rule_of_parts())? {
-        parts if tricks::parts::is_allowed(parts) => Ok(parts),
-        parts => Err(Complaint::new(format!("{parts} is out of range"), rule_of_parts())),
-    }
-}
-
-fn rule_of_parts() -> String {
-    format!("parts is a power of two from 1 to {}", tricks::parts::MOST)
 }
 
 /// A list of exactly N.
@@ -224,6 +184,18 @@ pub(crate) fn span(value: &Value) -> Result<Span, Complaint> {
         Value::Text(text) => Span::read(text),
         Value::Whole(_) | Value::Decimal(_) => Err(span::needs_unit(&value.describe(), false)),
         other => Err(Complaint::expected("a length in quotes", &other.describe())),
+    }
+}
+
+/// A point of a run: a length from its start, or a share such as `50 %`. A run whose own length is wrong has no shares, and
+/// that is one mistake already.
+pub(crate) fn point(value: &Value, run: Option<Span>) -> Result<Span, Complaint> {
+    match (value, run) {
+        (Value::Text(text), run) if text.trim().ends_with('%') => {
+            let share = span::share(text)?;
+            Ok(run.map_or(Span::Epochs(share), |run| run.times(share)))
+        }
+        _ => span(value),
     }
 }
 

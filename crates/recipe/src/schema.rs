@@ -1,165 +1,82 @@
-//! The keys of a recipe: which exist, which are optional, and what each looks like.
+//! The keys of a recipe as a flat list, made of what their tables declare: which exist, which are optional, what each looks
+//! like, and which task has it.
 
+use std::sync::LazyLock;
+
+use crate::keys::{Form, Given, Node, Shape, Short, Written};
 use crate::mistake::{Complaint, did_you_mean, nearest};
 use crate::reader::Reader;
-use crate::tree::{Place, Table, Value};
+use crate::tree::{self, Place, Table, Value};
+use crate::types::{Recipe, Span, TaskKind};
 
 /// One key of the format.
 pub(crate) struct Key {
     /// Dotted, such as `rate.warmup.duration`.
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     /// Whether a recipe may leave it out.
     pub(crate) optional: bool,
-    kind: Kind,
+    pub(crate) kind: Kind,
+    /// What it is, in one or more sentences.
+    pub(crate) meaning: String,
+    /// What a key that is left out means, as TOML; nothing if it is then off.
+    pub(crate) absent: Option<String>,
+    pub(crate) shorts: &'static [Short],
+    /// The tasks whose recipes have it; all of them if empty.
+    pub(crate) tasks: &'static [TaskKind],
+    /// The task whose recipes it marks.
+    makes: Option<TaskKind>,
+    /// TOML of a value that the key takes.
+    example: &'static str,
 }
 
 /// What stands at a key.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
+#[derive(Clone, PartialEq)]
+pub(crate) enum Kind {
     Table,
     /// A table that holds exactly one of its keys.
     Choice,
-    /// TOML of a value that the key takes.
-    Value(&'static str),
+    /// A value, in words such as `a number, more than 0`.
+    Value(String),
 }
 
-const fn table(path: &'static str) -> Key {
-    Key { path, optional: false, kind: Kind::Table }
-}
+/// Every key, in the order of [`Recipe`].
+pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let mut keys = Vec::new();
+    if let Shape::Table { keys: nodes, .. } = Recipe::shape(()) {
+        nodes.into_iter().for_each(|node| flatten("", node, &mut keys));
+    }
+    keys
+});
 
-const fn optional_table(path: &'static str) -> Key {
-    Key { path, optional: true, kind: Kind::Table }
+fn flatten(table: &str, node: Node, keys: &mut Vec<Key>) {
+    let path = join(table, node.name);
+    let (kind, about, inner): (_, &[&str], _) = match node.shape {
+        Shape::Value(takes) => (Kind::Value(takes), &[], Vec::new()),
+        Shape::Table { about, keys } => (Kind::Table, about, keys),
+        Shape::Choice { about, keys } => (Kind::Choice, about, keys),
+    };
+    let meaning = if node.meaning.is_empty() { about } else { node.meaning };
+    keys.push(Key {
+        path: path.clone(),
+        optional: node.optional,
+        kind,
+        meaning: meaning.concat().trim().to_owned(),
+        absent: node.absent.as_ref().map(Written::inline),
+        shorts: node.shorts,
+        tasks: node.tasks,
+        makes: node.makes,
+        example: node.example,
+    });
+    inner.into_iter().for_each(|node| flatten(&path, node, keys));
 }
-
-const fn choice(path: &'static str) -> Key {
-    Key { path, optional: false, kind: Kind::Choice }
-}
-
-const fn optional_choice(path: &'static str) -> Key {
-    Key { path, optional: true, kind: Kind::Choice }
-}
-
-const fn value(path: &'static str, example: &'static str) -> Key {
-    Key { path, optional: false, kind: Kind::Value(example) }
-}
-
-const fn optional(path: &'static str, example: &'static str) -> Key {
-    Key { path, optional: true, kind: Kind::Value(example) }
-}
-
-/// Every key, in the order of [`crate::Recipe`].
-pub(crate) static KEYS: &[Key] = &[
-    value("version", "2"),
-    value("name", r#""my-run""#),
-    value("seed", "1"),
-    table("network"),
-    value("network.model", r#""resnet50d""#),
-    value("network.stem", r#""imagenet""#),
-    value("network.init", r#""xavier""#),
-    value("network.last_gamma", "0.0"),
-    optional_table("network.shape"),
-    value("network.shape.blocks", "[3, 4, 6, 3]"),
-    value("network.shape.channels", "[64, 128, 256, 512]"),
-    value("network.shape.stem_channels", "64"),
-    optional_table("init"),
-    value("init.from", r#""runs/pretrained""#),
-    optional("init.freeze", r#""stage1""#),
-    table("data"),
-    value("data.source", r#""path""#),
-    value("data.split", "0.1"),
-    optional("data.split_seed", "1"),
-    optional("data.limit", "10000"),
-    optional("data.on_bad_sample", r#""skip""#),
-    optional("data.orientation", r#""exif""#),
-    table("preprocess"),
-    value("preprocess.size", "224"),
-    optional_table("preprocess.crop"),
-    value("preprocess.crop.area", "[0.08, 1.0]"),
-    value("preprocess.crop.aspect", "[0.75, 1.3333333333333333]"),
-    optional("preprocess.flip", "0.5"),
-    optional_table("preprocess.randaugment"),
-    value("preprocess.randaugment.operations", "2"),
-    value("preprocess.randaugment.magnitude", "9.0"),
-    optional_table("preprocess.jitter"),
-    value("preprocess.jitter.brightness", "[0.6, 1.4]"),
-    value("preprocess.jitter.contrast", "[0.6, 1.4]"),
-    value("preprocess.jitter.saturation", "[0.6, 1.4]"),
-    optional_table("preprocess.color"),
-    value("preprocess.color.hue", "[0.6, 1.4]"),
-    value("preprocess.color.saturation", "[0.6, 1.4]"),
-    value("preprocess.color.brightness", "[0.6, 1.4]"),
-    optional("preprocess.pca_noise", "0.1"),
-    table("preprocess.normalize"),
-    value("preprocess.normalize.mean", "[123.68, 116.779, 103.939]"),
-    value("preprocess.normalize.std", "[58.393, 57.12, 57.375]"),
-    optional_table("preprocess.erasing"),
-    value("preprocess.erasing.probability", "0.25"),
-    value("preprocess.erasing.area", "[0.02, 0.4]"),
-    value("preprocess.erasing.aspect", "[0.3, 3.3333333333333335]"),
-    table("validation"),
-    value("validation.resize", "256"),
-    value("validation.crop", "224"),
-    table("train"),
-    value("train.duration", r#""120 epochs""#),
-    value("train.batch", "256"),
-    value("train.parts", "8"),
-    optional("train.precision", r#""f16""#),
-    optional("train.loss_scale", r#""dynamic""#),
-    value("train.evaluate_every", r#""1 epoch""#),
-    table("rate"),
-    value("rate.base", "0.1"),
-    optional("rate.head", "10.0"),
-    optional_table("rate.linear_scaling"),
-    value("rate.linear_scaling.reference_batch", "256"),
-    optional_table("rate.warmup"),
-    value("rate.warmup.duration", r#""5 epochs""#),
-    optional("rate.warmup.first", r#""zero""#),
-    choice("rate.decay"),
-    optional_table("rate.decay.step"),
-    value("rate.decay.step.factor", "0.1"),
-    value("rate.decay.step.at", r#"["30 epochs", "60 epochs", "90 epochs"]"#),
-    optional_table("rate.decay.cosine"),
-    optional("rate.decay.cosine.last", r#""zero""#),
-    optional_table("rate.decay.exponential"),
-    value("rate.decay.exponential.factor", "0.94"),
-    value("rate.decay.exponential.every", r#""2 epochs""#),
-    table("update"),
-    choice("update.optimizer"),
-    optional_table("update.optimizer.nag"),
-    value("update.optimizer.nag.momentum", "0.9"),
-    optional_table("update.optimizer.sgd"),
-    value("update.optimizer.sgd.momentum", "0.9"),
-    optional_table("update.optimizer.adamw"),
-    value("update.optimizer.adamw.beta1", "0.9"),
-    value("update.optimizer.adamw.beta2", "0.999"),
-    value("update.optimizer.adamw.epsilon", "1e-8"),
-    value("update.decay", "1e-4"),
-    value("update.decay_on", r#""weights""#),
-    optional_choice("update.clip"),
-    optional("update.clip.norm", "2.0"),
-    optional("update.clip.value", "1.0"),
-    optional_table("target"),
-    optional_table("target.smoothing"),
-    value("target.smoothing.epsilon", "0.1"),
-    value("target.smoothing.over", r#""others""#),
-    optional_table("mixup"),
-    value("mixup.alpha", "0.2"),
-    value("mixup.pairing", r#""permutation""#),
-    optional_table("cutmix"),
-    value("cutmix.alpha", "1.0"),
-    optional_table("distillation"),
-    value("distillation.teacher", r#""runs/teacher""#),
-    value("distillation.temperature", "20.0"),
-    value("distillation.weighting", r#""sum""#),
-    optional_table("average"),
-    value("average.decay", "0.9999"),
-    table("checkpoint"),
-    value("checkpoint.every", r#""5 minutes""#),
-    value("checkpoint.keep", "2"),
-];
 
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
+}
+
+/// The tables that make a recipe one of a task, each with its task.
+pub(crate) fn tasks() -> Vec<(&'static str, TaskKind)> {
+    KEYS.iter().filter_map(|key| Some((key.path.as_str(), key.makes?))).collect()
 }
 
 /// The path of `key` in the table at `table`; the empty path is the whole recipe.
@@ -177,16 +94,20 @@ impl Key {
         !matches!(self.kind, Kind::Value(_))
     }
 
+    fn is_of(&self, task: TaskKind) -> bool {
+        self.tasks.is_empty() || self.tasks.contains(&task)
+    }
+
     /// How to write it: `base = 0.1`, `warmup = { duration = "5 epochs" }`.
     pub(crate) fn example(&self) -> String {
-        let (_, name) = split(self.path);
+        let (_, name) = split(&self.path);
         let inner: Vec<String> = match self.kind {
-            Kind::Value(example) => return format!("{name} = {example}"),
-            Kind::Choice => children(self.path).take(1).map(Key::example).collect(),
+            Kind::Value(_) => return format!("{name} = {}", self.example),
+            Kind::Choice => children(&self.path).take(1).map(Key::example).collect(),
             Kind::Table => {
-                let required = children(self.path).filter(|key| !key.optional);
+                let required = children(&self.path).filter(|key| !key.optional);
                 let inner: Vec<String> = required.map(Key::example).collect();
-                let tables = children(self.path).filter(|key| inner.is_empty() && key.is_table());
+                let tables = children(&self.path).filter(|key| inner.is_empty() && key.is_table());
                 let inner_table: Vec<String> = tables.take(1).map(Key::example).collect();
                 [inner, inner_table].concat()
             }
@@ -209,68 +130,131 @@ impl Key {
     }
 
     /// What to add where it is missing.
-    fn addition(&self) -> String {
+    fn addition(&self, task: TaskKind) -> String {
         if !self.is_table() || self.path.contains('.') {
             return format!("add {}", self.example());
         }
-        let required = children(self.path).filter(|key| !key.optional);
-        let names: Vec<&str> = required.map(|key| split(key.path).1).collect();
+        let required = children(&self.path).filter(|key| !key.optional && key.is_of(task));
+        let names: Vec<&str> = required.map(|key| split(&key.path).1).collect();
         format!("add [{}] with {}", self.path, names.join(", "))
+    }
+
+    /// What a shorter form stands for, as TOML; nothing if the value is none.
+    fn long_form(&self, value: &Value) -> Option<String> {
+        let given = self.shorts.iter().find_map(|short| {
+            let given = match (short.given, value) {
+                (Given::Word(word), Value::Text(text)) if text == word => text.clone(),
+                (Given::Number, Value::Whole(_) | Value::Decimal(_)) => value.describe(),
+                (Given::Length, Value::Text(text)) if Span::read(text).is_ok() => text.clone(),
+                _ => return None,
+            };
+            Some((short.means, given))
+        });
+        given.map(|(means, given)| means.replace('$', &given))
     }
 }
 
-fn children(table: &str) -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(move |key| split(key.path).0 == table)
+pub(crate) fn children(table: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| split(&key.path).0 == table)
+}
+
+/// The names of the keys in a table, for recipes of one task.
+fn names(table: &str, task: TaskKind) -> Vec<&'static str> {
+    children(table).filter(|key| key.is_of(task)).map(|key| split(&key.path).1).collect()
 }
 
 /// The tables that hold exactly one of their keys, each with the names of these.
 pub(crate) fn choices() -> impl Iterator<Item = (&'static Key, Vec<&'static str>)> {
     let choices = KEYS.iter().filter(|key| key.kind == Kind::Choice);
-    choices.map(|key| (key, children(key.path).map(|child| split(child.path).1).collect()))
+    choices.map(|key| (key, children(&key.path).map(|child| split(&child.path).1).collect()))
+}
+
+/// Writes out every short form in the table at `path`.
+pub(crate) fn expand(path: &str, table: &mut Table) {
+    for entry in table.entries_mut() {
+        let inner_path = join(path, &entry.key);
+        let Some(key) = find(&inner_path) else { continue };
+        if let Some(long) = key.long_form(&entry.node.value)
+            && let Ok(value) = tree::value(&long, &entry.node.place)
+        {
+            entry.node.value = value;
+        }
+        if let Value::Table(inner) = &mut entry.node.value {
+            expand(&inner_path, inner);
+        }
+    }
+}
+
+/// The task of the recipe in a tree, and every table that says so.
+pub(crate) fn task_of(root: &Table) -> (TaskKind, Vec<(&'static str, Place)>) {
+    let given: Vec<(&str, TaskKind, Place)> = tasks()
+        .into_iter()
+        .filter_map(|(name, task)| Some((name, task, root.get(name)?.place.clone())))
+        .collect();
+    let task = given.first().map_or(TaskKind::Classification, |(_, task, _)| *task);
+    (task, given.into_iter().map(|(name, _, place)| (name, place)).collect())
 }
 
 /// Reports every key that does not exist, every one that is missing, and every table that is not one.
 pub(crate) fn check_structure(reader: &mut Reader<'_>, path: &str, place: &Place, table: &Table) {
-    let here: Vec<&str> = children(path).map(|key| split(key.path).1).collect();
+    let here = names(path, reader.task);
     let mut misspelt = Vec::new();
     for entry in table.entries() {
         let inner_path = join(path, &entry.key);
         match (find(&inner_path), &entry.node.value) {
             (None, _) => {
-                reader.complain(path, &entry.place, unknown_key(path, &entry.key));
+                let complaint = unknown_key(path, &entry.key, reader.task);
+                reader.complain(path, &entry.place, complaint);
                 misspelt.extend(nearest(&entry.key, &here));
             }
+            (Some(key), _) if !key.is_of(reader.task) => {
+                let message = format!("a recipe of {} does not take it", reader.task.name());
+                let complaint = Complaint::new(message, "leave it out");
+                reader.complain(&key.path, &entry.place, complaint);
+            }
             (Some(key), Value::Table(inner)) if key.is_table() => {
-                check_structure(reader, key.path, &entry.place, inner);
+                check_structure(reader, &key.path, &entry.place, inner);
             }
             (Some(key), other) if key.is_table() => {
-                let mut complaint = Complaint::expected("a table", &other.describe());
-                if key.optional {
-                    complaint.mend =
-                        format!("write {}, or leave it out to switch it off", key.example());
-                }
-                reader.complain(key.path, &entry.node.place, complaint);
+                let complaint = no_table(key, other);
+                reader.complain(&key.path, &entry.node.place, complaint);
             }
             // The reader of this value checks it.
             (Some(_), _) => {}
         }
     }
-    for key in children(path).filter(|key| !key.optional) {
-        let (_, name) = split(key.path);
+    let task = reader.task;
+    for key in children(path).filter(|key| !key.optional && key.is_of(task)) {
+        let (_, name) = split(&key.path);
         // A misspelt key is one mistake, not also a missing one.
         if table.get(name).is_none() && !misspelt.contains(&name) {
             let what = if key.is_table() { "table" } else { "key" };
-            let complaint = Complaint::new(format!("missing {what} '{name}'"), key.addition());
+            let addition = key.addition(task);
+            let complaint = Complaint::new(format!("missing {what} '{name}'"), addition);
             reader.complain(path, place, complaint);
         }
     }
 }
 
+/// The complaint about a value where a table or a short form of one is expected.
+fn no_table(key: &Key, found: &Value) -> Complaint {
+    let mut complaint = Complaint::expected("a table", &found.describe());
+    let words: Vec<&str> = key.shorts.iter().filter_map(|short| short.given.word()).collect();
+    if let Value::Text(text) = found
+        && let Some(word) = nearest(text, &words)
+    {
+        complaint.mend = format!("did you mean '{word}'?");
+    } else if key.optional {
+        complaint.mend = format!("write {}, or leave it out to switch it off", key.example());
+    }
+    complaint
+}
+
 /// The complaint about `key` in the table at `path`, with what was meant: a key of this table, else one of another.
-pub(crate) fn unknown_key(path: &str, key: &str) -> Complaint {
-    let here: Vec<&str> = children(path).map(|key| split(key.path).1).collect();
+pub(crate) fn unknown_key(path: &str, key: &str, task: TaskKind) -> Complaint {
+    let here = names(path, task);
     let elsewhere = || {
-        let same = KEYS.iter().find(|other| split(other.path).1 == key)?;
+        let same = KEYS.iter().find(|other| split(&other.path).1 == key && other.is_of(task))?;
         Some(format!("did you mean '{}'?", same.path))
     };
     let renamed = || (key == "accumulate").then(|| "it is 'train.parts' now".to_owned());

@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 use crate::mistake::{Complaint, did_you_mean};
 use crate::types::{Interval, Span};
 
-const TRAINING_UNITS: &[&str] = &["epochs", "steps"];
-const INTERVAL_UNITS: &[&str] = &["minutes", "seconds", "epochs", "steps"];
+pub(crate) const TRAINING_UNITS: &[&str] = &["epochs", "steps"];
+pub(crate) const INTERVAL_UNITS: &[&str] = &["minutes", "seconds", "epochs", "steps"];
 
 impl Span {
     /// Reads `"5 epochs"` or `"100 steps"`; always longer than nothing.
@@ -19,6 +19,25 @@ impl Span {
             Length { amount, .. } => Ok(Span::Steps(amount.whole(text)?)),
         }
     }
+
+    /// A share of it; of steps, the nearest whole number.
+    pub(crate) fn times(self, share: f64) -> Span {
+        match self {
+            Span::Epochs(epochs) => Span::Epochs(epochs * share),
+            Span::Steps(steps) => Span::Steps(((steps as f64 * share).round() as u64).max(1)),
+        }
+    }
+}
+
+/// Reads `"50 %"` as a half.
+pub(crate) fn share(text: &str) -> Result<f64, Complaint> {
+    let amount = text.trim().trim_end_matches('%').trim();
+    let percent: f64 = amount.parse().map_err(|_| not_a_number(amount))?;
+    if percent > 0.0 && percent < 100.0 {
+        return Ok(percent / 100.0);
+    }
+    let message = format!("\"{}\" is out of range", text.trim());
+    Err(Complaint::new(message, "a share of the run is more than 0 % and less than 100 %"))
 }
 
 impl Interval {

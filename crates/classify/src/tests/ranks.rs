@@ -226,7 +226,7 @@ fn neither_training_passes_nor_evaluations_move_a_model() {
     let loss = task.loss(&model, &pass, part);
     assert!(loss.total.into_scalar::<f32>() > 0.0);
     assert!(!observations.into_table().is_empty());
-    let (validation, normalize) = (recipe.validation, recipe.preprocess.normalize);
+    let (validation, normalize) = (recipe.validation(), recipe.preprocess.normalize);
     let resources = Resources::from(1);
     let first = crate::evaluate(&model, &plan.dataset, validation, normalize, resources).unwrap();
     let again = crate::evaluate(&model, &plan.dataset, validation, normalize, resources).unwrap();

@@ -86,7 +86,7 @@ fn expected(ablation: &Ablation, plans: &BTreeMap<usize, Plan>) -> Result<BTreeM
     for (&index, plan) in plans {
         let alike = |other: &Plan| {
             other.network == plan.network
-                && other.recipe.preprocess.size == plan.recipe.preprocess.size
+                && other.recipe.preprocess.side() == plan.recipe.preprocess.side()
         };
         let known = per_image.iter().find(|(other, _)| alike(&plans[other]));
         let seconds = known.map(|(_, &seconds)| seconds);

@@ -9,6 +9,10 @@ use crate::args::Recipes;
 use crate::output::{self, Usage};
 
 pub(crate) fn run(args: &Recipes) -> Result<()> {
+    if args.keys {
+        output::print(recipe::reference().trim_end());
+        return Ok(());
+    }
     if let Some(name) = &args.name {
         if let Ok(table) = tables::find(name) {
             list(args, rows_of(&table));

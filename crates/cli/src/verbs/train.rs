@@ -122,14 +122,14 @@ fn source(args: &Train) -> Result<(String, String)> {
 fn introduce(run: &Run) {
     let Run { plan, state, journal, bytes } = run;
     let (recipe, dataset) = (&plan.recipe, &plan.dataset);
-    let cost = zoo::cost(&plan.network, recipe.preprocess.size);
+    let cost = zoo::cost(&plan.network, recipe.preprocess.side());
     output::note(&format!(
         "{}: {} ({:.2} M parameters, {:.3} G multiply-adds at {size_px}×{size_px})",
         recipe.name,
         plan.network.name,
         cost.parameters as f64 / 1e6,
         cost.multiply_adds as f64 / 1e9,
-        size_px = recipe.preprocess.size,
+        size_px = recipe.preprocess.side(),
     ));
     output::note(&format!(
         "{}: {} training and {} validation images in {} classes, {}",

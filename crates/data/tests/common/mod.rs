@@ -12,7 +12,7 @@ pub(crate) const NORMALIZE: Normalize =
 pub(crate) fn preprocess(size: usize) -> Preprocess {
     let range = [0.6, 1.4];
     Preprocess {
-        size,
+        size: Some(size),
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
         randaugment: None,

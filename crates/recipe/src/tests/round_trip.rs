@@ -174,7 +174,7 @@ prop_compose! {
         let colored = color.filter(|_| !jitter);
         let jitter = jitter.then_some(Jitter { brightness, contrast: hue, saturation });
         Preprocess {
-            size,
+            size: Some(size),
             crop: crop.map(|(area, aspect)| Crop { area, aspect }),
             flip,
             randaugment: randaugment
@@ -329,7 +329,8 @@ prop_compose! {
                 orientation: if exif { Orientation::Exif } else { Orientation::Stored },
             },
             preprocess,
-            validation: Validation { resize: crop + margin, crop },
+            validation: Some(Validation { resize: crop + margin, crop }),
+            probe: None,
             train: Train {
                 duration: run,
                 batch: part << power,

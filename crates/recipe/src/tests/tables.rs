@@ -131,7 +131,7 @@ fn a_row_says_what_it_is() {
         ]
     );
     let inception = row("table6.inception_v3.teacher");
-    assert_eq!((inception.preprocess.size, inception.validation.resize), (299, 342));
+    assert_eq!((inception.preprocess.side(), inception.validation().resize), (299, 342));
     assert_eq!(inception.network.model, "resnet152d");
 }
 

@@ -80,7 +80,7 @@ fn preprocess(augment: Augment, size: usize) -> Preprocess {
     let range = [0.6, 1.4];
     let is_paper = augment == Augment::Paper;
     Preprocess {
-        size,
+        size: Some(size),
         crop: Some(Crop { area: [0.08, 1.0], aspect: [3.0 / 4.0, 4.0 / 3.0] }),
         flip: Some(0.5),
         randaugment: None,

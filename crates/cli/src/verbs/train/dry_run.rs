@@ -66,7 +66,7 @@ pub(crate) fn expected_seconds(plan: &Plan, per_image: f64) -> f64 {
 pub(crate) fn seconds_per_image(plan: &Plan) -> Result<f64> {
     let images = TRIAL_IMAGES.min(plan.recipe.part_images());
     let model = drawn(&plan.recipe, plan.network.clone(), &nn::cpu());
-    let mut timing = Timing::new(&plan.recipe, model, images, plan.recipe.preprocess.size);
+    let mut timing = Timing::new(&plan.recipe, model, images, plan.recipe.preprocess.side());
     timing.step()?;
     let seconds = timing.step()?.min(timing.step()?);
     Ok(seconds / (images * plan.recipe.train.parts) as f64)
