@@ -12,7 +12,7 @@ use zoo::{Network, NetworkError, Options};
 
 use crate::card::{Card, Split, unnamed};
 use crate::error::ClassifyError;
-use crate::model_folder::{self, FolderProblem};
+use crate::model_folder::FolderProblem;
 
 /// The file to import, and the network and classes to read it as.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ fn read(file: &Path) -> Result<Weights, ImportProblem> {
     }
     head.reserve(bytes.saturating_sub(HEAD) as usize);
     opened.take(FILE_LIMIT).read_to_end(&mut head).map_err(ImportProblem::Unreadable)?;
-    model_folder::check_bytes(&head)?;
+    train::model_file::check_bytes(&head).map_err(FolderProblem::from)?;
     Ok(Weights::read(head)?)
 }
 

@@ -6,10 +6,11 @@ use std::path::Path;
 use data::Fingerprint;
 use recipe::{Recipe, Source};
 use record::names;
+use train::model_file::WEIGHTS;
 use train::{ImageFacts, RunSources};
 
 use crate::error::ClassifyError;
-use crate::model_folder::{self, FolderProblem, WEIGHTS};
+use crate::model_folder::{self, FolderProblem};
 use crate::plan::Plan;
 
 /// The contents that a run reads, and the bytes of its images.

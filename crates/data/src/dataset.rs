@@ -66,7 +66,7 @@ impl Dataset {
         Dataset::arrange(found, name.to_owned(), split, split_seed)
     }
 
-    fn arrange(
+    pub(crate) fn arrange(
         found: Found,
         name: String,
         split: f64,
@@ -176,10 +176,12 @@ impl Dataset<MaskFile> {
         let images = Dataset::arrange(images, path.display().to_string(), split, split_seed)?;
         Ok(images.masked(&source, masks, values))
     }
+}
 
+impl<A: Clone> Dataset<A> {
     /// The same dataset with at most `limit` training images, taken evenly from all of them.
     #[must_use]
-    pub fn thinned(mut self, limit: usize) -> Dataset<MaskFile> {
+    pub fn thinned(mut self, limit: usize) -> Dataset<A> {
         let ImageSet { entries, annotations, .. } = &mut self.train;
         let count = entries.len();
         if limit < count {

@@ -71,6 +71,21 @@ pub enum DataError {
     #[error("{name}: {} images have no mask{}; add the masks, or remove these images", lonely.len(), named(lonely))]
     NoMasks { name: String, lonely: Vec<String> },
 
+    #[error(
+        "{name}: no images with boxes here; expected Pascal VOC (the folders Annotations, JPEGImages and ImageSets), COCO's \
+         JSON beside images, or YOLO's folders images and labels"
+    )]
+    NotBoxes { name: String },
+
+    #[error(
+        "{name}: {} annotations cannot be used; correct or remove them{}{}",
+        bad.len(), if bad.iter().all(|one| one.reason.starts_with("its box")) {
+            " (--set detect.on_bad_box=drop trains without such boxes)"
+        } else { "" },
+        listed(bad)
+    )]
+    Annotations { name: String, bad: Vec<BadImage> },
+
     #[error("{}", empty_classes(folders))]
     EmptyClasses { folders: Vec<EmptyClass> },
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 mod archive;
 pub(crate) mod blob;
+pub(crate) mod boxes;
 mod cifar;
 mod classes;
 pub(crate) mod fashion_mnist;

@@ -5,6 +5,7 @@
 
 mod annotation;
 mod augment;
+mod boxed;
 mod budget;
 pub mod check;
 mod contents;
@@ -34,12 +35,13 @@ mod verify;
 mod workers;
 
 pub use annotation::{
-    Annotation, BoundingBox, Boxes, IGNORED, Mask, MaskFault, MaskFile, MaskValues,
+    Annotation, BoundingBox, Boxes, IGNORED, Mask, MaskFault, MaskFile, MaskValues, SampleBoxes,
 };
 pub use augment::{
     GaussianBlur, ImageOperation, ScaledCrop, ShorterSide, scaled_crop_sample, train_sample,
     validation_sample,
 };
+pub use boxed::BadBox;
 pub use budget::Resources;
 pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError, EmptyClass};

@@ -2,6 +2,7 @@
 //! pass all follow.
 
 mod conv;
+mod freeze;
 mod norm;
 mod part;
 mod squeeze_excitation;

@@ -4,6 +4,7 @@
 //! parses text; it opens no file, reads no clock, and knows no task beyond the columns of classification. A number that
 //! is not finite is `null` in JSON, which has no word for it, and NaN when it is read back.
 
+mod detection;
 mod measure;
 pub mod names;
 mod number;
@@ -13,6 +14,7 @@ mod printable;
 mod rows;
 mod skip;
 
+pub use detection::{DetectionRow, FoundRow, ObjectRow};
 pub use measure::{Best, Better, LOSS, MeasureColumn, MeasureColumns, Unit};
 pub use outcome::Outcome;
 pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};

@@ -20,6 +20,9 @@ pub const EVENTS: &str = "events.out.tfevents.0000000001.trickbag";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Classification's answer for each validation image, one JSON object a line.
 pub const PREDICTIONS: &str = "predictions.jsonl";
+/// The boxes that a detector found in each validation image, one JSON object a line.
+pub const DETECTIONS: &str = "detections.jsonl";
+
 /// The folder of thumbnails of the surest mistakes.
 pub const MISTAKES: &str = "mistakes";
 /// The training images that could not be decoded, one JSON object a line for each time another stood in.

@@ -12,6 +12,7 @@ mod hyper;
 mod journal;
 mod lock;
 pub mod log;
+pub mod model_file;
 pub mod progress;
 pub mod resume;
 pub mod signal;

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use train::model_file::ModelFileError;
+
 /// What is wrong with a folder or with one of its files; [`crate::ClassifyError`] adds the path.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderProblem {
@@ -79,4 +81,19 @@ pub enum FolderProblem {
         "{0}; config.json and the weights are of two models: copy both files again, or export the model again"
     )]
     Tensors(#[from] nn::Mismatch),
+}
+
+impl From<ModelFileError> for FolderProblem {
+    fn from(error: ModelFileError) -> FolderProblem {
+        match error {
+            ModelFileError::NotFile => FolderProblem::NotFile,
+            ModelFileError::Unreadable(error) => FolderProblem::Unreadable(error),
+            ModelFileError::Damaged(what) => FolderProblem::Damaged(what),
+            ModelFileError::Dtype { name, dtype } => FolderProblem::Dtype { name, dtype },
+            ModelFileError::NotFinite { name, value } => FolderProblem::NotFinite { name, value },
+            ModelFileError::Checksum { stored, computed } => {
+                FolderProblem::Checksum { stored, computed }
+            }
+        }
+    }
 }

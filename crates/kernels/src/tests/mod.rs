@@ -2,6 +2,7 @@
 
 mod branches;
 mod conv2d;
+mod detection;
 mod gradients;
 mod half;
 mod linear;

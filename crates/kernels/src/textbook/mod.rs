@@ -4,6 +4,7 @@
 mod batch_norm;
 mod concat;
 mod conv2d;
+mod detection;
 mod elementwise;
 mod excite;
 mod linear;
@@ -18,6 +19,9 @@ pub use batch_norm::{
 };
 pub use concat::{concat, split};
 pub use conv2d::{conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad};
+pub use detection::{
+    point_loss_backward, point_loss_forward, roi_align_backward, roi_align_forward,
+};
 pub use elementwise::{
     add, add_assign, at_most, at_most_backward, blend, dropout, health, relu, relu_backward,
     sum_of_squares,

@@ -136,7 +136,7 @@ fn an_import_reads_regular_files_that_begin_as_weights_do() {
     let network = zoo::network("mobilenetv1_025", &Options::plain(2)).expect("a known name");
     let rng = |index| data::at(1, data::Stream::Init, 0, index as u64);
     let model = Model::initialized(network, Init::Xavier, 1.0, &nn::cpu(), rng);
-    let mut bytes = super::super::weights::to_bytes(&model, 7);
+    let mut bytes = train::model_file::to_bytes(&model, 7);
     *bytes.last_mut().unwrap() ^= 1;
     let file = folder.path().join("model.safetensors");
     fs::write(&file, bytes).unwrap();

@@ -7,6 +7,7 @@ use kernels::{
 };
 
 mod branches;
+mod detection;
 mod maps;
 
 use super::super::super::norm_depthwise_train;
@@ -114,6 +115,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     }
     cases.extend(branches::cases(random));
     cases.extend(maps::cases(random));
+    cases.extend(detection::cases(random));
     cases
 }
 
