@@ -4,6 +4,8 @@
 //! images that a network sees differently than people do (CMYK, 16 bits, palettes, animations, EXIF orientation), contents
 //! that are stored twice, and classes of very different size.
 
+mod masks;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use crate::parallel::in_order;
 use crate::probe::{Facts, probe};
 use crate::resize::Region;
 use crate::{BadImage, DataError, LeftOut};
+
+pub use masks::{check_masks, has_masks};
 
 /// A class with this many times the images of another one is reported.
 const IMBALANCE: usize = 10;
@@ -32,6 +36,11 @@ pub enum FindingKind {
     Empty,
     TooManyPixels,
     ClassMismatch,
+    MaskMissing,
+    MaskUnreadable,
+    MaskSize,
+    MaskColors,
+    MaskValues,
     Leak,
     Duplicate,
     ClassImbalance,
@@ -40,16 +49,22 @@ pub enum FindingKind {
     Palette,
     Animated,
     Rotated,
+    ClassAbsent,
     LeftOut,
 }
 
 impl FindingKind {
-    pub const ALL: [FindingKind; 14] = [
+    pub const ALL: [FindingKind; 20] = [
         FindingKind::Unreadable,
         FindingKind::Truncated,
         FindingKind::Empty,
         FindingKind::TooManyPixels,
         FindingKind::ClassMismatch,
+        FindingKind::MaskMissing,
+        FindingKind::MaskUnreadable,
+        FindingKind::MaskSize,
+        FindingKind::MaskColors,
+        FindingKind::MaskValues,
         FindingKind::Leak,
         FindingKind::Duplicate,
         FindingKind::ClassImbalance,
@@ -58,6 +73,7 @@ impl FindingKind {
         FindingKind::Palette,
         FindingKind::Animated,
         FindingKind::Rotated,
+        FindingKind::ClassAbsent,
         FindingKind::LeftOut,
     ];
 
@@ -68,6 +84,12 @@ impl FindingKind {
             FindingKind::Empty => "zero_bytes",
             FindingKind::TooManyPixels => "too_many_pixels",
             FindingKind::ClassMismatch => "class_mismatch",
+            FindingKind::MaskMissing => "mask_missing",
+            FindingKind::MaskUnreadable => "mask_unreadable",
+            FindingKind::MaskSize => "mask_size",
+            FindingKind::MaskColors => "mask_colors",
+            FindingKind::MaskValues => "mask_values",
+            FindingKind::ClassAbsent => "class_absent",
             FindingKind::Leak => "in_both_parts",
             FindingKind::Duplicate => "duplicate",
             FindingKind::ClassImbalance => "class_imbalance",
@@ -90,6 +112,12 @@ impl FindingKind {
                 "more pixels than the limit: an attack, or a scan to shrink"
             }
             FindingKind::ClassMismatch => "training and validation have different classes",
+            FindingKind::MaskMissing => "an image without a mask",
+            FindingKind::MaskUnreadable => "a mask that does not decode, or is no PNG",
+            FindingKind::MaskSize => "a mask of another size than its image",
+            FindingKind::MaskColors => "a mask of colors, where a number a pixel is wanted",
+            FindingKind::MaskValues => "a mask with values that are no classes",
+            FindingKind::ClassAbsent => "a class of which there is no pixel: it cannot be learned",
             FindingKind::Leak => {
                 "a validation image that is also a training image: accuracy is flattered"
             }
@@ -119,6 +147,11 @@ impl FindingKind {
                 | FindingKind::Empty
                 | FindingKind::TooManyPixels
                 | FindingKind::ClassMismatch
+                | FindingKind::MaskMissing
+                | FindingKind::MaskUnreadable
+                | FindingKind::MaskSize
+                | FindingKind::MaskColors
+                | FindingKind::MaskValues
         )
     }
 }

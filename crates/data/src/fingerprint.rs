@@ -2,7 +2,7 @@
 //! how large they are. No image is read.
 
 use crate::boxed::hash_boxes;
-use crate::{Boxes, DataError, Dataset, ImageSet};
+use crate::{Boxes, DataError, Dataset, ImageSet, MaskFile};
 
 /// A dataset by its images' counts, names, labels and sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,17 @@ impl Dataset<Boxes> {
     /// The fingerprint of the images and their boxes.
     pub fn fingerprint(&self) -> Result<Fingerprint, DataError> {
         of(self, hash_boxes)
+    }
+}
+
+impl Dataset<MaskFile> {
+    /// The fingerprint of the images and their masks.
+    pub fn fingerprint(&self) -> Result<Fingerprint, DataError> {
+        of(self, |mask, hasher| {
+            let (path, bytes) = mask.place();
+            add_text(hasher, path);
+            hasher.update(&bytes.to_le_bytes());
+        })
     }
 }
 

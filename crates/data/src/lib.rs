@@ -55,6 +55,6 @@ pub use preparation::Preparation;
 pub use random::{Stream, at};
 pub use resize::{Geometry, Region, resize, resize_region};
 pub use sampler::order;
-pub use thumbnail::thumbnail;
+pub use thumbnail::{png, thumbnail};
 pub use times::Times;
 pub use verify::{PackFile, verify_pack};

@@ -12,6 +12,7 @@ mod outcome;
 mod prediction;
 mod printable;
 mod rows;
+mod segmentation;
 mod skip;
 
 pub use detection::{DetectionRow, FoundRow, ObjectRow};
@@ -20,4 +21,5 @@ pub use outcome::Outcome;
 pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};
 pub use printable::{is_unprintable, printable, printable_lines};
 pub use rows::{EvaluationRow, MetricsRow, TrainRow, step_of};
+pub use segmentation::{ClassRow, PictureRow, WORST_PICTURES, worst_pictures};
 pub use skip::SkipRow;

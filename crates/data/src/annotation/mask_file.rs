@@ -38,6 +38,11 @@ impl MaskValues {
         MaskValues { classes: classes as u16, zero_is_ignored: false }
     }
 
+    /// Whether class k has the value k + 1.
+    pub fn is_behind_zero(self) -> bool {
+        self.zero_is_ignored
+    }
+
     /// The class of a value in a mask whose greatest possible value is `greatest`; None where it is no class.
     fn class(self, value: u16, greatest: u16) -> Option<u16> {
         match self.zero_is_ignored {
@@ -92,6 +97,18 @@ impl MaskFile {
         self.entry.as_ref().map_or("no mask".to_owned(), |entry| self.source.name(entry))
     }
 
+    /// Its path inside the dataset, and its bytes as far as they are known.
+    pub(crate) fn place(&self) -> (&str, u64) {
+        let entry = self.entry.as_ref();
+        let bytes = entry.and_then(|entry| self.source.length(entry).ok());
+        (entry.map_or("", |entry| entry.path.as_str()), bytes.unwrap_or(0))
+    }
+
+    /// What the values of the dataset's masks mean.
+    pub fn values(&self) -> MaskValues {
+        self.values
+    }
+
     /// The class of every pixel of an image of `size`, width and height.
     pub fn read(&self, size: [usize; 2]) -> Result<Mask<u16>, MaskFault> {
         let entry = self.entry.as_ref().ok_or(MaskFault::Missing)?;
@@ -139,6 +156,39 @@ impl Mask<u16> {
             to[..self.width].copy_from_slice(from);
         }
         Mask { width, height, indices }
+    }
+
+    /// A PNG of the numbers in a palette of `color`, of 8 bits where they fit, else grey of 16: class k as k, or as k + 1 where
+    /// 0 is ignored.
+    pub fn to_png(&self, behind_zero: bool, color: impl Fn(u16) -> [u8; 3]) -> Vec<u8> {
+        let first = u16::from(behind_zero);
+        let value = |&class: &u16| match class {
+            IGNORED if behind_zero => 0,
+            IGNORED => 255,
+            class => class + first,
+        };
+        let values: Vec<u16> = self.indices.iter().map(value).collect();
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
+        let bytes: Vec<u8> = if values.iter().all(|&value| value < 256) {
+            let palette = (0..256u16).flat_map(|value| match value.checked_sub(first) {
+                Some(class) if value < 255 || behind_zero => color(class),
+                _ => [0; 3],
+            });
+            encoder.set_color(ColorType::Indexed);
+            encoder.set_palette(palette.collect::<Vec<u8>>());
+            values.iter().map(|&value| value as u8).collect()
+        } else {
+            encoder.set_color(ColorType::Grayscale);
+            encoder.set_depth(BitDepth::Sixteen);
+            values.iter().flat_map(|value| value.to_be_bytes()).collect()
+        };
+        let written = encoder.write_header().and_then(|mut writer| {
+            writer.write_image_data(&bytes)?;
+            writer.finish()
+        });
+        written.expect("memory takes every byte of a well-formed image");
+        file
     }
 
     /// The mask resized by the nearest neighbour.
@@ -327,6 +377,20 @@ mod tests {
         ));
         let cut = &png(ColorType::Grayscale, BitDepth::Eight, 4, &[0, 1, 1, 1], 1)[..50];
         assert!(matches!(decode(cut, MaskValues::behind_zero(3)), Err(MaskFault::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_written_mask_comes_back() {
+        for (values, behind_zero) in
+            [(MaskValues::behind_zero(3), true), (MaskValues::below_greatest(3), false)]
+        {
+            let mask = Mask { width: 2, height: 2, indices: vec![0, 2, IGNORED, 1] };
+            let file = mask.to_png(behind_zero, |class| [class as u8; 3]);
+            assert_eq!(decode(&file, values).unwrap(), mask);
+        }
+        let many = Mask { width: 2, height: 1, indices: vec![0, 400] };
+        let file = many.to_png(true, |_| [0; 3]);
+        assert_eq!(decode(&file, MaskValues::behind_zero(500)).unwrap(), many);
     }
 
     #[test]
