@@ -83,13 +83,14 @@ def measured(dtype):
     return {name: tensor.detach() for name, tensor in found.items()}
 
 
-exact, rough = measured(torch.float64), measured(torch.float32)
-out = {}
-for name, tensor in exact.items():
-    step = -(-tensor.numel() // KEPT)
-    error = (rough[name].double() - tensor).abs().max()
-    out[name] = tensor[::step].clone()
-    out[f"{name}.facts"] = torch.stack([error, tensor.abs().max()])
-TARGET.parent.mkdir(exist_ok=True)
-save_file(out, TARGET)
-print(f"{TARGET.name}: torch {torch.__version__}, torchvision {torchvision.__version__}, {TARGET.stat().st_size} bytes")
+if __name__ == "__main__":
+    exact, rough = measured(torch.float64), measured(torch.float32)
+    out = {}
+    for name, tensor in exact.items():
+        step = -(-tensor.numel() // KEPT)
+        error = (rough[name].double() - tensor).abs().max()
+        out[name] = tensor[::step].clone()
+        out[f"{name}.facts"] = torch.stack([error, tensor.abs().max()])
+    TARGET.parent.mkdir(exist_ok=True)
+    save_file(out, TARGET)
+    print(f"{TARGET.name}: torch {torch.__version__}, torchvision {torchvision.__version__}, {TARGET.stat().st_size} bytes")

@@ -81,6 +81,15 @@ impl Segmenter {
         (chain(&self.head, pass, x), Some(aside))
     }
 
+    /// The same segmenter without dropout, as references are computed.
+    #[cfg(test)]
+    pub(crate) fn without_dropout(mut self) -> Segmenter {
+        for head in std::iter::once(&mut self.head).chain(&mut self.auxiliary) {
+            head.retain(|layer| !matches!(layer, Layer::Dropout(_)));
+        }
+        self
+    }
+
     /// Whether a parameter's shape depends on the classes.
     pub(crate) fn is_of_classes(name: &str) -> bool {
         [HEAD, AUXILIARY].iter().any(|head| name.starts_with(&format!("{head}.4.")))

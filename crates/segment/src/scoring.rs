@@ -74,7 +74,7 @@ impl<'a> Scorer<'a> {
         (Plane { size: [side; 2], channels: 3, values }, geometry)
     }
 
-    fn normalized(&self, image: &RgbImage) -> Plane {
+    pub(crate) fn normalized(&self, image: &RgbImage) -> Plane {
         let Normalize { mean, std } = self.normalize;
         let value =
             |(at, &level): (usize, &u8)| ((f64::from(level) - mean[at % 3]) / std[at % 3]) as f32;

@@ -1,1 +1,5 @@
-//! Whole runs on images that the tests make: training, resuming, ranks; and torchvision's vectors.
+//! Whole runs on images that the tests make, and torchvision's numbers.
+
+mod pytorch;
+mod runs;
+mod scales;
