@@ -184,7 +184,14 @@ pub(crate) struct Predict {
     /// Write a page with a thumbnail of every image beside its classes, too
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Print a list of {"image", "classes": [{"class", "probability"}]}, or {"image", "error"}
+    /// Of a detector: write each image with its boxes drawn in as a PNG into this folder, too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) draw: Option<PathBuf>,
+    /// Of a detector: the score, from 0 to 1, below which a box is not told
+    #[arg(long, value_name = "SCORE", default_value_t = 0.5)]
+    pub(crate) score: f32,
+    /// Print a list of {"image", "classes": [{"class", "probability"}]}, of a detector {"image", "boxes": [{"class",
+    /// "score", "box"}]}, or {"image", "error"}
     #[arg(long)]
     pub(crate) json: bool,
 }

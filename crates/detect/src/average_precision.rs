@@ -30,7 +30,8 @@ impl AveragePrecision {
 
 impl Measure for AveragePrecision {
     fn columns() -> MeasureColumns {
-        let percent = |name, title, full| MeasureColumn::new(name, title, Unit::Percent).in_full(full);
+        let percent =
+            |name, title, full| MeasureColumn::new(name, title, Unit::Percent).in_full(full);
         let columns = vec![
             percent("map_11_point", "mAP (11 points)", "mean average precision by 11 points"),
             percent("map", "mAP (area)", "mean average precision by area"),

@@ -43,10 +43,14 @@ pub enum DetectError {
     )]
     NoResNet { name: String },
 
-    #[error("{dataset}: no image could be held out for validation; add a validation part, or more images")]
+    #[error(
+        "{dataset}: no image could be held out for validation; add a validation part, or more images"
+    )]
     NothingToValidate { dataset: String },
 
-    #[error("{dataset}: no {part} image has a box around an object; check its annotations with `trickbag data check`")]
+    #[error(
+        "{dataset}: no {part} image has a box around an object; check its annotations with `trickbag data check`"
+    )]
     NoObjects { dataset: String, part: &'static str },
 
     #[error(
@@ -58,7 +62,9 @@ pub enum DetectError {
     #[error("{}: {problem}", path.display())]
     ModelFolder { path: PathBuf, problem: DetectorProblem },
 
-    #[error("{dataset}: its classes are {ours}, and the model knows {theirs}; give data of the same classes")]
+    #[error(
+        "{dataset}: its classes are {ours}, and the model knows {theirs}; give data of the same classes"
+    )]
     OtherClasses { dataset: String, ours: String, theirs: String },
 }
 

@@ -48,7 +48,11 @@ struct Names {
 }
 
 /// Writes the folder, making it where needed. The config comes last: a folder that was interrupted holds none.
-pub fn write(folder: &Path, model: &Model<Detector>, card: &DetectorCard) -> Result<(), DetectError> {
+pub fn write(
+    folder: &Path,
+    model: &Model<Detector>,
+    card: &DetectorCard,
+) -> Result<(), DetectError> {
     let file = folder.join(CONFIG);
     fs::create_dir_all(folder).map_err(|cause| WriteError::new(folder, cause))?;
     match fs::remove_file(&file) {
@@ -62,7 +66,7 @@ pub fn write(folder: &Path, model: &Model<Detector>, card: &DetectorCard) -> Res
         architecture: nn::Module::name(&model.module).to_owned(),
         task: TASK.to_owned(),
         label_names: card.classes.clone(),
-        recipe: card.recipe.to_toml(),
+        recipe: recipe::to_toml(&card.recipe),
         step: card.step,
     };
     let text = serde_json::to_string_pretty(&config).expect("a config is plain data") + "\n";
@@ -104,8 +108,8 @@ pub fn read(path: &Path, device: &Device) -> Result<(Model<Detector>, DetectorCa
         nn::Mismatch::check(&detector, &opened.shapes())?;
         Ok(Model::from_tensors(detector.clone(), opened.tensors()?, device)?)
     };
-    let model = opened()
-        .map_err(|problem| DetectError::ModelFolder { path: weights.clone(), problem })?;
+    let model =
+        opened().map_err(|problem| DetectError::ModelFolder { path: weights.clone(), problem })?;
     Ok((model, DetectorCard { classes: config.label_names, recipe, step: config.step }))
 }
 

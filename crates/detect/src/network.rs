@@ -9,7 +9,7 @@ use zoo::Network;
 
 use crate::anchors::{first_cell, grid};
 use crate::error::DetectError;
-use crate::settings::{Detection, RegionGrid};
+use recipe::{Detection, RegionGrid};
 
 /// The prefix of a detector's name before its network's.
 pub const PREFIX: &str = "faster_rcnn_";
@@ -60,9 +60,10 @@ impl Detector {
         norms_frozen: bool,
     ) -> Result<Detector, DetectError> {
         let features = network.features();
-        let is_residual = network.stages.iter().all(|stage| {
-            stage.layers.iter().all(|layer| matches!(layer, Layer::Residual(_)))
-        });
+        let is_residual = network
+            .stages
+            .iter()
+            .all(|stage| stage.layers.iter().all(|layer| matches!(layer, Layer::Residual(_))));
         if !is_residual || features.len() != SHARED + 1 || !network.head.is_empty() {
             return Err(DetectError::NoResNet { name: network.name });
         }
@@ -78,8 +79,11 @@ impl Detector {
             let name = name.to_owned();
             Layer::Conv(Conv { name, kernel, c_in, c_out, padding, bias: Some(activation) })
         };
-        let linear = |name: &str, c_out| {
-            Linear { name: name.to_owned(), c_in: last, c_out, group: Group::Head }
+        let linear = |name: &str, c_out| Linear {
+            name: name.to_owned(),
+            c_in: last,
+            c_out,
+            group: Group::Head,
         };
         Ok(Detector {
             name: format!("{PREFIX}{}", network.name),
@@ -154,7 +158,7 @@ impl Detector {
         (class, self.place.forward(pass.leaves, pooled))
     }
 
-    fn heads(&self) -> [&Layer; 3] {
+    pub(crate) fn heads(&self) -> [&Layer; 3] {
         [&self.hidden, &self.objectness, &self.corrections]
     }
 }

@@ -59,7 +59,8 @@ pub(crate) fn first(
 /// The mistakes in a recipe's `[init]`: reasons why this detector cannot start from that model.
 pub(crate) fn check(recipe: &Recipe, detector: &Detector) -> Vec<Mistake> {
     let Some(FineTuning { from, .. }) = &recipe.init else { return Vec::new() };
-    let mistake = |message, mend: &str| vec![Mistake::with_data(recipe, "init.from", message, mend)];
+    let mistake =
+        |message, mend: &str| vec![Mistake::with_data(recipe, "init.from", message, mend)];
     let theirs = match Origin::read(Path::new(from)) {
         Ok(theirs) => theirs,
         Err(error) => return mistake(error.to_string(), ""),
@@ -86,7 +87,10 @@ pub(crate) fn check(recipe: &Recipe, detector: &Detector) -> Vec<Mistake> {
         return Vec::new();
     }
     let message = format!("{from} holds another network: {mismatch}");
-    mistake(message, "set network.model, network.stem and network.shape to those it was trained with")
+    mistake(
+        message,
+        "set network.model, network.stem and network.shape to those it was trained with",
+    )
 }
 
 /// A trained network or detector.
@@ -101,7 +105,8 @@ impl Origin {
         let folder = model_folder::locate(path)?;
         let file = folder.join(WEIGHTS);
         let tensors = model_file::open(&file).and_then(|opened| opened.tensors());
-        let failed = |problem: DetectorProblem| DetectError::ModelFolder { path: file.clone(), problem };
+        let failed =
+            |problem: DetectorProblem| DetectError::ModelFolder { path: file.clone(), problem };
         let tensors = tensors.map_err(|error| failed(error.into()))?;
         let classes = model_folder::classes_of(&folder)?;
         Ok(Origin { tensors, classes })

@@ -12,7 +12,7 @@ use crate::average_precision::AveragePrecision;
 use crate::error::DetectError;
 use crate::network::Detector;
 use crate::origin;
-use crate::settings::{Detection, DetectorNorms, OnBadBox};
+use recipe::{Detection, DetectorNorms, OnBadBox};
 
 /// A recipe with its dataset, detector and schedule, before the first step.
 #[derive(Debug)]
@@ -27,7 +27,11 @@ pub struct DetectPlan {
 impl DetectPlan {
     /// Opens the data and refuses, before the first step, what cannot be trained. A run that is resumed does not need the
     /// model that it once began with.
-    pub fn new(recipe: Recipe, data: Option<&Path>, resumed: bool) -> Result<DetectPlan, DetectError> {
+    pub fn new(
+        recipe: Recipe,
+        data: Option<&Path>,
+        resumed: bool,
+    ) -> Result<DetectPlan, DetectError> {
         let dataset = Arc::new(open(&recipe, data)?);
         let detector = detector(&recipe, dataset.classes.len())?;
         let (batch, parts) = (recipe.train.batch, recipe.train.parts);
@@ -52,7 +56,8 @@ impl DetectPlan {
 
     /// What the journal of a run needs to know of it, and the bytes of all images as they are stored.
     pub(crate) fn course(&self) -> Result<(Course, u64), DetectError> {
-        let Fingerprint { training, validation, bytes, names, sizes } = self.dataset.fingerprint()?;
+        let Fingerprint { training, validation, bytes, names, sizes } =
+            self.dataset.fingerprint()?;
         let images = ImageFacts { training, validation, names, sizes };
         let course = Course {
             recipe: self.recipe.clone(),

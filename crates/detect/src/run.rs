@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use data::{Boxes, Dataset, RgbImage, Resources, ValidationShare};
+use data::{Boxes, Dataset, Resources, RgbImage, ValidationShare};
 use nn::{Model, Precision, TensorData};
 use record::names;
 use train::{Ending, Journal, Start, State};
@@ -17,8 +17,8 @@ use crate::model_folder::{self, DetectorCard};
 use crate::network::Detector;
 use crate::origin;
 use crate::plan::{self, DetectPlan};
-use crate::settings::DetectorNorms;
 use crate::task::{Detect, UnseenScene, detect};
+use recipe::DetectorNorms;
 
 /// A run under way: its plan, its journal and its state.
 pub struct DetectRun {
@@ -36,7 +36,9 @@ impl DetectRun {
         let (mut journal, checkpoint) = Journal::start(course, start, &zoo::names(), world)?;
         let (recipe, detector) = (&plan.recipe, &plan.detector);
         let state = match checkpoint {
-            Some(checkpoint) => State::restored(recipe, detector.clone(), checkpoint, start.device)?,
+            Some(checkpoint) => {
+                State::restored(recipe, detector.clone(), checkpoint, start.device)?
+            }
             None => {
                 let classes = &plan.dataset.classes;
                 let (model, notes) = origin::first(recipe, detector, classes, start.device)?;

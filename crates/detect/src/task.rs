@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use data::{Boxes, Dataset};
 use nn::{
-    Device, Loss, Model, Pass, PointLoss, Precision, Tensor, TensorData, cross_entropy, fork, point_loss,
-    stored,
+    Device, Loss, Model, Pass, PointLoss, Precision, Tensor, TensorData, cross_entropy, fork,
+    point_loss, stored,
 };
 use serde::{Deserialize, Serialize};
 use train::Task;
@@ -18,7 +18,7 @@ use crate::measure::Scene;
 use crate::network::{Detector, Proposed};
 use crate::proposals::proposals;
 use crate::regions::{RegionTargets, sampled_regions};
-use crate::settings::{Detection, Kept};
+use recipe::{Detection, Kept};
 
 /// The detection of objects.
 #[derive(Debug)]
@@ -102,7 +102,8 @@ impl Task for Detect {
     fn measure(&self, answers: Vec<FoundBoxes>) -> AveragePrecision {
         let set = &self.dataset.validation;
         let scenes = answers.into_iter().enumerate();
-        let scenes = scenes.map(|(index, FoundBoxes(found))| Scene::new(set.annotation(index), found));
+        let scenes =
+            scenes.map(|(index, FoundBoxes(found))| Scene::new(set.annotation(index), found));
         AveragePrecision::of(scenes.collect(), self.dataset.clone())
     }
 }
@@ -140,7 +141,7 @@ pub fn detect(model: &Model<Detector>, question: UnseenScene) -> Vec<FoundBox> {
 
 /// Width and height of an image `[1, h, w, 3]`.
 fn size_of(image: &TensorData) -> [f32; 2] {
-    let dims: Vec<usize> = image.shape.to_vec();
+    let dims: Vec<usize> = image.shape().to_vec();
     [dims[2] as f32, dims[1] as f32]
 }
 
@@ -151,7 +152,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 impl Proposed {
     /// The regions that go on to the second network, read back from the device.
-    fn regions(
+    pub(crate) fn regions(
         &self,
         anchors: &[[f32; 4]],
         size: [f32; 2],
@@ -218,12 +219,7 @@ fn classes_of(targets: &RegionTargets, classes: usize, model: &Model<Detector>) 
 }
 
 /// Smooth L1 of the four numbers of each region's own class, divided by the number of regions.
-fn places_of(
-    codes: Tensor<2>,
-    targets: &RegionTargets,
-    beta: f32,
-    device: &Device,
-) -> Tensor<1> {
+fn places_of(codes: Tensor<2>, targets: &RegionTargets, beta: f32, device: &Device) -> Tensor<1> {
     let [rows, width] = codes.dims();
     let share = 1.0 / rows as f32;
     let (mut wanted, mut weights) = (vec![0.0; rows * width], vec![0.0; rows * width]);

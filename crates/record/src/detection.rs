@@ -58,7 +58,11 @@ mod tests {
         let row = DetectionRow {
             step: 7,
             image: "a.jpg".to_owned(),
-            objects: vec![ObjectRow { class: 1, corners: [0.5, 1.0, 20.0, 30.25], difficult: true }],
+            objects: vec![ObjectRow {
+                class: 1,
+                corners: [0.5, 1.0, 20.0, 30.25],
+                difficult: true,
+            }],
             found: vec![FoundRow { class: 0, score: 0.75, corners: [1.0, 2.0, 3.0, 4.0] }],
         };
         let line = row.to_line();
