@@ -4,7 +4,7 @@
 //! both sides of the first cell's centre (base − 1)/2. Ratios come first, scales second. Cell (i, j) is `stride` further
 //! down and right for each row and column. These are the authors' and py-faster-rcnn's anchors, to the bit.
 
-use crate::settings::Anchors;
+use recipe::Anchors;
 
 /// The anchors of the first cell.
 pub fn first_cell(anchors: &Anchors) -> Vec<[f32; 4]> {
@@ -37,7 +37,7 @@ pub fn grid(cell: &[[f32; 4]], [rows, columns]: [usize; 2], stride: usize) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::BorderAnchors;
+    use recipe::BorderAnchors;
 
     fn paper() -> Anchors {
         let (scales, ratios) = (vec![2.0, 4.0, 8.0, 16.0, 32.0], vec![0.5, 1.0, 2.0]);

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::coding::decoded;
 use crate::geometry::{area, clipped};
-use crate::settings::{Answers, ClipAnswers};
 use crate::suppression::suppressed;
+use recipe::{Answers, ClipAnswers};
 
 /// An object that the detector has found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 use data::random::{self, below};
 
 use crate::geometry::Columns;
-use crate::settings::{BorderAnchors, LowBest, Proposals};
+use recipe::{BorderAnchors, LowBest, Proposals};
 
 /// The target of one anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,9 @@ mod answers;
 mod assignment;
 mod average_precision;
 mod coding;
+mod cost;
 mod details;
+mod drawing;
 mod error;
 mod feed;
 mod geometry;
@@ -18,7 +20,6 @@ mod plan;
 mod proposals;
 mod regions;
 mod run;
-mod settings;
 mod suppression;
 mod task;
 #[cfg(test)]
@@ -26,6 +27,8 @@ mod tests;
 
 pub use answers::FoundBox;
 pub use average_precision::AveragePrecision;
+pub use cost::DetectorPart;
+pub use drawing::drawn;
 pub use error::{DetectError, DetectorProblem};
 pub use feed::SceneFeed;
 pub use measure::{

@@ -66,7 +66,7 @@ pub fn write(
         architecture: nn::Module::name(&model.module).to_owned(),
         task: TASK.to_owned(),
         label_names: card.classes.clone(),
-        recipe: card.recipe.to_toml(),
+        recipe: recipe::to_toml(&card.recipe),
         step: card.step,
     };
     let text = serde_json::to_string_pretty(&config).expect("a config is plain data") + "\n";

@@ -9,7 +9,7 @@ use zoo::Network;
 
 use crate::anchors::{first_cell, grid};
 use crate::error::DetectError;
-use crate::settings::{Detection, RegionGrid};
+use recipe::{Detection, RegionGrid};
 
 /// The prefix of a detector's name before its network's.
 pub const PREFIX: &str = "faster_rcnn_";
@@ -158,7 +158,7 @@ impl Detector {
         (class, self.place.forward(pass.leaves, pooled))
     }
 
-    fn heads(&self) -> [&Layer; 3] {
+    pub(crate) fn heads(&self) -> [&Layer; 3] {
         [&self.hidden, &self.objectness, &self.corrections]
     }
 }

@@ -12,7 +12,7 @@ use crate::average_precision::AveragePrecision;
 use crate::error::DetectError;
 use crate::network::Detector;
 use crate::origin;
-use crate::settings::{Detection, DetectorNorms, OnBadBox};
+use recipe::{Detection, DetectorNorms, OnBadBox};
 
 /// A recipe with its dataset, detector and schedule, before the first step.
 #[derive(Debug)]

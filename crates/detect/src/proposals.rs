@@ -5,8 +5,8 @@
 
 use crate::coding::decoded;
 use crate::geometry::clipped;
-use crate::settings::{Kept, Proposals};
 use crate::suppression::suppressed;
+use recipe::{Kept, Proposals};
 
 /// The regions that the first network proposes in an image of width × height, the surest first. `logits` has one number for
 /// each anchor, `codes` four. Boxes that are not finite are dropped.

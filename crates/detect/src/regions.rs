@@ -11,7 +11,7 @@ use rand_chacha::rand_core::RngCore;
 use crate::assignment::some_of;
 use crate::coding::encoded;
 use crate::geometry::{Columns, area};
-use crate::settings::Regions;
+use recipe::Regions;
 
 /// Regions with their targets.
 #[derive(Clone, Debug, Default, PartialEq)]

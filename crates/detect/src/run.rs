@@ -17,8 +17,8 @@ use crate::model_folder::{self, DetectorCard};
 use crate::network::Detector;
 use crate::origin;
 use crate::plan::{self, DetectPlan};
-use crate::settings::DetectorNorms;
 use crate::task::{Detect, UnseenScene, detect};
+use recipe::DetectorNorms;
 
 /// A run under way: its plan, its journal and its state.
 pub struct DetectRun {

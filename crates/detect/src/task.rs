@@ -18,7 +18,7 @@ use crate::measure::Scene;
 use crate::network::{Detector, Proposed};
 use crate::proposals::proposals;
 use crate::regions::{RegionTargets, sampled_regions};
-use crate::settings::{Detection, Kept};
+use recipe::{Detection, Kept};
 
 /// The detection of objects.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ pub fn detect(model: &Model<Detector>, question: UnseenScene) -> Vec<FoundBox> {
 
 /// Width and height of an image `[1, h, w, 3]`.
 fn size_of(image: &TensorData) -> [f32; 2] {
-    let dims: Vec<usize> = image.shape.to_vec();
+    let dims: Vec<usize> = image.shape().to_vec();
     [dims[2] as f32, dims[1] as f32]
 }
 
@@ -152,7 +152,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 impl Proposed {
     /// The regions that go on to the second network, read back from the device.
-    fn regions(
+    pub(crate) fn regions(
         &self,
         anchors: &[[f32; 4]],
         size: [f32; 2],

@@ -5,7 +5,9 @@ use crate::mistake;
 /// The names and texts, sorted by name.
 const RECIPES: &[(&str, &str)] = &[
     ("baseline", include_str!("../../../recipes/baseline.toml")),
+    ("detect-small", include_str!("../../../recipes/detect-small.toml")),
     ("efficient", include_str!("../../../recipes/efficient.toml")),
+    ("gluoncv-faster-rcnn", include_str!("../../../recipes/gluoncv-faster-rcnn.toml")),
     ("gluoncv-fcn", include_str!("../../../recipes/gluoncv-fcn.toml")),
     (
         "gluoncv-inception-v3-mixup",

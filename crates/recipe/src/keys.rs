@@ -10,6 +10,7 @@ mod macros;
 
 mod data;
 mod declared;
+mod detect;
 mod form;
 mod list;
 mod network;
@@ -23,6 +24,7 @@ mod words;
 
 pub use data::*;
 pub(crate) use declared::{Field, Given, Node, Short, key};
+pub use detect::*;
 pub(crate) use form::{Form, Shape, Text, Written, entries};
 pub use network::*;
 pub use preprocess::*;

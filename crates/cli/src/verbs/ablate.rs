@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Ablate) -> Result<()> {
         data: args.data.as_deref(),
         resources: args.threads.loader(),
         device: nn::cpu(),
-        environment: super::environment(args.threads, any),
+        environment: super::environment(args.threads, &any.dataset),
     };
     if !whole.run(&jobs, &expected, &settings)? {
         output::note("stopped; the same command goes on from here");

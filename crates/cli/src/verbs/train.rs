@@ -1,92 +1,112 @@
 //! `trickbag train`: from a recipe to a run folder.
 
+pub(crate) mod classification;
+pub(crate) mod detection;
 pub(crate) mod dry_run;
 pub(crate) mod place;
+pub(crate) mod segmentation;
 
 use std::path::Path;
 
 use anyhow::Result;
-use classify::{Accuracy, Beginning, ClassifyError, Plan, Run};
-use recipe::Recipe;
-use record::names;
-use serde_json::{Map, json};
-use train::{Measure, Start, TrainError, resume, signal};
+use recipe::{Recipe, RecipeErrors};
+use record::{Best, MeasureColumns, names};
+use serde_json::{Map, Value, json};
+use train::{Journal, Start, TrainError, resume, signal};
 use world::World;
 
 use crate::args::Train;
 use crate::output::{self, Stopped, Usage, grouped};
-use crate::verbs::{bad_images, recipes, report};
+use crate::tasks;
+use crate::verbs::{recipes, report};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     super::use_threads(args.threads.compute())?;
-    let Resolved { recipe, text, file } = resolve(args)?;
-    let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
-    let plan = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
-        ClassifyError::Recipe(errors) => errors.located(&text, &file, &args.edits).into(),
-        other => other,
-    })?;
-    if args.dry_run {
-        return dry_run::print(&plan, args.json);
-    }
+    tasks::train(args, resolve(args)?)
+}
+
+/// A run of any task, as this verb sees it.
+pub(crate) trait TaskRun {
+    fn journal(&self) -> &Journal;
+
+    /// Steps done, and the steps of the whole run.
+    fn steps(&self) -> [u64; 2];
+
+    fn best(&self) -> Option<Best>;
+
+    fn columns(&self) -> MeasureColumns;
+
+    /// Prints the first lines of the run: what is trained on what.
+    fn introduce(&self);
+
+    /// Trains to the end; the values of the last evaluation, or None where somebody stopped the run.
+    fn train_to_end(&mut self, args: &Train, world: &mut World) -> Result<Option<Vec<f64>>>;
+}
+
+/// Starts a run in its folder, trains it to its end, and says how it ended.
+pub(crate) fn to_end<R: TaskRun>(
+    args: &Train,
+    name: &str,
+    environment: Value,
+    begin: impl FnOnce(&Start, &World) -> Result<R>,
+) -> Result<()> {
     signal::install()?;
-    let folder = place::of(args, &plan.recipe.name)?;
+    let folder = place::of(args, name)?;
     let device = nn::cpu();
-    let start = Start {
-        folder: &folder,
-        resume: args.resume,
-        device: &device,
-        environment: super::environment(args.threads, &plan),
-    };
+    let start = Start { folder: &folder, resume: args.resume, device: &device, environment };
     let mut world = World::alone();
-    let mut run = Run::start(plan, &start, &world)?;
-    introduce(&run);
-    let ended = run
-        .train_to_end(args.threads.loader(), &mut world)
-        .map_err(|error| name_all_bad(error, &run, args))?;
-    let Some(values) = ended else {
+    let mut run = begin(&start, &world)?;
+    run.introduce();
+    let Some(values) = run.train_to_end(args, &mut world)? else {
         tell_stop(args, &run);
         return Err(Stopped::by_signal().into());
     };
-    let folder = run.journal.folder();
+    let folder = run.journal().folder();
     let page = report::write(&[folder], &folder.join(names::REPORT))?;
     summarize(args, &run, &values, &page);
     Ok(())
 }
 
 /// Where a signal stopped the run, and how it goes on.
-fn tell_stop(args: &Train, run: &Run) {
-    let folder = run.journal.folder();
+fn tell_stop(args: &Train, run: &impl TaskRun) {
+    let folder = run.journal().folder();
     let data = args.data.as_ref();
     let data = data.map_or(String::new(), |path| format!(" --data {}", output::shell_word(path)));
     let command = format!("trickbag train --resume --out {}{data}", output::shell_word(folder));
-    let step = run.state.step;
+    let [step, total] = run.steps();
     output::note(&format!("stopped at step {step}; go on with: {command}"));
     if args.json {
         output::json(&json!({
             "run": folder.display().to_string(),
             "stopped_by": Stopped::by_signal().0.name(),
             "steps": step,
-            "total_steps": run.plan.schedule.total_steps(),
+            "total_steps": total,
             "resume": command,
         }));
     }
 }
 
-/// The error with every bad image named, where it is about one.
-fn name_all_bad(error: ClassifyError, run: &Run, args: &Train) -> ClassifyError {
-    match error {
-        ClassifyError::Data(found) => {
-            bad_images::name_all(found, &run.plan.dataset, args.threads.loader().threads).into()
-        }
-        other => other,
-    }
-}
-
 /// A recipe, and the text it was read from.
-struct Resolved {
-    recipe: Recipe,
+pub(crate) struct Resolved {
+    pub(crate) recipe: Recipe,
     text: String,
     file: String,
+}
+
+impl Resolved {
+    /// Mistakes of the recipe that only its data show, with their lines.
+    pub(crate) fn located(
+        text: &(String, String),
+        errors: RecipeErrors,
+        args: &Train,
+    ) -> RecipeErrors {
+        errors.located(&text.0, &text.1, &args.edits)
+    }
+
+    /// The recipe, and its text with the text's name.
+    pub(crate) fn apart(self) -> (Recipe, (String, String)) {
+        (self.recipe, (self.text, self.file))
+    }
 }
 
 /// The recipe of the command line, or of the run to resume where none is given.
@@ -118,54 +138,8 @@ fn source(args: &Train) -> Result<(String, String)> {
     }
 }
 
-/// The first lines of a run: what is trained on what.
-fn introduce(run: &Run) {
-    let Run { plan, state, journal, bytes } = run;
-    let (recipe, dataset) = (&plan.recipe, &plan.dataset);
-    let cost = zoo::cost(&plan.network, recipe.preprocess.side());
-    output::note(&format!(
-        "{}: {} ({:.2} M parameters, {:.3} G multiply-adds at {size_px}×{size_px})",
-        recipe.name,
-        plan.network.name,
-        cost.parameters as f64 / 1e6,
-        cost.multiply_adds as f64 / 1e9,
-        size_px = recipe.preprocess.side(),
-    ));
-    output::note(&format!(
-        "{}: {} training and {} validation images in {} classes, {}",
-        dataset.name,
-        grouped(dataset.train.len() as u64),
-        grouped(dataset.validation.len() as u64),
-        dataset.classes.len(),
-        output::bytes(*bytes),
-    ));
-    let decayed = |parameter: &&nn::Parameter| recipe.update.decay_on.acts_on(parameter.spec.role);
-    let parameters = &state.model.parameters;
-    output::note(&format!(
-        "{} steps of {} images; rate {} after {} steps of warm-up; weight decay on {} of {} tensors; run folder {}",
-        grouped(plan.schedule.total_steps()),
-        recipe.train.batch,
-        plan.schedule.initial_rate(),
-        plan.schedule.warmup_steps(),
-        parameters.trainable().filter(decayed).count(),
-        parameters.trainable().count(),
-        journal.folder().display(),
-    ));
-    if let Some(feature) = recipe.init.as_ref().and_then(|init| init.freeze.as_ref()) {
-        output::note(&format!(
-            "frozen up to {feature}: {} of {} tensors do not change, and their batch norms work as in evaluation",
-            plan.network.frozen_parameters(),
-            parameters.iter().count(),
-        ));
-    }
-    if state.step > 0 {
-        output::note(&format!("resuming at step {}", grouped(state.step)));
-    }
-}
-
-fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
-    let Run { journal, state, .. } = run;
-    let columns = Accuracy::columns();
+fn summarize(args: &Train, run: &impl TaskRun, values: &[f64], page: &Path) {
+    let (journal, columns, [step, _]) = (run.journal(), run.columns(), run.steps());
     let seconds = journal.worked().as_secs_f64();
     let model = journal.folder().join(names::MODEL);
     let (bad_images, skips) = journal.skipped().unwrap_or_default();
@@ -175,13 +149,13 @@ fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
         add("run", json!(journal.folder().display().to_string()));
         add("model", json!(model.display().to_string()));
         add("report", json!(page.display().to_string()));
-        add("steps", json!(state.step));
+        add("steps", json!(step));
         for (column, &value) in columns.columns().iter().zip(values) {
             let count = column.unit == record::Unit::Count;
             add(&column.name, if count { json!(value as u64) } else { json!(value) });
         }
         let best = format!("best_{}", columns.headline().name);
-        add(&best, json!(state.best.map(|best| best.value)));
+        add(&best, json!(run.best().map(|best| best.value)));
         add("seconds", json!(seconds));
         add("bad_images", json!(bad_images));
         add("skips", json!(skips));
@@ -191,7 +165,7 @@ fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
     output::print(&format!(
         "{}, after {} steps in {}",
         columns.say(values),
-        grouped(state.step),
+        grouped(step),
         output::duration(seconds),
     ));
     if bad_images > 0 {

@@ -49,6 +49,7 @@ table! {
         data: Data = key(""),
         preprocess: Preprocess = key(""),
         validation: Option<Validation> = key("").only(CLASSIFICATION).needed(),
+        detect: Option<Detection> = key("").makes(TaskKind::Detection),
         segment: Option<Segmentation> = key("").makes(TaskKind::Segmentation),
         #[cfg(test)]
         probe: Option<crate::tests::probe::Probe> = key("").makes(TaskKind::Probing),
