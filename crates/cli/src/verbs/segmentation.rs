@@ -7,7 +7,8 @@ use data::{Mask, RgbImage, png, thumbnail};
 use nn::{Model, Module};
 use report::{Guess, Picture};
 use segment::{
-    PixelCounts, Segmenter, SegmenterCard, colored, evaluate, model_folder, overlay, predict as answer,
+    PixelCounts, Segmenter, SegmenterCard, colored, evaluate, model_folder, overlay,
+    predict as answer,
 };
 use serde_json::{Value, json};
 use zoo::Options;
