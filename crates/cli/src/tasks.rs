@@ -46,6 +46,7 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
 pub(crate) fn export(args: &Export) -> Result<()> {
     match of_model(&args.model) {
         TaskKind::Classification => verbs::export::run(args),
+        TaskKind::Segmentation => verbs::segmentation::export(args),
         task => Err(missing("export", task)),
     }
 }

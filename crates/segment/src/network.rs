@@ -66,6 +66,11 @@ impl Segmenter {
         self.network.features()[FEATURES - 1].stride
     }
 
+    /// The layers of an evaluation, from the image to coarse logits.
+    pub fn evaluation_layers(&self) -> Vec<&Layer> {
+        self.network.layers().chain(&self.head).collect()
+    }
+
     /// Coarse logits of the head.
     pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
         chain(&self.head, pass, self.network.through(0..FEATURES, pass, x))

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use data::{Mask, RgbImage, png, thumbnail};
 use nn::{Model, Module};
+use onnx::{BatchNorms, DenseNetwork};
 use report::{Guess, Picture};
 use segment::{
     PixelCounts, Segmenter, SegmenterCard, colored, evaluate, model_folder, overlay,
@@ -13,9 +14,10 @@ use segment::{
 use serde_json::{Value, json};
 use zoo::Options;
 
+use super::export::check_file;
 use super::place;
 use super::predict::sources::{self, Source};
-use crate::args::{Eval, Models, Predict};
+use crate::args::{Eval, Export, Format, Models, Predict};
 use crate::output::{self, Usage, grouped};
 
 /// Longer edge of a picture in a gallery, pixels.
@@ -192,6 +194,55 @@ fn as_table(told: &[(String, Result<Shares>)], top: usize) -> String {
         }
     }
     output::table(&rows)
+}
+
+/// Writes a segmenter as an ONNX file. Its own folder is what torchvision opens.
+pub(crate) fn export(args: &Export) -> Result<()> {
+    if args.format == Format::Timm {
+        let usage = "timm has no segmenters; the model folder itself opens in torchvision's FCN where its backbone is a \
+                     ResNet-B (resnet50, resnet101), with the tensors' names as they are";
+        return Err(Usage(usage.to_owned()).into());
+    }
+    if let Some(out) = &args.out {
+        check_file(out)?;
+    }
+    let (model, card) = model_folder::read(&args.model, &nn::cpu())?;
+    let name = model.module.name();
+    let out = args.out.clone().unwrap_or_else(|| format!("{name}.onnx").into());
+    check_file(&out)?;
+    let batch_norms = if args.keep_batch_norms { BatchNorms::Kept } else { BatchNorms::Folded };
+    let settings = card.recipe.segmentation();
+    let normalize = card.recipe.preprocess.normalize;
+    let levels = |values: [f64; 3]| json!(values.map(|value| value / 255.0)).to_string();
+    let metadata = vec![
+        ("label_names".to_owned(), json!(card.classes).to_string()),
+        ("mean".to_owned(), levels(normalize.mean)),
+        ("std".to_owned(), levels(normalize.std)),
+    ];
+    let network = DenseNetwork {
+        name,
+        layers: model.module.evaluation_layers(),
+        tensors: model.tensors(),
+        classes: model.module.classes,
+        align_corners: settings.upsampling == recipe::Upsampling::Corners,
+    };
+    let options = onnx::ExportOptions { side: settings.crop, batch_norms, metadata };
+    let bytes = onnx::export_dense(network, options)?;
+    train::durable::write(&out, &bytes)?;
+    match args.json {
+        true => output::json(&json!({
+            "format": "onnx",
+            "network": name,
+            "path": out.display().to_string(),
+            "bytes": bytes.len(),
+            "opset": onnx::OPSET,
+            "side": settings.crop,
+        })),
+        false => {
+            output::print(&format!("{} ({})", out.display(), output::bytes(bytes.len() as u64)))
+        }
+    }
+    Ok(())
 }
 
 /// The segmenter on a network of the zoo, dilated to stride 8, with both heads.
