@@ -14,6 +14,7 @@ mod predictions;
 mod refusals;
 mod reports;
 mod runs;
+mod segments;
 mod tidy;
 mod transfer;
 mod tricks;
