@@ -2,6 +2,7 @@
 
 mod curves;
 mod predictions;
+mod segmented;
 mod summary;
 
 use base64::Engine;
@@ -82,8 +83,13 @@ pub(crate) fn thumbnail(png: &[u8]) -> String {
 
 /// What is about one run alone, folded up where there are several.
 fn details(run: &RunFolder, folded: bool) -> String {
-    let content =
-        [predictions::sections(run), summary::recipe(run), summary::environment(run)].concat();
+    let content = [
+        predictions::sections(run),
+        segmented::sections(run),
+        summary::recipe(run),
+        summary::environment(run),
+    ]
+    .concat();
     match folded {
         false => content,
         true => format!(
