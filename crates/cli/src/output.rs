@@ -124,7 +124,12 @@ fn is_one_line(error: &anyhow::Error) -> bool {
         _ => None,
     });
     let of_data = error.downcast_ref::<DataError>().or(of_classify);
-    of_data.is_some_and(|error| !matches!(error, DataError::BadImages { .. }))
+    let is_list = |error: &DataError| match error {
+        DataError::BadImages { .. } => true,
+        DataError::EmptyClasses { folders } => folders.len() > 1,
+        _ => false,
+    };
+    of_data.is_some_and(|error| !is_list(error))
 }
 
 /// Columns as wide as their widest cell; the first row is the head. A cell is one line.
@@ -186,6 +191,9 @@ mod tests {
         assert!(is_one_line(&ClassifyError::from(image()).into()));
         let many = DataError::BadImages { name: "a".to_owned(), images: 2, bad: Vec::new() };
         assert!(!is_one_line(&many.into()));
+        let empty = |name: &str| data::EmptyClass { name: name.to_owned(), found: None };
+        let several = DataError::EmptyClasses { folders: vec![empty("a"), empty("b")] };
+        assert!(!is_one_line(&several.into()));
     }
 
     #[test]

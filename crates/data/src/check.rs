@@ -35,6 +35,7 @@ pub enum FindingKind {
     Leak,
     Duplicate,
     ClassImbalance,
+    OneClass,
     Cmyk,
     SixteenBit,
     Palette,
@@ -44,7 +45,7 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    pub const ALL: [FindingKind; 14] = [
+    pub const ALL: [FindingKind; 15] = [
         FindingKind::Unreadable,
         FindingKind::Truncated,
         FindingKind::Empty,
@@ -53,6 +54,7 @@ impl FindingKind {
         FindingKind::Leak,
         FindingKind::Duplicate,
         FindingKind::ClassImbalance,
+        FindingKind::OneClass,
         FindingKind::Cmyk,
         FindingKind::SixteenBit,
         FindingKind::Palette,
@@ -71,6 +73,7 @@ impl FindingKind {
             FindingKind::Leak => "in_both_parts",
             FindingKind::Duplicate => "duplicate",
             FindingKind::ClassImbalance => "class_imbalance",
+            FindingKind::OneClass => "one_class",
             FindingKind::Cmyk => "cmyk",
             FindingKind::SixteenBit => "sixteen_bit",
             FindingKind::Palette => "palette",
@@ -95,6 +98,7 @@ impl FindingKind {
             }
             FindingKind::Duplicate => "the same content twice in one part",
             FindingKind::ClassImbalance => "a class has ten times the images of another, or more",
+            FindingKind::OneClass => "every answer is right, so nothing is learned",
             FindingKind::Cmyk => "colors for print, converted without a profile",
             FindingKind::SixteenBit => {
                 "16 bits a value: grey is clipped at 255, color cut to its high bytes"
@@ -175,6 +179,10 @@ pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, D
     report.classes = classes.len();
     report.train_images = parts.first().map_or(0, ImageSet::len);
     report.validation_images = parts.get(1).map_or(0, ImageSet::len);
+    if let [class] = classes.as_slice() {
+        let detail = "the only class; a classifier needs two".to_owned();
+        report.find(FindingKind::OneClass, class.clone(), detail);
+    }
     for LeftOut { name, reason } in left_out {
         report.find(FindingKind::LeftOut, name, reason);
     }
