@@ -4,6 +4,8 @@
 //! images that a network sees differently than people do (CMYK, 16 bits, palettes, animations, EXIF orientation), contents
 //! that are stored twice, and classes of very different size.
 
+mod boxes;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,8 @@ pub enum FindingKind {
     Empty,
     TooManyPixels,
     ClassMismatch,
+    BadAnnotation,
+    BadBox,
     Leak,
     Duplicate,
     ClassImbalance,
@@ -41,16 +45,21 @@ pub enum FindingKind {
     Palette,
     Animated,
     Rotated,
+    BoxCut,
+    OtherSize,
+    NoObjects,
     LeftOut,
 }
 
 impl FindingKind {
-    pub const ALL: [FindingKind; 15] = [
+    pub const ALL: [FindingKind; 20] = [
         FindingKind::Unreadable,
         FindingKind::Truncated,
         FindingKind::Empty,
         FindingKind::TooManyPixels,
         FindingKind::ClassMismatch,
+        FindingKind::BadAnnotation,
+        FindingKind::BadBox,
         FindingKind::Leak,
         FindingKind::Duplicate,
         FindingKind::ClassImbalance,
@@ -60,6 +69,9 @@ impl FindingKind {
         FindingKind::Palette,
         FindingKind::Animated,
         FindingKind::Rotated,
+        FindingKind::BoxCut,
+        FindingKind::OtherSize,
+        FindingKind::NoObjects,
         FindingKind::LeftOut,
     ];
 
@@ -70,6 +82,8 @@ impl FindingKind {
             FindingKind::Empty => "zero_bytes",
             FindingKind::TooManyPixels => "too_many_pixels",
             FindingKind::ClassMismatch => "class_mismatch",
+            FindingKind::BadAnnotation => "bad_annotation",
+            FindingKind::BadBox => "bad_box",
             FindingKind::Leak => "in_both_parts",
             FindingKind::Duplicate => "duplicate",
             FindingKind::ClassImbalance => "class_imbalance",
@@ -79,6 +93,9 @@ impl FindingKind {
             FindingKind::Palette => "palette",
             FindingKind::Animated => "animated",
             FindingKind::Rotated => "rotated",
+            FindingKind::BoxCut => "box_cut",
+            FindingKind::OtherSize => "other_size",
+            FindingKind::NoObjects => "no_objects",
             FindingKind::LeftOut => "left_out",
         }
     }
@@ -93,6 +110,12 @@ impl FindingKind {
                 "more pixels than the limit: an attack, or a scan to shrink"
             }
             FindingKind::ClassMismatch => "training and validation have different classes",
+            FindingKind::BadAnnotation => {
+                "a broken annotation, a class of validation alone, or an image without a file"
+            }
+            FindingKind::BadBox => {
+                "no area, swapped corners or outside: stops, unless detect.on_bad_box = \"drop\""
+            }
             FindingKind::Leak => {
                 "a validation image that is also a training image: accuracy is flattered"
             }
@@ -108,6 +131,9 @@ impl FindingKind {
             FindingKind::Rotated => {
                 "EXIF says to turn it, which only data.orientation = \"exif\" does"
             }
+            FindingKind::BoxCut => "a box that leaves its image is cut at the edge",
+            FindingKind::OtherSize => "the annotation says another size than the picture has",
+            FindingKind::NoObjects => "an image without boxes: all of it is background",
             FindingKind::LeftOut => {
                 "not read: another extension, no regular file, or a link to what is read already"
             }
@@ -123,6 +149,8 @@ impl FindingKind {
                 | FindingKind::Empty
                 | FindingKind::TooManyPixels
                 | FindingKind::ClassMismatch
+                | FindingKind::BadAnnotation
+                | FindingKind::BadBox
         )
     }
 }
@@ -162,6 +190,9 @@ impl CheckReport {
 
 /// Examines every image of a dataset with this many threads. An error when the path holds no dataset.
 pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, DataError> {
+    if let Some(report) = boxes::check(path, threads, watch)? {
+        return Ok(report);
+    }
     let mut report = CheckReport::default();
     let (classes, parts, left_out) = match Dataset::undivided(path) {
         Ok(Dataset { classes, train, validation, left_out, .. }) => {

@@ -86,11 +86,15 @@ impl Dataset {
     /// Opens a dataset as [`Dataset::open`] does, but holds nothing out: the validation images of a dataset without any are an
     /// empty set.
     pub fn undivided(path: &Path) -> Result<Dataset, DataError> {
-        let Found { layout, source } = formats::open(path)?;
+        Ok(Dataset::whole(formats::open(path)?, path.display().to_string()))
+    }
+
+    /// A dataset of which nothing is held out.
+    pub(crate) fn whole(found: Found, name: String) -> Dataset {
+        let Found { layout, source } = found;
         let Layout { classes, train, validation, left_out } = layout;
         let parts = [train, validation.unwrap_or_default()];
-        let name = path.display().to_string();
-        Ok(Dataset { left_out, ..Dataset::of(name, classes, source, parts) })
+        Dataset { left_out, ..Dataset::of(name, classes, source, parts) }
     }
 
     fn of(

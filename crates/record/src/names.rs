@@ -23,6 +23,9 @@ pub const PREDICTIONS: &str = "predictions.jsonl";
 /// The boxes that a detector found in each validation image, one JSON object a line.
 pub const DETECTIONS: &str = "detections.jsonl";
 
+/// The precision of a detector for each class, one JSON object a line.
+pub const PRECISION: &str = "precision.jsonl";
+
 /// The folder of thumbnails of the surest mistakes.
 pub const MISTAKES: &str = "mistakes";
 /// The training images that could not be decoded, one JSON object a line for each time another stood in.

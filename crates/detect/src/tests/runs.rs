@@ -156,7 +156,7 @@ fn on_ranks(
 
 /// The files whose bytes every way to the end of a run shares.
 fn files(folder: &Path) -> Vec<Vec<u8>> {
-    ["model/model.safetensors", "model/config.json", names::DETECTIONS]
+    ["model/model.safetensors", "model/config.json", names::DETECTIONS, names::PRECISION]
         .map(|name| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
         .into()
 }
