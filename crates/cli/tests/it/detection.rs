@@ -40,18 +40,19 @@ fn squares(sandbox: &Sandbox, count: u32) {
     sandbox.write("voc/ImageSets/Main/test.txt", &lists[1]);
 }
 
-const SMALL: [&str; 11] = [
+const SMALL: [&str; 12] = [
     "network.shape={ blocks = [1, 1, 1, 1], channels = [8, 16, 16, 24], stem_channels = 8 }",
-    "detect.side=48",
-    "detect.longest=64",
-    "detect.anchors={ scales = [1.0, 1.5], ratios = [1.0] }",
+    "detect.side=96",
+    "detect.longest=128",
+    "detect.anchors={ scales = [2.0, 3.0], ratios = [1.0], border = \"trained\" }",
     "detect.proposals={ channels = 16, batch = 32, least_side = 4, training = { before = 50, after = 20 }, test = { before = 50, after = 10 } }",
     "detect.regions.batch=16",
     "detect.regions.size=4",
     "train.evaluate_every=20 steps",
     "rate.warmup.duration=4 steps",
-    "rate.base=0.02",
+    "rate.base=0.05",
     "checkpoint.every=3 steps",
+    "network.last_gamma=1",
 ];
 
 fn train<'a>(steps: &'a str, out: &'a str) -> Vec<&'a str> {

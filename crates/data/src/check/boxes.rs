@@ -15,6 +15,9 @@ pub(super) fn check(
     threads: usize,
     watch: Watch,
 ) -> Result<Option<CheckReport>, DataError> {
+    if !path.exists() {
+        return Ok(None);
+    }
     let Some(found) = boxes::open(path)? else { return Ok(None) };
     let FoundBoxes { layout, source, images: annotated, mistakes, bad_boxes, cut } = found;
     let Layout { classes, train, validation, left_out } = layout;

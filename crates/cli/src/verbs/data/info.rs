@@ -13,6 +13,9 @@ use crate::progress::Counter;
 const SHEET: (usize, usize, usize) = (20, 10, 96);
 
 pub(crate) fn run(args: &DataInfo) -> Result<()> {
+    if Dataset::has_boxes(&args.path)? {
+        return super::boxes::info(args);
+    }
     let dataset = Dataset::undivided(&args.path)?;
     let mut counter = Counter::new("counting");
     let mut watch = |done, total| counter.at(done, total);
