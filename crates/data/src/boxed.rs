@@ -46,15 +46,35 @@ impl Dataset<Boxes> {
         let labelled = Dataset::arrange(found, name, split, split_seed)?;
         let mut dataset = labelled
             .annotated(|path, _| images.remove(path).map(|image| image.boxes).unwrap_or_default());
-        let told = |BadImage { name, reason }: BadImage| LeftOut { name, reason };
-        dataset.left_out.extend(bad_boxes.into_iter().chain(cut).map(told));
+        dataset.left_out.extend(bad_boxes.into_iter().chain(cut).map(left_out));
         Ok(dataset)
     }
 
+    /// Opens a dataset of boxes for looking at it: nothing is held out, and mistakes of the annotations are left out and told.
+    pub fn undivided_boxes(path: &Path) -> Result<Dataset<Boxes>, DataError> {
+        let name = path.display().to_string();
+        let Some(found) = boxes::open(path)? else { return Err(DataError::NotBoxes { name }) };
+        let FoundBoxes { layout, source, mut images, mistakes, bad_boxes, cut } = found;
+        let labelled = Dataset::whole(Found { layout, source }, name);
+        let mut dataset = labelled
+            .annotated(|path, _| images.remove(path).map(|image| image.boxes).unwrap_or_default());
+        dataset.left_out.extend([mistakes, bad_boxes, cut].concat().into_iter().map(left_out));
+        Ok(dataset)
+    }
+}
+
+impl Dataset {
     /// Whether a path holds images with boxes.
     pub fn has_boxes(path: &Path) -> Result<bool, DataError> {
-        Ok(boxes::open(path)?.is_some())
+        match path.exists() {
+            true => Ok(boxes::open(path)?.is_some()),
+            false => Ok(false),
+        }
     }
+}
+
+fn left_out(BadImage { name, reason }: BadImage) -> LeftOut {
+    LeftOut { name, reason }
 }
 
 /// Adds the boxes of an image to a hash.

@@ -4,6 +4,7 @@
 //! images that a network sees differently than people do (CMYK, 16 bits, palettes, animations, EXIF orientation), contents
 //! that are stored twice, and classes of very different size.
 
+mod boxes;
 mod masks;
 
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub enum FindingKind {
     MaskSize,
     MaskColors,
     MaskValues,
+    BadAnnotation,
+    BadBox,
     Leak,
     Duplicate,
     ClassImbalance,
@@ -51,11 +54,14 @@ pub enum FindingKind {
     Animated,
     Rotated,
     ClassAbsent,
+    BoxCut,
+    OtherSize,
+    NoObjects,
     LeftOut,
 }
 
 impl FindingKind {
-    pub const ALL: [FindingKind; 21] = [
+    pub const ALL: [FindingKind; 26] = [
         FindingKind::Unreadable,
         FindingKind::Truncated,
         FindingKind::Empty,
@@ -66,6 +72,8 @@ impl FindingKind {
         FindingKind::MaskSize,
         FindingKind::MaskColors,
         FindingKind::MaskValues,
+        FindingKind::BadAnnotation,
+        FindingKind::BadBox,
         FindingKind::Leak,
         FindingKind::Duplicate,
         FindingKind::ClassImbalance,
@@ -76,6 +84,9 @@ impl FindingKind {
         FindingKind::Animated,
         FindingKind::Rotated,
         FindingKind::ClassAbsent,
+        FindingKind::BoxCut,
+        FindingKind::OtherSize,
+        FindingKind::NoObjects,
         FindingKind::LeftOut,
     ];
 
@@ -92,6 +103,8 @@ impl FindingKind {
             FindingKind::MaskColors => "mask_colors",
             FindingKind::MaskValues => "mask_values",
             FindingKind::ClassAbsent => "class_absent",
+            FindingKind::BadAnnotation => "bad_annotation",
+            FindingKind::BadBox => "bad_box",
             FindingKind::Leak => "in_both_parts",
             FindingKind::Duplicate => "duplicate",
             FindingKind::ClassImbalance => "class_imbalance",
@@ -101,6 +114,9 @@ impl FindingKind {
             FindingKind::Palette => "palette",
             FindingKind::Animated => "animated",
             FindingKind::Rotated => "rotated",
+            FindingKind::BoxCut => "box_cut",
+            FindingKind::OtherSize => "other_size",
+            FindingKind::NoObjects => "no_objects",
             FindingKind::LeftOut => "left_out",
         }
     }
@@ -121,6 +137,12 @@ impl FindingKind {
             FindingKind::MaskColors => "a mask of colors, where a number a pixel is wanted",
             FindingKind::MaskValues => "a mask with values that are no classes",
             FindingKind::ClassAbsent => "a class of which there is no pixel: it cannot be learned",
+            FindingKind::BadAnnotation => {
+                "a broken annotation, a class of validation alone, or an image without a file"
+            }
+            FindingKind::BadBox => {
+                "no area, swapped corners or outside: stops, unless detect.on_bad_box = \"drop\""
+            }
             FindingKind::Leak => {
                 "a validation image that is also a training image: accuracy is flattered"
             }
@@ -136,6 +158,9 @@ impl FindingKind {
             FindingKind::Rotated => {
                 "EXIF says to turn it, which only data.orientation = \"exif\" does"
             }
+            FindingKind::BoxCut => "a box that leaves its image is cut at the edge",
+            FindingKind::OtherSize => "the annotation says another size than the picture has",
+            FindingKind::NoObjects => "an image without boxes: all of it is background",
             FindingKind::LeftOut => {
                 "not read: another extension, no regular file, or a link to what is read already"
             }
@@ -156,6 +181,8 @@ impl FindingKind {
                 | FindingKind::MaskSize
                 | FindingKind::MaskColors
                 | FindingKind::MaskValues
+                | FindingKind::BadAnnotation
+                | FindingKind::BadBox
         )
     }
 }
@@ -195,6 +222,9 @@ impl CheckReport {
 
 /// Examines every image of a dataset with this many threads. An error when the path holds no dataset.
 pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, DataError> {
+    if let Some(report) = boxes::check(path, threads, watch)? {
+        return Ok(report);
+    }
     let mut report = CheckReport::default();
     let (classes, parts, left_out) = match Dataset::undivided(path) {
         Ok(Dataset { classes, train, validation, left_out, .. }) => {

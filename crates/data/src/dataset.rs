@@ -91,7 +91,7 @@ impl Dataset {
         Ok(Dataset::whole(formats::open(path)?, path.display().to_string()))
     }
 
-    /// What was found, with nothing held out.
+    /// A dataset of which nothing is held out.
     pub(crate) fn whole(found: Found, name: String) -> Dataset {
         let Found { layout, source } = found;
         let Layout { classes, train, validation, left_out } = layout;

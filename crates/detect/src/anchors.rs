@@ -7,7 +7,7 @@
 use recipe::Anchors;
 
 /// The anchors of the first cell.
-pub fn first_cell(anchors: &Anchors) -> Vec<[f32; 4]> {
+pub(crate) fn first_cell(anchors: &Anchors) -> Vec<[f32; 4]> {
     let base = anchors.base;
     let centre = 0.5 * (base - 1.0);
     let mut cell = Vec::new();
@@ -23,7 +23,7 @@ pub fn first_cell(anchors: &Anchors) -> Vec<[f32; 4]> {
 }
 
 /// The anchors of all cells: row by row, column by column, those of a cell together.
-pub fn grid(cell: &[[f32; 4]], [rows, columns]: [usize; 2], stride: usize) -> Vec<[f32; 4]> {
+pub(crate) fn grid(cell: &[[f32; 4]], [rows, columns]: [usize; 2], stride: usize) -> Vec<[f32; 4]> {
     let mut all = Vec::with_capacity(rows * columns * cell.len());
     for row in 0..rows {
         for column in 0..columns {

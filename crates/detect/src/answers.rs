@@ -20,7 +20,7 @@ pub struct FoundBox {
 
 /// What the second network says of each region.
 #[derive(Clone, Copy, Debug)]
-pub struct RegionAnswers<'a> {
+pub(crate) struct RegionAnswers<'a> {
     pub regions: &'a [[f32; 4]],
     /// Logits of background and of each class, a row for each region.
     pub logits: &'a [f32],
@@ -30,7 +30,7 @@ pub struct RegionAnswers<'a> {
 }
 
 /// The objects in an image of width × height, in the pixels of that image, by falling score.
-pub fn found(
+pub(crate) fn found(
     answers: RegionAnswers,
     size: [f32; 2],
     scales: [f64; 4],

@@ -4,14 +4,14 @@
 //! more, and those that overlap some object at least as well as every other anchor does (all of them, where several do);
 //! those are negative that overlap every object by less than `negative`. The authors decide on the negatives last.
 
-use data::random::{self, below};
+use data::random::below;
 
 use crate::geometry::Columns;
 use recipe::{BorderAnchors, LowBest, Proposals};
 
 /// The target of one anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnchorMark {
+pub(crate) enum AnchorMark {
     Ignored,
     Negative,
     /// With the object that the anchor overlaps best.
@@ -22,7 +22,7 @@ pub enum AnchorMark {
 const TIE: f32 = f32::EPSILON;
 
 /// The target of each anchor in an image of width × height with these objects.
-pub fn assigned(
+pub(crate) fn assigned(
     anchors: &[[f32; 4]],
     objects: &[[f32; 4]],
     [width, height]: [f32; 2],
@@ -76,7 +76,7 @@ fn keep_better(overlaps: &[f32], number: u32, best: &mut [f32], of: &mut [u32]) 
 
 /// The anchors that the loss looks at: at most the share `positives` of `batch` are positive, negatives fill it up. Both
 /// lists are in rising order.
-pub fn sampled_anchors(
+pub(crate) fn sampled_anchors(
     marks: &[AnchorMark],
     rules: &Proposals,
     rng: &mut impl rand_chacha::rand_core::RngCore,
@@ -115,7 +115,7 @@ mod tests {
     use crate::anchors::{first_cell, grid};
     use crate::geometry::overlap;
     use crate::tests::paper;
-    use random::{Stream, at, between};
+    use data::random::{Stream, at, between};
 
     fn objects(seed: u64, count: usize, [width, height]: [f32; 2]) -> Vec<[f32; 4]> {
         let mut rng = at(seed, Stream::Augment, 0, 0);

@@ -48,6 +48,6 @@ impl Measure for AveragePrecision {
     }
 
     fn write_details(&self, folder: &Path, step: u64) -> Result<(), TrainError> {
-        details::write(folder, step, &self.dataset.validation, &self.scenes)
+        details::write(folder, step, &self.dataset.validation, &self.scenes, &self.voc)
     }
 }

@@ -2,14 +2,19 @@
 //! y are centres.
 
 /// The code of box `of` as seen from `from`.
-pub fn encoded(of: [f32; 4], from: [f32; 4], scales: [f32; 4]) -> [f32; 4] {
+pub(crate) fn encoded(of: [f32; 4], from: [f32; 4], scales: [f32; 4]) -> [f32; 4] {
     let ([gx, gy, gw, gh], [ax, ay, aw, ah]) = (centred(of), centred(from));
     let code = [(gx - ax) / aw, (gy - ay) / ah, (gw / aw).ln(), (gh / ah).ln()];
     [0, 1, 2, 3].map(|at| code[at] / scales[at])
 }
 
 /// The box that a code means as seen from `from`. ln(w/aw) and ln(h/ah) are cut at `most`, where there is a limit.
-pub fn decoded(code: [f32; 4], from: [f32; 4], scales: [f32; 4], most: Option<f32>) -> [f32; 4] {
+pub(crate) fn decoded(
+    code: [f32; 4],
+    from: [f32; 4],
+    scales: [f32; 4],
+    most: Option<f32>,
+) -> [f32; 4] {
     let [ax, ay, aw, ah] = centred(from);
     let code = [0, 1, 2, 3].map(|at| code[at] * scales[at]);
     let grown = |log: f32| most.map_or(log, |most| log.min(most)).exp();

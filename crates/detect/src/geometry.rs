@@ -1,12 +1,13 @@
 //! Boxes as x₀, y₀, x₁, y₁: positions between pixels, so that the width is x₁ − x₀.
 
 /// The area of a box; 0 for one that is empty.
-pub fn area([x0, y0, x1, y1]: [f32; 4]) -> f32 {
+pub(crate) fn area([x0, y0, x1, y1]: [f32; 4]) -> f32 {
     (x1 - x0).max(0.0) * (y1 - y0).max(0.0)
 }
 
 /// The area that two boxes share, divided by the area that they cover together; 0 where they share nothing.
-pub fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
+#[cfg(test)]
+pub(crate) fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
     let width = a[2].min(b[2]) - a[0].max(b[0]);
     let height = a[3].min(b[3]) - a[1].max(b[1]);
     if width <= 0.0 || height <= 0.0 {
@@ -17,7 +18,7 @@ pub fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
 }
 
 /// The box without what lies outside an image of width × height.
-pub fn clipped(corners: [f32; 4], [width, height]: [f32; 2]) -> [f32; 4] {
+pub(crate) fn clipped(corners: [f32; 4], [width, height]: [f32; 2]) -> [f32; 4] {
     let [x0, y0, x1, y1] = corners;
     [x0.clamp(0.0, width), y0.clamp(0.0, height), x1.clamp(0.0, width), y1.clamp(0.0, height)]
 }
@@ -45,7 +46,7 @@ impl Columns {
         self.areas.len()
     }
 
-    /// Writes the overlap of `other` with each box to `to`: the numbers of [`overlap`].
+    /// Writes the overlap of `other` with each box to `to`.
     pub(crate) fn overlaps(&self, other: [f32; 4], to: &mut [f32]) {
         let count = self.len();
         let [x0, y0, x1, y1] = &self.corners;
@@ -82,7 +83,7 @@ impl Columns {
     }
 }
 
-/// [`overlap`] without branches, given both areas.
+/// The area that two boxes share, divided by the area that they cover together, given both areas; without branches.
 #[inline(always)]
 fn shares(a: [f32; 4], area: f32, b: [f32; 4], own: f32) -> f32 {
     let least = |a: f32, b: f32| if a < b { a } else { b };

@@ -10,7 +10,7 @@ use recipe::{Kept, Proposals};
 
 /// The regions that the first network proposes in an image of width × height, the surest first. `logits` has one number for
 /// each anchor, `codes` four. Boxes that are not finite are dropped.
-pub fn proposals(
+pub(crate) fn proposals(
     anchors: &[[f32; 4]],
     logits: &[f32],
     codes: &[[f32; 4]],

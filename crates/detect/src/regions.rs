@@ -15,7 +15,7 @@ use recipe::Regions;
 
 /// Regions with their targets.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RegionTargets {
+pub(crate) struct RegionTargets {
     pub boxes: Vec<[f32; 4]>,
     /// 0 is background, k the class k − 1.
     pub classes: Vec<u32>,
@@ -25,7 +25,7 @@ pub struct RegionTargets {
 
 /// Draws the regions of a batch. `objects` are boxes and the numbers of their classes. An image without proposals and
 /// objects has one region: all of it, as background.
-pub fn sampled_regions(
+pub(crate) fn sampled_regions(
     proposals: &[[f32; 4]],
     objects: &[([f32; 4], u32)],
     size: [f32; 2],

@@ -4,7 +4,7 @@ use crate::geometry::{Columns, area};
 
 /// The places of the boxes that stay, the surest first, at most `most` of them. `boxes` come in the order of falling
 /// scores; a box is dropped where a surer one that stays overlaps it by more than `limit`.
-pub fn suppressed(boxes: &[[f32; 4]], limit: f32, most: usize) -> Vec<usize> {
+pub(crate) fn suppressed(boxes: &[[f32; 4]], limit: f32, most: usize) -> Vec<usize> {
     let mut kept = Vec::new();
     let mut sizes = Sizes::new(limit);
     for (place, &corners) in boxes.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Settings that several tests share, and the tests of whole steps and runs.
 
+mod authors;
 mod runs;
 mod step;
 

@@ -1,7 +1,9 @@
-//! `detections.jsonl`: what a detector found in each validation image, one JSON object a line, in the order of the dataset.
+//! `detections.jsonl`: what a detector found in each validation image, one JSON object a line, in the order of the dataset;
+//! and `precision.jsonl`: how good that is for each class.
 
 use serde::{Deserialize, Serialize};
 
+use crate::number;
 use crate::rows::line;
 
 /// One validation image: its objects, and what was found there.
@@ -35,6 +37,36 @@ pub struct FoundRow {
     pub score: f32,
     #[serde(rename = "box")]
     pub corners: [f32; 4],
+}
+
+/// A detector's precision for one class: a line of `precision.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrecisionRow {
+    /// Steps done.
+    pub step: u64,
+    pub class: u32,
+    /// Objects that count.
+    pub objects: u64,
+    /// Average precision by 11 points, percent.
+    #[serde(rename = "map_11_point", deserialize_with = "number::read")]
+    pub eleven_points: f64,
+    /// Average precision by area, percent.
+    #[serde(rename = "map", deserialize_with = "number::read")]
+    pub area: f64,
+    /// Recall and precision, from 0 to 1, by falling score; some points of many.
+    pub curve: Vec<[f64; 2]>,
+}
+
+impl PrecisionRow {
+    /// The row as a line of the file, its end included.
+    pub fn to_line(&self) -> String {
+        line(self)
+    }
+
+    /// Reads a line; None where it is damaged.
+    pub fn read(line: &str) -> Option<PrecisionRow> {
+        serde_json::from_str(line).ok()
+    }
 }
 
 impl DetectionRow {

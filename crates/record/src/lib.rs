@@ -15,7 +15,7 @@ mod rows;
 mod segmentation;
 mod skip;
 
-pub use detection::{DetectionRow, FoundRow, ObjectRow};
+pub use detection::{DetectionRow, FoundRow, ObjectRow, PrecisionRow};
 pub use measure::{Best, Better, LOSS, MeasureColumn, MeasureColumns, Unit};
 pub use outcome::Outcome;
 pub use prediction::{PredictionRow, SUREST_MISTAKES, surest_mistakes};

@@ -23,6 +23,8 @@ pub const PREDICTIONS: &str = "predictions.jsonl";
 /// The boxes that a detector found in each validation image, one JSON object a line.
 pub const DETECTIONS: &str = "detections.jsonl";
 
+/// The precision of a detector for each class, one JSON object a line.
+pub const PRECISION: &str = "precision.jsonl";
 /// Segmentation's result for each class, one JSON object a line.
 pub const CLASSES: &str = "classes.jsonl";
 /// Segmentation's result for each validation image, one JSON object a line.

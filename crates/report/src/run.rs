@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use recipe::Recipe;
 use record::{
-    EvaluationRow, MeasureColumn, MeasureColumns, MetricsRow, PredictionRow, TrainRow, Unit, names,
-    surest_mistakes,
+    EvaluationRow, MeasureColumn, MeasureColumns, MetricsRow, PrecisionRow, PredictionRow,
+    TrainRow, Unit, names, surest_mistakes,
 };
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ pub struct RunFolder {
     pub environment: Vec<(String, String)>,
     /// A classifier's answers for the validation images.
     pub predictions: Vec<PredictionRow>,
+    /// A detector's precision for each class that has objects.
+    pub precision: Vec<PrecisionRow>,
     /// The surest mistakes, each with its PNG where there is one.
     pub mistakes: Vec<(PredictionRow, Option<Vec<u8>>)>,
     /// A segmenter's results by class and its worst pictures; None for other tasks.
@@ -88,6 +90,7 @@ impl RunFolder {
         let segmented = is_segmentation(&measure).then(|| segmented::read(folder, &mut notes));
         let segmented = segmented.transpose()?;
         let predictions = numbered.into_iter().map(|(_, row)| row).collect();
+        let precision = precision(folder, classes.len(), &mut notes)?;
         Ok(RunFolder {
             folder: folder.to_owned(),
             name: name(folder),
@@ -99,6 +102,7 @@ impl RunFolder {
             classes,
             environment,
             predictions,
+            precision,
             mistakes,
             segmented,
             notes,
@@ -289,6 +293,24 @@ fn predictions(
     }
     note_damage(names::PREDICTIONS, &damaged, notes);
     Ok(predictions)
+}
+
+/// The rows of `precision.jsonl`, which only detectors leave.
+fn precision(
+    folder: &Path,
+    classes: usize,
+    notes: &mut Vec<String>,
+) -> Result<Vec<PrecisionRow>, ReportError> {
+    let text = text(&folder.join(names::PRECISION))?.unwrap_or_default();
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    for (index, line) in text.lines().enumerate() {
+        match PrecisionRow::read(line).filter(|row| (row.class as usize) < classes) {
+            Some(row) => rows.push(row),
+            None => damaged.push(index + 1),
+        }
+    }
+    note_damage(names::PRECISION, &damaged, notes);
+    Ok(rows)
 }
 
 pub(crate) fn note_damage(file: &str, lines: &[usize], notes: &mut Vec<String>) {

@@ -14,13 +14,20 @@ use serde_json::{Value, json};
 use train::{durable, signal};
 
 use crate::args::Ablate;
-use crate::output::{self, Stopped, duration, grouped};
+use crate::output::{self, Stopped, Usage, duration, grouped};
 use crate::verbs::train::dry_run::{expected_seconds, seconds_per_image};
 use crate::verbs::train::place::check_outside;
 
 pub(crate) fn run(args: &Ablate) -> Result<()> {
     super::use_threads(args.threads.compute())?;
     let (table, preset) = (tables::find(&args.table)?, presets::find(&args.preset)?);
+    if tables::transfer().iter().any(|known| known.name == table.name) {
+        let text = format!(
+            "{0} is a table of another task, which ablate does not run yet: train its rows, such as `trickbag train {0}.{1}`",
+            table.name, table.rows[0].name
+        );
+        return Err(Usage(text).into());
+    }
     let ablation = Ablation::new(table, preset, &args.rows, &args.columns, &zoo::names())?;
     let seeds: Vec<u64> = (1..=args.seeds).collect();
     let folder = folder(args);

@@ -1,6 +1,7 @@
 //! The command as a person uses it, on images that the tests make.
 
 mod ablations;
+mod detection;
 mod dirty;
 mod exports;
 mod fixtures;

@@ -70,9 +70,9 @@ pub(super) fn squares(train: usize, test: usize) -> TempDir {
 fn recipe(edits: &[&str]) -> Recipe {
     let small = [
         "network.shape={ blocks = [1, 1, 1, 1], channels = [8, 16, 16, 24], stem_channels = 8 }",
-        "detect.side=48",
-        "detect.longest=64",
-        "detect.anchors={ scales = [1.0, 1.5], ratios = [1.0] }",
+        "detect.side=96",
+        "detect.longest=128",
+        "detect.anchors={ scales = [2.0, 3.0], ratios = [1.0], border = \"trained\" }",
         "detect.proposals.channels=16",
         "detect.proposals.batch=32",
         "detect.proposals.least_side=4",
@@ -156,7 +156,7 @@ fn on_ranks(
 
 /// The files whose bytes every way to the end of a run shares.
 fn files(folder: &Path) -> Vec<Vec<u8>> {
-    ["model/model.safetensors", "model/config.json", names::DETECTIONS]
+    ["model/model.safetensors", "model/config.json", names::DETECTIONS, names::PRECISION]
         .map(|name| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
         .into()
 }
@@ -187,7 +187,8 @@ fn squares_are_learned_found_and_measured_again() {
     let edits = [
         "train.duration=160 steps",
         "train.evaluate_every=160 steps",
-        "rate.base=0.02",
+        "rate.base=0.05",
+        "network.last_gamma=1",
         "rate.warmup.duration=10 steps",
         "checkpoint.every=1000 steps",
     ];

@@ -45,7 +45,7 @@ fn settings() -> Detection {
 }
 
 /// u of tensor number t, element i.
-fn uniform(t: u64, i: u64) -> f64 {
+pub(super) fn uniform(t: u64, i: u64) -> f64 {
     let mut h = (i * 2_654_435_761 + (t + 1) * 40_503 * 65_537) & 0xFFFF_FFFF;
     h ^= h >> 16;
     h = (h * 0x45D_9F3B) & 0xFFFF_FFFF;

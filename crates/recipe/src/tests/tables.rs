@@ -45,6 +45,21 @@ fn every_row_is_a_recipe_with_its_published_numbers() {
 }
 
 #[test]
+fn the_rows_of_table_8_are_recipes_of_detection() {
+    let mut numbers = Vec::new();
+    for cell in tables::transfer().iter().flat_map(tables::Table::cells) {
+        let recipe = row(&cell.name());
+        assert_eq!((recipe.task(), recipe.name.as_str()), (TaskKind::Detection, &*cell.name()));
+        let row = cell.name().replace("table8.", "");
+        let from = &recipe.init.as_ref().unwrap().from;
+        assert!(from.ends_with(&row) || row == "standard", "{row} begins with {from}");
+        assert_eq!(recipe.network.model == "resnet50", row == "standard", "{row}");
+        numbers.extend(cell.published().iter().map(|each| each.value).skip(1));
+    }
+    assert_eq!(numbers, [77.54, 78.30, 79.23, 80.71, 80.96, 81.10, 81.33]);
+}
+
+#[test]
 fn rows_are_stacks_of_edits() {
     for (name, parent, differences) in [
         (

@@ -18,6 +18,9 @@ pub(crate) fn run(args: &DataInfo) -> Result<()> {
     if data::check::has_masks(&args.path) {
         return masks::run(args);
     }
+    if Dataset::has_boxes(&args.path)? {
+        return super::boxes::info(args);
+    }
     let dataset = Dataset::undivided(&args.path)?;
     let mut counter = Counter::new("counting");
     let mut watch = |done, total| counter.at(done, total);

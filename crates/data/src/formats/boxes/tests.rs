@@ -261,3 +261,28 @@ fn a_fingerprint_tells_a_moved_box() {
     year(place.path(), &[("a", &xml(&[("dog", [11, 21, 50, 61])]))]);
     assert_ne!(of().names, first.names);
 }
+
+#[test]
+fn a_check_finds_what_is_wrong_with_annotations() {
+    use crate::check::{FindingKind, check};
+    let place = tempfile::tempdir().unwrap();
+    let objects = [("dog", [11, 21, 50, 60]), ("dog", [50, 21, 50, 60]), ("dog", [0, 0, 220, 60])];
+    let other = xml(&[("dog", [1, 1, 9, 9])]).replace("<width>200", "<width>201");
+    year(
+        place.path(),
+        &[("a", &xml(&objects)), ("b", &xml(&[])), ("c", &other), ("d", "<annotation>")],
+    );
+    let mut all = |_: usize, _: usize| std::ops::ControlFlow::Continue(());
+    let report = check(place.path(), 2, &mut all).unwrap();
+    let found = |kind: FindingKind| -> Vec<String> {
+        let of_kind = report.findings.iter().filter(|finding| finding.kind == kind);
+        of_kind.map(|finding| finding.path.rsplit_once('/').unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(found(FindingKind::BadAnnotation), ["d.xml"]);
+    assert_eq!(found(FindingKind::BadBox), ["a.xml: object 2"]);
+    assert_eq!(found(FindingKind::BoxCut), ["a.xml: object 3"]);
+    assert_eq!(found(FindingKind::NoObjects), ["b.png"]);
+    assert_eq!(found(FindingKind::OtherSize), ["c.png"]);
+    assert!(report.stops_training() && report.complete);
+    assert_eq!((report.train_images, report.classes), (3, 1));
+}
