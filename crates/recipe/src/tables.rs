@@ -13,6 +13,7 @@ mod table5;
 mod table6;
 mod table7;
 mod table8;
+mod table9;
 
 pub use self::edits::Edit;
 pub use self::published::{Published, TableMeasure, published};
@@ -103,7 +104,7 @@ pub fn all() -> Vec<Table> {
 
 /// The tables of other tasks (§6). Their rows are recipes, and no ablation runs them.
 pub fn transfer() -> Vec<Table> {
-    vec![table8::table()]
+    vec![table8::table(), table9::table()]
 }
 
 /// The table of this name.

@@ -65,6 +65,9 @@ pub(super) const MIXUP: Edit = edit(
 // §6.1 detection: the networks that its rows begin with.
 pub(super) const DETECTION_WARMUP: Edit =
     edit("linear warm-up (§6.1)", &["rate.warmup={duration=\"500 steps\"}"]);
+/// The factor of the auxiliary loss that the authors' command gives; their code did not apply it.
+pub(super) const SEGMENTATION: Edit =
+    edit("auxiliary loss (§6.2)", &["segment.auxiliary=0.5", "segment.norm=part"]);
 pub(super) const FROM_STANDARD: Edit = from(&["init.from=runs/table5/resnet50-b"]);
 pub(super) const FROM_EFFICIENT: Edit = from(&["init.from=runs/table6/efficient"]);
 pub(super) const FROM_COSINE: Edit = from(&["init.from=runs/table6/cosine"]);
