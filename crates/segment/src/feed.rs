@@ -14,7 +14,7 @@ use world::World;
 
 use crate::error::SegmentError;
 use crate::plan::SegmentPlan;
-use crate::task::{Crops, Picture};
+use crate::task::{Crops, LabelledPicture};
 
 /// What training images become.
 pub(crate) fn scaled_crop(recipe: &Recipe) -> ScaledCrop {
@@ -89,10 +89,10 @@ fn crops(batch: Batch<Mask<u16>>, crop: usize) -> Crops {
     Crops { images, maps: Arc::new(maps) }
 }
 
-impl train::ValidationFeed<Picture> for CropFeed {
+impl train::ValidationFeed<LabelledPicture> for CropFeed {
     fn batches(
         &mut self,
-    ) -> Result<impl Iterator<Item = Result<(u64, Picture), TrainError>>, TrainError> {
+    ) -> Result<impl Iterator<Item = Result<(u64, LabelledPicture), TrainError>>, TrainError> {
         self.validation.batches()
     }
 }
@@ -103,20 +103,20 @@ pub(crate) struct ValidationPictures {
     pub(crate) share: ValidationShare,
 }
 
-impl train::ValidationFeed<Picture> for ValidationPictures {
+impl train::ValidationFeed<LabelledPicture> for ValidationPictures {
     fn batches(
         &mut self,
-    ) -> Result<impl Iterator<Item = Result<(u64, Picture), TrainError>>, TrainError> {
+    ) -> Result<impl Iterator<Item = Result<(u64, LabelledPicture), TrainError>>, TrainError> {
         let set = &self.dataset.validation;
         let ValidationShare { rank, size } = self.share;
-        let picture = |index: usize| -> Result<(u64, Picture), DataError> {
+        let picture = |index: usize| -> Result<(u64, LabelledPicture), DataError> {
             let image = set.image(index)?;
             let truth = set.annotation(index).read([image.width, image.height]);
             let truth = truth.map_err(|fault| DataError::Annotation {
                 name: set.name(index),
                 reason: fault.reason(),
             })?;
-            Ok((index as u64, Picture { image, truth }))
+            Ok((index as u64, LabelledPicture { image, truth }))
         };
         Ok((rank..set.len())
             .step_by(size)

@@ -27,4 +27,4 @@ pub use origin::drawn_segmenter;
 pub use palette::{colored, overlay};
 pub use plan::SegmentPlan;
 pub use run::{SegmentRun, evaluate, predict};
-pub use task::{Crops, Picture, PictureAnswer, Segment};
+pub use task::{Crops, LabelledPicture, PictureAnswer, Segment};

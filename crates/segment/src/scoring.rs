@@ -13,7 +13,7 @@ use nn::{Model, Pass, Precision, Tensor, TensorData, bilinear, bilinear_argmax, 
 use recipe::{EvaluationMode, Normalize, Recipe, Segmentation, Upsampling, Validation};
 
 use crate::network::Segmenter;
-use crate::task::Picture;
+use crate::task::LabelledPicture;
 
 const SCALES: [f64; 6] = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75];
 const GREATEST_EXPONENT: f32 = 80.0;
@@ -40,8 +40,8 @@ impl<'a> Scorer<'a> {
     }
 
     /// The truth and the answer for a validation image, in the size in which they are compared.
-    pub(crate) fn scored(&self, picture: &Picture) -> (Mask<u16>, Vec<u16>) {
-        let Picture { image, truth } = picture;
+    pub(crate) fn scored(&self, picture: &LabelledPicture) -> (Mask<u16>, Vec<u16>) {
+        let LabelledPicture { image, truth } = picture;
         match self.settings.evaluation {
             EvaluationMode::Center => {
                 let crop = self.settings.crop;

@@ -34,7 +34,7 @@ pub struct Crops {
 
 /// A validation image and its mask.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct LabelledPicture {
     pub image: RgbImage,
     pub truth: Mask<u16>,
 }
@@ -96,7 +96,7 @@ impl Segment {
 impl Task for Segment {
     type Module = Segmenter;
     type Part = Crops;
-    type Question = Picture;
+    type Question = LabelledPicture;
     type Answer = PictureAnswer;
     type Measure = MeanIou;
 
@@ -112,7 +112,7 @@ impl Task for Segment {
         Loss { total, terms: vec![("head", head), ("auxiliary", auxiliary)] }
     }
 
-    fn answers(&self, model: &Model<Segmenter>, question: Picture) -> Vec<PictureAnswer> {
+    fn answers(&self, model: &Model<Segmenter>, question: LabelledPicture) -> Vec<PictureAnswer> {
         let scorer = Scorer::new(model, &self.recipe);
         let (truth, answer) = scorer.scored(&question);
         vec![PictureAnswer::of(&truth, answer, model.module.classes)]

@@ -15,7 +15,7 @@ use train::{Fed, Feed, Start, TrainError};
 use world::World;
 
 use crate::{
-    CropFeed, Crops, Picture, Segment, SegmentError, SegmentPlan, SegmentRun, evaluate,
+    CropFeed, Crops, LabelledPicture, Segment, SegmentError, SegmentPlan, SegmentRun, evaluate,
     model_folder, predict,
 };
 
@@ -82,10 +82,10 @@ impl Feed<Crops> for Killed {
     }
 }
 
-impl train::ValidationFeed<Picture> for Killed {
+impl train::ValidationFeed<LabelledPicture> for Killed {
     fn batches(
         &mut self,
-    ) -> Result<impl Iterator<Item = Result<(u64, Picture), TrainError>>, TrainError> {
+    ) -> Result<impl Iterator<Item = Result<(u64, LabelledPicture), TrainError>>, TrainError> {
         self.feed.batches()
     }
 }
