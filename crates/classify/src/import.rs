@@ -210,7 +210,7 @@ fn read(file: &Path) -> Result<Weights, ImportProblem> {
     }
     head.reserve(bytes.saturating_sub(HEAD) as usize);
     opened.take(FILE_LIMIT).read_to_end(&mut head).map_err(ImportProblem::Unreadable)?;
-    model_folder::check_bytes(&head)?;
+    train::model_file::check_bytes(&head).map_err(FolderProblem::from)?;
     Ok(Weights::read(head)?)
 }
 

@@ -7,7 +7,6 @@ mod parse;
 mod problem;
 #[cfg(test)]
 mod tests;
-mod weights;
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
 use nn::{Device, Mismatch, Model};
 use record::names;
 use train::durable;
+use train::model_file::{self, WEIGHTS};
 use zoo::Network;
 
 use crate::card::Card;
@@ -23,9 +23,7 @@ use crate::error::ClassifyError;
 pub use checkpoint::{BEST, better_than_last};
 pub use config::config;
 pub use problem::FolderProblem;
-pub(crate) use weights::check_bytes;
 
-pub(crate) const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
 /// The most bytes of a `config.json`: a million classes have room for 60 letters each.
@@ -50,7 +48,7 @@ pub fn write(folder: &Path, model: &Model<Network>, card: &Card) -> Result<(), C
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed(&file, cause))?,
         _ => {}
     }
-    durable::write(&folder.join(WEIGHTS), &weights::to_bytes(model, card.step))?;
+    durable::write(&folder.join(WEIGHTS), &model_file::to_bytes(model, card.step))?;
     let config = serde_json::to_string_pretty(&config(&model.module, card));
     let config = config.expect("a config is plain data") + "\n";
     durable::write(&file, config.as_bytes())?;
@@ -100,7 +98,7 @@ fn open(path: &Path, device: &Device) -> Result<(Model<Network>, Card, bool), Cl
     let (network, card) = config_in(&folder)?;
     let file = folder.join(WEIGHTS);
     let opened = || -> Result<(Model<Network>, bool), FolderProblem> {
-        let archive = weights::open(&file)?;
+        let archive = model_file::open(&file)?;
         Mismatch::check(&network, &archive.shapes())?;
         let has_checksum = archive.checksum()?.is_some();
         Ok((Model::from_tensors(network, archive.tensors()?, device)?, has_checksum))

@@ -74,9 +74,7 @@ impl Run {
         };
         let folder = journal.folder().join(names::MODEL);
         let card = Card::of_run(&plan.recipe, &plan.dataset.classes, state.step);
-        first_does(world, || {
-            model_folder::write(&folder, state.evaluated(), &card)
-        })?;
+        first_does(world, || model_folder::write(&folder, state.evaluated(), &card))?;
         Ok(Some(values))
     }
 }

@@ -59,8 +59,8 @@ pub(crate) fn split_notes(recipe: &Recipe) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_folder::WEIGHTS;
     use std::fs;
+    use train::model_file::WEIGHTS;
 
     #[test]
     fn weights_are_found_in_run_folders_and_model_folders_and_known_by_content() {

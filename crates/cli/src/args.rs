@@ -229,7 +229,15 @@ pub(crate) struct Predict {
     /// Write a page with a thumbnail of every image beside its classes, too
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Print a list of {"image", "classes": [{"class", "probability"}]}, or {"image", "error"}
+    /// Write into this folder, too, for each image a PNG with the boxes of a detector drawn in, or of a segmenter the mask
+    /// and the image with the mask over it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) draw: Option<PathBuf>,
+    /// Of a detector: the score, from 0 to 1, below which a box is not told
+    #[arg(long, value_name = "SCORE", default_value_t = 0.5)]
+    pub(crate) score: f32,
+    /// Print a list of {"image", "classes": [{"class", "probability"}]}, of a detector {"image", "boxes": [{"class",
+    /// "score", "box"}]}, of a segmenter {"image", "classes": [{"class", "share"}]}, or {"image", "error"}
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,6 +4,7 @@ mod args;
 mod output;
 mod progress;
 mod ranks;
+mod tasks;
 mod verbs;
 
 use std::process::ExitCode;
@@ -60,12 +61,12 @@ fn code_of(error: &anyhow::Error) -> u8 {
 fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::Train(args) => verbs::train::run(&args),
-        Verb::Eval(args) => verbs::eval::run(&args),
-        Verb::Predict(args) => verbs::use_cores().and_then(|()| verbs::predict::run(&args)),
+        Verb::Eval(args) => tasks::eval(&args),
+        Verb::Predict(args) => verbs::use_cores().and_then(|()| tasks::predict(&args)),
         Verb::Import(args) => verbs::use_cores().and_then(|()| verbs::import::run(&args)),
-        Verb::Export(args) => verbs::use_cores().and_then(|()| verbs::export::run(&args)),
+        Verb::Export(args) => verbs::use_cores().and_then(|()| tasks::export(&args)),
         Verb::Verify(args) => verbs::verify::run(&args),
-        Verb::Models(args) => verbs::models::run(&args),
+        Verb::Models(args) => tasks::models(&args),
         Verb::Recipes(args) => verbs::recipes::run(&args),
         Verb::Tricks(args) => verbs::tricks::run(&args),
         Verb::Doctor(args) => verbs::use_cores().and_then(|()| verbs::doctor::run(&args)),
@@ -92,4 +93,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || error
             .downcast_ref::<classify::ClassifyError>()
             .is_some_and(classify::ClassifyError::is_usage)
+        || error.downcast_ref::<detect::DetectError>().is_some_and(detect::DetectError::is_usage)
+        || error
+            .downcast_ref::<segment::SegmentError>()
+            .is_some_and(segment::SegmentError::is_usage)
 }

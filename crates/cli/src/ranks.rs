@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use classify::ClassifyError;
+use detect::DetectError;
+use segment::SegmentError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use train::{Control, Fault, RankError, TrainError};
@@ -140,5 +142,7 @@ fn is_loss(error: &anyhow::Error) -> bool {
     let lost = |error: &WorldError| !error.is_usage();
     error.downcast_ref::<TrainError>().is_some_and(TrainError::is_loss)
         || error.downcast_ref::<ClassifyError>().is_some_and(ClassifyError::is_loss)
+        || error.downcast_ref::<DetectError>().is_some_and(DetectError::is_loss)
+        || error.downcast_ref::<SegmentError>().is_some_and(SegmentError::is_loss)
         || error.downcast_ref::<WorldError>().is_some_and(lost)
 }

@@ -5,6 +5,7 @@ mod architecture;
 pub(crate) mod bad_images;
 pub(crate) mod bench;
 pub(crate) mod data;
+pub(crate) mod detection;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
@@ -16,13 +17,14 @@ mod place;
 pub(crate) mod predict;
 pub(crate) mod recipes;
 pub(crate) mod report;
+pub(crate) mod segmentation;
 pub(crate) mod timing;
 pub(crate) mod train;
 pub(crate) mod tricks;
 pub(crate) mod verify;
 
+use ::data::Dataset;
 use clap::CommandFactory;
-use classify::Plan;
 use world::World;
 
 use crate::args::{Args, Threads};
@@ -56,16 +58,20 @@ pub(crate) fn use_cores() -> anyhow::Result<()> {
 }
 
 /// What a run folder says of where its run was computed, and on what.
-pub(crate) fn environment(threads: Threads, plan: &Plan, world: &World) -> serde_json::Value {
+pub(crate) fn environment<A>(
+    threads: Threads,
+    dataset: &Dataset<A>,
+    world: &World,
+) -> serde_json::Value {
     let mut facts = serde_json::json!({
         "trickbag": env!("CARGO_PKG_VERSION"),
         "instruction_set": kernels::instruction_set(),
         "threads": threads.compute(),
         "loader_threads": threads.loader().threads,
-        "data": plan.dataset.name,
-        "train_images": plan.dataset.train.len(),
-        "validation_images": plan.dataset.validation.len(),
-        "classes": plan.dataset.classes,
+        "data": dataset.name,
+        "train_images": dataset.train.len(),
+        "validation_images": dataset.validation.len(),
+        "classes": dataset.classes,
     });
     if world.size() > 1 {
         facts["ranks"] = world.size().into();

@@ -3,13 +3,15 @@
 mod boxes;
 mod label;
 mod mask;
+mod mask_file;
 
 use std::fmt::Debug;
 
 use crate::resize::Geometry;
 
-pub use boxes::{BoundingBox, Boxes};
+pub use boxes::{BoundingBox, Boxes, SampleBoxes};
 pub use mask::Mask;
+pub use mask_file::{IGNORED, MaskFault, MaskFile, MaskValues};
 
 /// The annotation of one image of a dataset.
 ///
@@ -98,8 +100,8 @@ mod tests {
                 ends
             };
             let ([x0, x1], [y0, y1]) = (pair(image[0]), pair(image[1]));
-            let boxes =
-                Boxes(vec![BoundingBox { corners: [x0, y0, x1, y1], class: 4, difficult: true }]);
+            let one = BoundingBox { difficult: true, ..BoundingBox::new([x0, y0, x1, y1], 4) };
+            let boxes = Boxes(vec![one]);
             let Geometry { region, size, window, mirrored } = geometry;
             let mut x = [x0, x1].map(f64::from);
             let mut y = [y0, y1].map(f64::from);
@@ -115,7 +117,7 @@ mod tests {
                 x.reverse();
             }
             let made = boxes.prepare(image, &geometry).unwrap();
-            let [BoundingBox { corners, class: 4, difficult: true }] = made.0[..] else {
+            let [BoundingBox { corners, class: 4, difficult: true, .. }] = made.boxes.0[..] else {
                 panic!("round {round}: one box, of the same class")
             };
             for (given, expected) in corners.into_iter().zip([x[0], y[0], x[1], y[1]]) {

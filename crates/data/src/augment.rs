@@ -13,6 +13,7 @@ mod normalize;
 mod operations;
 mod pca_noise;
 mod randaugment;
+mod scaled_crop;
 mod shorter_side;
 
 use std::time::Instant;
@@ -25,6 +26,7 @@ use crate::resize::{Geometry, Region, Resizer, View, to_shorter};
 use crate::times::{Times, lap};
 use normalize::Affine;
 pub use operations::ImageOperation;
+pub use scaled_crop::{GaussianBlur, ScaledCrop};
 pub use shorter_side::ShorterSide;
 
 /// Memory that a thread uses again for every image.
@@ -47,6 +49,15 @@ pub(crate) struct Sample {
     fill: [u8; 3],
     affine: Affine,
     erased: Option<Region>,
+    canvas: Option<Canvas>,
+}
+
+/// A square that the window lies in, at its top left, on black; and what happens to all of it.
+#[derive(Clone, Debug)]
+struct Canvas {
+    side: usize,
+    /// The radius of a Gaussian blur, in pixels.
+    blur: Option<f64>,
 }
 
 impl Sample {
@@ -72,8 +83,9 @@ impl Sample {
         let window = Region { left: 0, top: 0, width: p.side(), height: p.side() };
         let geometry = Geometry { region, size: [p.side(), p.side()], window, mirrored };
         let fill = p.normalize.mean.map(|mean| mean.round() as u8);
-        let affine = Affine::new(color, pca, &p.normalize);
-        Sample { geometry, interpolation: p.interpolation(), operations, fill, affine, erased }
+        let (affine, canvas) = (Affine::new(color, pca, &p.normalize), None);
+        let interpolation = p.interpolation();
+        Sample { geometry, interpolation, operations, fill, affine, erased, canvas }
     }
 
     /// Validation, which draws nothing.
@@ -87,8 +99,7 @@ impl Sample {
         let (size, window) = validation_geometry(v, width, height);
         let region = Region { left: 0, top: 0, width, height };
         let geometry = Geometry { region, size, window, mirrored: false };
-        let (operations, fill, erased) = (Vec::new(), [0; 3], None);
-        Sample { geometry, interpolation, operations, fill, affine: Affine::normalize(n), erased }
+        Sample { interpolation, ..Sample::plain(geometry, n) }
     }
 
     /// Draws the steps for an image that is resized as a whole, of width × height.
@@ -103,9 +114,32 @@ impl Sample {
         let region = Region { left: 0, top: 0, width, height };
         let window = Region { left: 0, top: 0, width: size[0], height: size[1] };
         let geometry = Geometry { region, size, window, mirrored };
+        Sample::plain(geometry, &by.normalize)
+    }
+
+    /// Draws the steps of training a segmentation, for an image of width × height.
+    pub(crate) fn scaled_crop(
+        by: &ScaledCrop,
+        width: usize,
+        height: usize,
+        rng: &mut impl RngCore,
+    ) -> Sample {
+        let (geometry, blur) = by.draw(width, height, rng);
+        let canvas = Some(Canvas { side: by.crop, blur });
+        Sample { canvas, ..Sample::plain(geometry, &by.normalize) }
+    }
+
+    /// A sample that only its geometry and its normalization change.
+    fn plain(geometry: Geometry, normalize: &Normalize) -> Sample {
         let (operations, fill, erased) = (Vec::new(), [0; 3], None);
-        let (interpolation, affine) = (Interpolation::Bilinear, Affine::normalize(&by.normalize));
-        Sample { geometry, interpolation, operations, fill, affine, erased }
+        let (interpolation, affine) = (Interpolation::Bilinear, Affine::normalize(normalize));
+        Sample { geometry, interpolation, operations, fill, affine, erased, canvas: None }
+    }
+
+    /// Height and width.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        let Region { width, height, .. } = self.geometry.window;
+        self.canvas.as_ref().map_or([height, width], |canvas| [canvas.side; 2])
     }
 
     /// What happens to positions in the image.
@@ -120,8 +154,9 @@ impl Sample {
 
     /// Makes the sample of an image, of which only what is needed has to be there.
     pub(crate) fn write(&self, scratch: &mut Scratch, image: View, out: &mut [f32]) {
-        let Region { width, height, .. } = self.geometry.window;
-        assert_eq!(out.len(), width * height * 3, "room for {width}×{height} RGB values");
+        let ([high, wide], window) = (self.size(), self.geometry.window);
+        assert_eq!(out.len(), wide * high * 3, "room for {wide}×{high} RGB values");
+        let Region { width, height, .. } = window;
         let Scratch { resizer, resized, row, times } = scratch;
         let mut start = Instant::now();
         resizer.run(image, &self.geometry, self.interpolation, resized);
@@ -132,9 +167,17 @@ impl Sample {
             self.operations.iter().for_each(|operation| operation.apply(&mut image, self.fill));
             *resized = image.pixels;
         }
-        self.affine.write(resized, width, row, out);
+        if let Some(Canvas { side, blur }) = self.canvas {
+            if [width, height] != [side; 2] {
+                *resized = scaled_crop::padded(resized, [width, height], side);
+            }
+            if let Some(radius) = blur {
+                scaled_crop::blur(resized, side, radius);
+            }
+        }
+        self.affine.write(resized, wide, row, out);
         if let Some(region) = self.erased {
-            erasing::erase(region, width, out);
+            erasing::erase(region, wide, out);
         }
         lap(&mut start, &mut times.color);
         times.images += 1;
@@ -159,6 +202,19 @@ pub fn train_sample(p: &Preprocess, image: &RgbImage, rng: &mut impl RngCore, ou
     sample.write(&mut Scratch::default(), image.into(), out);
 }
 
+/// What [`ScaledCrop`] makes of a decoded image; `out` is crop × crop × 3. The geometry is that of the image alone: what is
+/// beside its window is padding.
+pub fn scaled_crop_sample(
+    by: &ScaledCrop,
+    image: &RgbImage,
+    rng: &mut impl RngCore,
+    out: &mut [f32],
+) -> Geometry {
+    let sample = Sample::scaled_crop(by, image.width, image.height, rng);
+    sample.write(&mut Scratch::default(), image.into(), out);
+    *sample.geometry()
+}
+
 /// §2.1 validation: "we resize each image's shorter edge to 256 pixels while keeping its aspect ratio. Next, we
 /// crop out the 224-by-224 region in the center and normalize RGB channels similar to training."
 ///
@@ -170,9 +226,10 @@ pub fn validation_sample(
     interpolation: Interpolation,
     image: &RgbImage,
     out: &mut [f32],
-) {
+) -> Geometry {
     let sample = Sample::validation(v, n, interpolation, image.width, image.height);
     sample.write(&mut Scratch::default(), image.into(), out);
+    *sample.geometry()
 }
 
 /// The size (width, height) of the resized image and the window that is cut from it.

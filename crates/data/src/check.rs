@@ -4,6 +4,9 @@
 //! images that a network sees differently than people do (CMYK, 16 bits, palettes, animations, EXIF orientation), contents
 //! that are stored twice, and classes of very different size.
 
+mod boxes;
+mod masks;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,6 +20,8 @@ use crate::parallel::in_order;
 use crate::probe::{Facts, probe};
 use crate::resize::Region;
 use crate::{BadImage, DataError, LeftOut};
+
+pub use masks::{check_masks, has_masks};
 
 /// A class with this many times the images of another one is reported.
 const IMBALANCE: usize = 10;
@@ -32,6 +37,13 @@ pub enum FindingKind {
     Empty,
     TooManyPixels,
     ClassMismatch,
+    MaskMissing,
+    MaskUnreadable,
+    MaskSize,
+    MaskColors,
+    MaskValues,
+    BadAnnotation,
+    BadBox,
     Leak,
     Duplicate,
     ClassImbalance,
@@ -41,16 +53,27 @@ pub enum FindingKind {
     Palette,
     Animated,
     Rotated,
+    ClassAbsent,
+    BoxCut,
+    OtherSize,
+    NoObjects,
     LeftOut,
 }
 
 impl FindingKind {
-    pub const ALL: [FindingKind; 15] = [
+    pub const ALL: [FindingKind; 26] = [
         FindingKind::Unreadable,
         FindingKind::Truncated,
         FindingKind::Empty,
         FindingKind::TooManyPixels,
         FindingKind::ClassMismatch,
+        FindingKind::MaskMissing,
+        FindingKind::MaskUnreadable,
+        FindingKind::MaskSize,
+        FindingKind::MaskColors,
+        FindingKind::MaskValues,
+        FindingKind::BadAnnotation,
+        FindingKind::BadBox,
         FindingKind::Leak,
         FindingKind::Duplicate,
         FindingKind::ClassImbalance,
@@ -60,6 +83,10 @@ impl FindingKind {
         FindingKind::Palette,
         FindingKind::Animated,
         FindingKind::Rotated,
+        FindingKind::ClassAbsent,
+        FindingKind::BoxCut,
+        FindingKind::OtherSize,
+        FindingKind::NoObjects,
         FindingKind::LeftOut,
     ];
 
@@ -70,6 +97,14 @@ impl FindingKind {
             FindingKind::Empty => "zero_bytes",
             FindingKind::TooManyPixels => "too_many_pixels",
             FindingKind::ClassMismatch => "class_mismatch",
+            FindingKind::MaskMissing => "mask_missing",
+            FindingKind::MaskUnreadable => "mask_unreadable",
+            FindingKind::MaskSize => "mask_size",
+            FindingKind::MaskColors => "mask_colors",
+            FindingKind::MaskValues => "mask_values",
+            FindingKind::ClassAbsent => "class_absent",
+            FindingKind::BadAnnotation => "bad_annotation",
+            FindingKind::BadBox => "bad_box",
             FindingKind::Leak => "in_both_parts",
             FindingKind::Duplicate => "duplicate",
             FindingKind::ClassImbalance => "class_imbalance",
@@ -79,6 +114,9 @@ impl FindingKind {
             FindingKind::Palette => "palette",
             FindingKind::Animated => "animated",
             FindingKind::Rotated => "rotated",
+            FindingKind::BoxCut => "box_cut",
+            FindingKind::OtherSize => "other_size",
+            FindingKind::NoObjects => "no_objects",
             FindingKind::LeftOut => "left_out",
         }
     }
@@ -93,6 +131,18 @@ impl FindingKind {
                 "more pixels than the limit: an attack, or a scan to shrink"
             }
             FindingKind::ClassMismatch => "training and validation have different classes",
+            FindingKind::MaskMissing => "an image without a mask",
+            FindingKind::MaskUnreadable => "a mask that does not decode, or is no PNG",
+            FindingKind::MaskSize => "a mask of another size than its image",
+            FindingKind::MaskColors => "a mask of colors, where a number a pixel is wanted",
+            FindingKind::MaskValues => "a mask with values that are no classes",
+            FindingKind::ClassAbsent => "a class of which there is no pixel: it cannot be learned",
+            FindingKind::BadAnnotation => {
+                "a broken annotation, a class of validation alone, or an image without a file"
+            }
+            FindingKind::BadBox => {
+                "no area, swapped corners or outside: stops, unless detect.on_bad_box = \"drop\""
+            }
             FindingKind::Leak => {
                 "a validation image that is also a training image: accuracy is flattered"
             }
@@ -108,6 +158,9 @@ impl FindingKind {
             FindingKind::Rotated => {
                 "EXIF says to turn it, which only data.orientation = \"exif\" does"
             }
+            FindingKind::BoxCut => "a box that leaves its image is cut at the edge",
+            FindingKind::OtherSize => "the annotation says another size than the picture has",
+            FindingKind::NoObjects => "an image without boxes: all of it is background",
             FindingKind::LeftOut => {
                 "not read: another extension, no regular file, or a link to what is read already"
             }
@@ -123,6 +176,13 @@ impl FindingKind {
                 | FindingKind::Empty
                 | FindingKind::TooManyPixels
                 | FindingKind::ClassMismatch
+                | FindingKind::MaskMissing
+                | FindingKind::MaskUnreadable
+                | FindingKind::MaskSize
+                | FindingKind::MaskColors
+                | FindingKind::MaskValues
+                | FindingKind::BadAnnotation
+                | FindingKind::BadBox
         )
     }
 }
@@ -162,6 +222,9 @@ impl CheckReport {
 
 /// Examines every image of a dataset with this many threads. An error when the path holds no dataset.
 pub fn check(path: &Path, threads: usize, watch: Watch) -> Result<CheckReport, DataError> {
+    if let Some(report) = boxes::check(path, threads, watch)? {
+        return Ok(report);
+    }
     let mut report = CheckReport::default();
     let (classes, parts, left_out) = match Dataset::undivided(path) {
         Ok(Dataset { classes, train, validation, left_out, .. }) => {

@@ -2,6 +2,7 @@
 //!
 //! It comes from files of any format ([`crate::formats`]) or is the Fashion-MNIST subset inside the program.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use crate::budget::decoding;
 use crate::exif;
 use crate::formats::blob::Blob;
 use crate::formats::layout::{Entry, Item, Layout};
+use crate::formats::masks::{self, FoundMasks};
 use crate::formats::source::{Order, Pixels, Shape, Source, Stored};
 use crate::formats::{self, Found, fashion_mnist};
 use crate::image::{Cut, PIXEL_LIMIT, RgbImage, decode_into};
@@ -19,7 +21,7 @@ use crate::jpeg::Baseline;
 use crate::probe::probe;
 use crate::resize::Region;
 use crate::times::{Times, lap};
-use crate::{DataError, LeftOut, contents, split};
+use crate::{DataError, LeftOut, MaskFile, MaskValues, contents, split};
 
 /// Images to train on and images to validate on, each with an annotation: a label unless said otherwise.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Dataset {
         Dataset::arrange(found, name.to_owned(), split, split_seed)
     }
 
-    fn arrange(
+    pub(crate) fn arrange(
         found: Found,
         name: String,
         split: f64,
@@ -86,11 +88,15 @@ impl Dataset {
     /// Opens a dataset as [`Dataset::open`] does, but holds nothing out: the validation images of a dataset without any are an
     /// empty set.
     pub fn undivided(path: &Path) -> Result<Dataset, DataError> {
-        let Found { layout, source } = formats::open(path)?;
+        Ok(Dataset::whole(formats::open(path)?, path.display().to_string()))
+    }
+
+    /// A dataset of which nothing is held out.
+    pub(crate) fn whole(found: Found, name: String) -> Dataset {
+        let Found { layout, source } = found;
         let Layout { classes, train, validation, left_out } = layout;
         let parts = [train, validation.unwrap_or_default()];
-        let name = path.display().to_string();
-        Ok(Dataset { left_out, ..Dataset::of(name, classes, source, parts) })
+        Dataset { left_out, ..Dataset::of(name, classes, source, parts) }
     }
 
     fn of(
@@ -150,6 +156,60 @@ impl Dataset {
             validation: set(validation, "test"),
             left_out: Vec::new(),
         }
+    }
+}
+
+impl Dataset<MaskFile> {
+    /// Opens images with masks: ADE20K SceneParsing or VOC's `SegmentationClass` as distributed, or a folder of images beside
+    /// one of masks. Without a validation part, the share `split` of the images is held out, chosen by `split_seed`.
+    ///
+    /// # Errors
+    /// Also where an image has no mask; all of them are named.
+    pub fn with_masks(
+        path: &Path,
+        split: f64,
+        split_seed: u64,
+    ) -> Result<Dataset<MaskFile>, DataError> {
+        let found = masks::open(path)?;
+        if !found.lonely.is_empty() {
+            let name = path.display().to_string();
+            return Err(DataError::NoMasks { name, lonely: found.lonely });
+        }
+        let FoundMasks { layout, source, masks, values, .. } = found;
+        let images = Found { layout, source: source.clone() };
+        let images = Dataset::arrange(images, path.display().to_string(), split, split_seed)?;
+        Ok(images.masked(&source, masks, values))
+    }
+}
+
+impl<A: Clone> Dataset<A> {
+    /// The same dataset with at most `limit` training images, taken evenly from all of them.
+    #[must_use]
+    pub fn thinned(mut self, limit: usize) -> Dataset<A> {
+        let ImageSet { entries, annotations, .. } = &mut self.train;
+        let count = entries.len();
+        if limit < count {
+            let kept = || (0..limit).map(|place| place * count / limit);
+            *entries = kept().map(|index| entries[index].clone()).collect();
+            *annotations = kept().map(|index| annotations[index].clone()).collect();
+        }
+        self
+    }
+}
+
+impl Dataset {
+    /// The same images, each with its mask.
+    pub(crate) fn masked(
+        self,
+        source: &Arc<dyn Source>,
+        mut masks: HashMap<String, Entry>,
+        values: MaskValues,
+    ) -> Dataset<MaskFile> {
+        self.annotated(|path, _| MaskFile {
+            source: source.clone(),
+            entry: masks.remove(path),
+            values,
+        })
     }
 }
 

@@ -62,6 +62,30 @@ pub enum DataError {
     )]
     NotDataset { name: String, found: String },
 
+    #[error(
+        "{name}: no images with masks here; expected the folders images and annotations as of ADE20K, images and masks, or \
+         JPEGImages and SegmentationClass as of VOC"
+    )]
+    NotMasks { name: String },
+
+    #[error("{name}: {} images have no mask{}; add the masks, or remove these images", lonely.len(), named(lonely))]
+    NoMasks { name: String, lonely: Vec<String> },
+
+    #[error(
+        "{name}: no images with boxes here; expected Pascal VOC (the folders Annotations, JPEGImages and ImageSets), COCO's \
+         JSON beside images, or YOLO's folders images and labels"
+    )]
+    NotBoxes { name: String },
+
+    #[error(
+        "{name}: {} annotations cannot be used; correct or remove them{}{}",
+        bad.len(), if bad.iter().all(|one| one.reason.starts_with("its box")) {
+            " (--set detect.on_bad_box=drop trains without such boxes)"
+        } else { "" },
+        listed(bad)
+    )]
+    Annotations { name: String, bad: Vec<BadImage> },
+
     #[error("{}", empty_classes(folders))]
     EmptyClasses { folders: Vec<EmptyClass> },
 
@@ -180,6 +204,12 @@ fn empty_classes(folders: &[EmptyClass]) -> String {
         text += &format!("\n  and {} more", folders.len() - LISTED);
     }
     text
+}
+
+/// The first of several names, in brackets.
+fn named(names: &[String]) -> String {
+    let more = if names.len() > LISTED { ", …" } else { "" };
+    format!(" ({}{more})", names[..names.len().min(LISTED)].join(", "))
 }
 
 fn listed(bad: &[BadImage]) -> String {

@@ -1,7 +1,8 @@
 //! What tells a dataset from another one, and from itself after a change: how many images it has, what they are called and
 //! how large they are. No image is read.
 
-use crate::{DataError, Dataset, ImageSet};
+use crate::boxed::hash_boxes;
+use crate::{Boxes, DataError, Dataset, ImageSet, MaskFile};
 
 /// A dataset by its images' counts, names, labels and sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct Fingerprint {
     pub validation: u64,
     /// Bytes of all images as they are stored.
     pub bytes: u64,
-    /// The hash of the class names, and of each image's path inside the dataset and label, in their order.
+    /// The hash of the class names, and of each image's path inside the dataset and annotation, in their order.
     pub names: String,
     /// The hash of each image's size in bytes, in their order.
     pub sizes: String,
@@ -21,25 +22,53 @@ pub struct Fingerprint {
 impl Dataset {
     /// The fingerprint of the images as they are now. It does not depend on where the dataset lies.
     pub fn fingerprint(&self) -> Result<Fingerprint, DataError> {
-        let (mut names, mut sizes) = (blake3::Hasher::new(), blake3::Hasher::new());
-        self.classes.iter().for_each(|class| add_text(&mut names, class));
-        let mut bytes = 0;
-        for set in [&self.train, &self.validation] {
-            bytes += add_set(set, &mut names, &mut sizes)?;
-        }
-        Ok(Fingerprint {
-            training: self.train.len() as u64,
-            validation: self.validation.len() as u64,
-            bytes,
-            names: names.finalize().to_hex().to_string(),
-            sizes: sizes.finalize().to_hex().to_string(),
+        of(self, |label, hasher| {
+            hasher.update(&label.to_le_bytes());
         })
     }
 }
 
+impl Dataset<Boxes> {
+    /// The fingerprint of the images and their boxes.
+    pub fn fingerprint(&self) -> Result<Fingerprint, DataError> {
+        of(self, hash_boxes)
+    }
+}
+
+impl Dataset<MaskFile> {
+    /// The fingerprint of the images and their masks.
+    pub fn fingerprint(&self) -> Result<Fingerprint, DataError> {
+        of(self, |mask, hasher| {
+            let (path, bytes) = mask.place();
+            add_text(hasher, path);
+            hasher.update(&bytes.to_le_bytes());
+        })
+    }
+}
+
+fn of<A>(
+    dataset: &Dataset<A>,
+    add: impl Fn(&A, &mut blake3::Hasher),
+) -> Result<Fingerprint, DataError> {
+    let (mut names, mut sizes) = (blake3::Hasher::new(), blake3::Hasher::new());
+    dataset.classes.iter().for_each(|class| add_text(&mut names, class));
+    let mut bytes = 0;
+    for set in [&dataset.train, &dataset.validation] {
+        bytes += add_set(set, &add, &mut names, &mut sizes)?;
+    }
+    Ok(Fingerprint {
+        training: dataset.train.len() as u64,
+        validation: dataset.validation.len() as u64,
+        bytes,
+        names: names.finalize().to_hex().to_string(),
+        sizes: sizes.finalize().to_hex().to_string(),
+    })
+}
+
 /// Adds the images of a set, and gives their bytes.
-fn add_set(
-    set: &ImageSet,
+fn add_set<A>(
+    set: &ImageSet<A>,
+    add: &impl Fn(&A, &mut blake3::Hasher),
     names: &mut blake3::Hasher,
     sizes: &mut blake3::Hasher,
 ) -> Result<u64, DataError> {
@@ -47,7 +76,7 @@ fn add_set(
     let mut bytes = 0;
     for index in 0..set.len() {
         add_text(names, set.path(index));
-        names.update(&set.label(index).to_le_bytes());
+        add(set.annotation(index), names);
         let length = set.length(index)?;
         sizes.update(&length.to_le_bytes());
         bytes += length;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 mod archive;
 pub(crate) mod blob;
+pub(crate) mod boxes;
 mod cifar;
 mod classes;
 pub(crate) mod fashion_mnist;
@@ -19,6 +20,7 @@ mod idx;
 mod imagenet;
 pub(crate) mod layout;
 mod list;
+pub(crate) mod masks;
 mod matlab;
 pub(crate) mod pack;
 mod parquet;

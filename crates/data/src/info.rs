@@ -1,5 +1,7 @@
 //! The facts about a dataset: counts, sizes, and mean and standard deviation of its pixels.
 
+mod masks;
+
 use std::ops::ControlFlow;
 
 use crate::check::Watch;
@@ -8,6 +10,8 @@ use crate::image::RgbImage;
 use crate::parallel::in_order;
 use crate::resize::resize;
 use crate::thumbnail::{fitted, png};
+
+pub use masks::{MaskInfo, mask_info, mask_sheet};
 
 /// Counts and statistics of a dataset.
 #[derive(Clone, Debug, Default, PartialEq)]

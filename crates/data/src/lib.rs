@@ -5,6 +5,7 @@
 
 mod annotation;
 mod augment;
+mod boxed;
 mod budget;
 pub mod check;
 mod contents;
@@ -33,8 +34,14 @@ mod times;
 mod verify;
 mod workers;
 
-pub use annotation::{Annotation, BoundingBox, Boxes, Mask};
-pub use augment::{ImageOperation, ShorterSide, train_sample, validation_sample};
+pub use annotation::{
+    Annotation, BoundingBox, Boxes, IGNORED, Mask, MaskFault, MaskFile, MaskValues, SampleBoxes,
+};
+pub use augment::{
+    GaussianBlur, ImageOperation, ScaledCrop, ShorterSide, scaled_crop_sample, train_sample,
+    validation_sample,
+};
+pub use boxed::BadBox;
 pub use budget::Resources;
 pub use dataset::{Dataset, ImageSet};
 pub use error::{BadImage, DataError, EmptyClass};
@@ -48,6 +55,6 @@ pub use preparation::Preparation;
 pub use random::{Stream, at};
 pub use resize::{Geometry, Region, resize, resize_region};
 pub use sampler::order;
-pub use thumbnail::thumbnail;
+pub use thumbnail::{png, thumbnail};
 pub use times::Times;
 pub use verify::{PackFile, verify_pack};

@@ -3,10 +3,10 @@
 use rand_chacha::rand_core::RngCore;
 use recipe::{Interpolation, Normalize, Preprocess, Validation};
 
-use crate::augment::{Sample, ShorterSide};
+use crate::augment::{Sample, ScaledCrop, ShorterSide};
 
-/// The steps from an image to a sample: training's of §2.1 ([`Preprocess`]), validation's ([`Validation`],
-/// [`Normalize`] and [`Interpolation`]), or a detector's ([`ShorterSide`]).
+/// The steps from an image to a sample: training's of §2.1 ([`Preprocess`]), validation's ([`Validation`], [`Normalize`] and
+/// [`Interpolation`]), a detector's ([`ShorterSide`]), or those of training a segmentation ([`ScaledCrop`]).
 #[derive(Clone, Debug)]
 pub struct Preparation(Steps);
 
@@ -15,6 +15,7 @@ enum Steps {
     Train(Box<Preprocess>),
     Validation(Validation, Normalize, Interpolation),
     ShorterSide(ShorterSide),
+    ScaledCrop(ScaledCrop),
 }
 
 /// Height and width of samples.
@@ -39,6 +40,7 @@ impl Preparation {
             Steps::Train(preprocess) => SampleSize::Equal([preprocess.side(); 2]),
             Steps::Validation(validation, ..) => SampleSize::Equal([validation.crop; 2]),
             Steps::ShorterSide(by) => SampleSize::AtMost([by.longest.max(by.side); 2]),
+            Steps::ScaledCrop(by) => SampleSize::Equal([by.crop; 2]),
         }
     }
 
@@ -50,13 +52,16 @@ impl Preparation {
                 Sample::validation(v, normalize, *interpolation, width, height)
             }
             Steps::ShorterSide(by) => Sample::whole(by, width, height, rng),
+            Steps::ScaledCrop(by) => Sample::scaled_crop(by, width, height, rng),
         }
     }
 
     /// The same steps without those that are drawn.
     pub(crate) fn fixed(self) -> Preparation {
         match self.0 {
-            Steps::Train(_) => panic!("training's random steps are not for validation"),
+            Steps::Train(_) | Steps::ScaledCrop(_) => {
+                panic!("training's random steps are not for validation")
+            }
             Steps::ShorterSide(by) => ShorterSide { flip: None, ..by }.into(),
             Steps::Validation(..) => self,
         }
@@ -80,5 +85,11 @@ impl From<(Validation, Normalize, Interpolation)> for Preparation {
 impl From<ShorterSide> for Preparation {
     fn from(by: ShorterSide) -> Preparation {
         Preparation(Steps::ShorterSide(by))
+    }
+}
+
+impl From<ScaledCrop> for Preparation {
+    fn from(by: ScaledCrop) -> Preparation {
+        Preparation(Steps::ScaledCrop(by))
     }
 }

@@ -28,6 +28,8 @@ pub enum Stream {
     Coin = 8,
     /// Which images stand in for one that does not decode; index: that image.
     StandIn = 9,
+    /// The anchors and regions that a detector's losses look at; epoch: the step, index: the part.
+    Regions = 10,
 }
 
 /// The generator at a position. Its key is the four numbers, little-endian.

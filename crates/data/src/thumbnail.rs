@@ -28,7 +28,7 @@ pub(crate) fn fitted(width: usize, height: usize, side: usize) -> [usize; 2] {
 }
 
 /// An image as a PNG file.
-pub(crate) fn png(image: &RgbImage) -> Vec<u8> {
+pub fn png(image: &RgbImage) -> Vec<u8> {
     let mut png = Cursor::new(Vec::new());
     let encoder = image::codecs::png::PngEncoder::new(&mut png);
     let (width, height) = (image.width as u32, image.height as u32);

@@ -15,7 +15,6 @@ use crate::augment::{Sample, Scratch};
 use crate::budget::{Budget, MemoryGrant, Resources, augmenting};
 use crate::dataset::ReadScratch;
 use crate::preparation::SampleSize;
-use crate::resize::Region;
 use crate::{Annotation, Batch, DataError, Dataset, ImageSet, Skipped, Times};
 
 /// Finished batches that wait to be taken.
@@ -397,7 +396,7 @@ fn make<A: Annotation>(
         };
         set.read(number, &mut wanted, &mut ask, read)?;
         let (image_size, sample) = drawn.expect("a picture that was read has a size");
-        let Region { width, height, .. } = sample.geometry().window;
+        let [height, width] = sample.size();
         ask(augmenting(read.cut.size(), [height, width]))?;
         let mut values = Vec::new();
         let out = match supply.size {

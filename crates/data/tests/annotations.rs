@@ -68,7 +68,7 @@ impl Scene {
 
     fn boxes(&self) -> Boxes {
         let corners = self.object.map(|edge| edge as f32);
-        Boxes(vec![BoundingBox { corners, class: self.class.into(), difficult: false }])
+        Boxes(vec![BoundingBox::new(corners, self.class.into())])
     }
 }
 
@@ -187,9 +187,9 @@ fn a_box_is_where_its_image_shows_the_object() {
     let mut compared = 0;
     for preparation in [crops(), whole()] {
         for (index, [height, width], image, boxes) in samples(&batches(&set, preparation, 2)) {
-            let [whole] = boxes.0[..] else { panic!("image {index} has one box") };
+            let [whole] = boxes.boxes.0[..] else { panic!("image {index} has one box") };
             assert_eq!(whole.class, set.train.annotation(index).0[0].class);
-            let [x0, y0, x1, y1] = boxes.clipped(width, height).0[0].corners;
+            let [x0, y0, x1, y1] = boxes.boxes.clipped(width, height).0[0].corners;
             if x1 - x0 < 4.0 || y1 - y0 < 4.0 {
                 continue;
             }
@@ -239,7 +239,7 @@ fn validation_flips_no_box() {
         let scene = Scene::at(&set.validation.name(index));
         let scale = [width as f64 / scene.width as f64, height as f64 / scene.height as f64];
         let expected = [0, 1, 2, 3].map(|at| (scene.object[at] as f64 * scale[at % 2]) as f32);
-        for (given, expected) in boxes.0[0].corners.iter().zip(expected) {
+        for (given, expected) in boxes.boxes.0[0].corners.iter().zip(expected) {
             assert!((given - expected).abs() < 1e-4, "image {index}: {boxes:?}");
         }
     }

@@ -30,14 +30,17 @@ mod isa;
 mod lanes;
 mod linear;
 mod loss;
+mod map_loss;
 mod memory;
 mod microkernel;
 mod output;
 mod pack;
 mod parallel;
 mod peak;
+mod point_loss;
 mod pool;
 mod resize;
+mod roi_align;
 mod scratch;
 mod stream;
 #[cfg(test)]
@@ -68,12 +71,15 @@ pub use linear::{
     LinearDims, linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad,
 };
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use map_loss::{IGNORED_CLASS, bilinear_argmax, map_cross_entropy};
 pub use memory::Arena;
 pub use output::{Output, overwritten};
 pub use peak::peak_gigaflops;
+pub use point_loss::{PointLoss, point_loss_backward, point_loss_forward};
 pub use pool::{
     GlobalPool, Pool2d, avg_pool_backward, avg_pool_forward, global_avg_pool_backward,
     global_avg_pool_forward, max_pool_backward, max_pool_forward,
 };
 pub use resize::{Bilinear, bilinear_backward, bilinear_forward};
+pub use roi_align::{RoiAlign, roi_align_backward, roi_align_forward};
 pub use update::{AdamW, Nag, Sgd, adamw, nag, sgd};

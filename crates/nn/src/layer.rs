@@ -2,8 +2,10 @@
 //! pass all follow.
 
 mod conv;
+mod freeze;
 mod norm;
 mod part;
+mod prefix;
 mod squeeze_excitation;
 
 use burn::tensor::{Tensor, module::adaptive_avg_pool2d};

@@ -23,7 +23,7 @@ pub use files::{
 };
 pub use folded::Folded;
 pub use gradients::{BatchMean, Contribution, Loss, Readback, Tree};
-pub use kernels::{Activation, AdamW, Conv2d, Nag, Sgd};
+pub use kernels::{Activation, AdamW, Conv2d, Nag, PointLoss, Sgd};
 pub use layer::{
     Conv, ConvBn, Dropout, EPSILON, Layer, Linear, Norm, Padding, Part, Residual,
     SqueezeExcitation, chain,
@@ -31,9 +31,10 @@ pub use layer::{
 pub use model::Model;
 pub use module::{Module, NormSpec};
 pub use ops::{
-    Affine, ConvOptions, FoldedConv, PoolOptions, Rule, at_most, avg_pool, batch_norm_eval,
-    batch_norm_train, concat, conv2d, conv2d_bias, conv2d_inference, cross_entropy, dropout,
-    excite, fork, global_avg_pool, linear, max_pool, soften, stored,
+    Affine, ClassMaps, ConvOptions, FoldedConv, PoolOptions, RoiOptions, Rule, at_most, avg_pool,
+    batch_norm_eval, batch_norm_train, bilinear, bilinear_argmax, concat, conv2d, conv2d_bias,
+    conv2d_inference, cross_entropy, dropout, excite, fork, global_avg_pool, linear,
+    map_cross_entropy, max_pool, point_loss, roi_align, soften, stored,
 };
 pub use optimizer::Slots;
 pub use parameter::{Fans, Group, Leaves, Parameter, ParameterSpec, Parameters};

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use nn::{FileTensor, FileTensors};
-use zoo::Network;
 
 use crate::BatchNorms;
 use crate::schema::{
@@ -85,13 +84,13 @@ impl Graph {
         name
     }
 
-    /// The whole graph of a network that was added.
-    pub(crate) fn finish(mut self, network: &Network, side: usize) -> GraphProto {
+    /// The whole graph of what was added, whose logits have these extents behind the batch.
+    pub(crate) fn finish(mut self, name: &str, side: usize, logits: &[usize]) -> GraphProto {
         let last = self.proto.node.last_mut().expect("a network has a classifier");
         last.output = vec![OUTPUT.to_owned()];
-        self.proto.name.clone_from(&network.name);
+        name.clone_into(&mut self.proto.name);
         self.proto.input = vec![described(INPUT, &[3, side, side])];
-        self.proto.output = vec![described(OUTPUT, &[network.classes()])];
+        self.proto.output = vec![described(OUTPUT, logits)];
         self.proto
     }
 }
@@ -120,6 +119,15 @@ pub(crate) fn ints<const N: usize>(name: &str, values: [usize; N]) -> AttributeP
         name: name.to_owned(),
         ints: values.map(|value| value as i64).to_vec(),
         r#type: AttributeType::Ints.into(),
+        ..AttributeProto::default()
+    }
+}
+
+pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        s: Some(value.as_bytes().to_vec()),
+        r#type: AttributeType::String.into(),
         ..AttributeProto::default()
     }
 }

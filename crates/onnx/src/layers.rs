@@ -7,7 +7,7 @@ use nn::{
 use zoo::Network;
 
 use crate::BatchNorms;
-use crate::graph::{Graph, INPUT, Value, float, int, ints};
+use crate::graph::{Graph, INPUT, Value, float, int, ints, text};
 use crate::schema::AttributeProto;
 
 impl Graph {
@@ -24,6 +24,24 @@ impl Graph {
             vec![flat, weight, bias],
             vec![int("transB", 1)],
         );
+    }
+
+    /// Layers from the images to coarse logits, which are resized to the images' size.
+    pub(crate) fn dense<'a>(
+        &mut self,
+        layers: impl IntoIterator<Item = &'a Layer>,
+        side: usize,
+        align_corners: bool,
+    ) {
+        let images = Value { name: INPUT.to_owned(), size: [side, side, 3] };
+        let x = layers.into_iter().fold(images, |x, layer| self.layer(layer, x));
+        let [height, width, _] = x.size;
+        let scales = [1.0, 1.0, side as f32 / height as f32, side as f32 / width as f32].to_vec();
+        let scales = FileTensor { shape: vec![4], values: scales };
+        let scales = self.initializer("upsampling.scales", scales);
+        let grid = if align_corners { "align_corners" } else { "half_pixel" };
+        let attributes = vec![text("mode", "linear"), text("coordinate_transformation_mode", grid)];
+        self.node("Resize", "upsampling", vec![x.name, String::new(), scales], attributes);
     }
 
     fn chain(&mut self, layers: &[Layer], x: Value) -> Value {

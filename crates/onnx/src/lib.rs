@@ -11,12 +11,12 @@ pub mod schema;
 #[cfg(test)]
 mod tests;
 
-use nn::{Model, Module};
+use nn::{FileTensors, Layer, Model, Module};
 use prost::Message;
 use zoo::Network;
 
 use graph::Graph;
-use schema::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use schema::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
 /// The version of the operators' definitions: ONNX 1.12 and later know it.
 pub const OPSET: i64 = 17;
@@ -66,18 +66,49 @@ pub fn export(model: &Model<Network>, options: ExportOptions) -> Result<Vec<u8>,
     Ok(describe(model, options).encode_to_vec())
 }
 
+/// A network with a logit for each class at every pixel, in parts.
+pub struct DenseNetwork<'a> {
+    pub name: &'a str,
+    /// From the images to coarse logits.
+    pub layers: Vec<&'a Layer>,
+    pub tensors: FileTensors,
+    pub classes: usize,
+    /// Whether upsampling lays corners on corners.
+    pub align_corners: bool,
+}
+
+/// The bytes of the ONNX file of a segmenter: its logits are `[batch, classes, side, side]`.
+///
+/// # Errors
+/// When the tensors do not fit into a file.
+pub fn export_dense(network: DenseNetwork, options: ExportOptions) -> Result<Vec<u8>, OnnxError> {
+    let DenseNetwork { name, layers, tensors, classes, align_corners } = network;
+    let bytes: usize = tensors.values().map(|tensor| size_of::<f32>() * tensor.values.len()).sum();
+    if bytes > LIMIT {
+        return Err(OnnxError::TooLarge { network: name.to_owned(), bytes });
+    }
+    let ExportOptions { side, batch_norms, metadata } = options;
+    let mut graph = Graph::new(tensors, batch_norms);
+    graph.dense(layers, side, align_corners);
+    Ok(described(graph.finish(name, side, &[classes, side, side]), metadata).encode_to_vec())
+}
+
 fn describe(
     model: &Model<Network>,
     ExportOptions { side, batch_norms, metadata }: ExportOptions,
 ) -> ModelProto {
     let mut graph = Graph::new(model.tensors(), batch_norms);
     graph.network(&model.module, side);
+    described(graph.finish(&model.module.name, side, &[model.module.classes()]), metadata)
+}
+
+fn described(graph: GraphProto, metadata: Vec<(String, String)>) -> ModelProto {
     let entry = |(key, value)| StringStringEntryProto { key, value };
     ModelProto {
         ir_version: IR_VERSION,
         producer_name: "trickbag".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph.finish(&model.module, side)),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: metadata.into_iter().map(entry).collect(),
     }

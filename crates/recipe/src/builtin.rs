@@ -5,8 +5,11 @@ use crate::mistake;
 /// The names and texts, sorted by name.
 const RECIPES: &[(&str, &str)] = &[
     ("baseline", include_str!("../../../recipes/baseline.toml")),
+    ("detect-small", include_str!("../../../recipes/detect-small.toml")),
     ("efficient", include_str!("../../../recipes/efficient.toml")),
     ("finetune", include_str!("../../../recipes/finetune.toml")),
+    ("gluoncv-faster-rcnn", include_str!("../../../recipes/gluoncv-faster-rcnn.toml")),
+    ("gluoncv-fcn", include_str!("../../../recipes/gluoncv-fcn.toml")),
     (
         "gluoncv-inception-v3-mixup",
         include_str!("../../../recipes/gluoncv-inception-v3-mixup.toml"),
@@ -23,6 +26,7 @@ const RECIPES: &[(&str, &str)] = &[
     ("resnet18d-128", include_str!("../../../recipes/resnet18d-128.toml")),
     ("resnet18d-32", include_str!("../../../recipes/resnet18d-32.toml")),
     ("resnet18d-64", include_str!("../../../recipes/resnet18d-64.toml")),
+    ("segment-small", include_str!("../../../recipes/segment-small.toml")),
 ];
 
 /// The TOML of a built-in recipe, comments and all.

@@ -21,6 +21,7 @@ pub(crate) fn check(reader: &mut Reader<'_>) {
         validation_crop,
         small_stem,
         one_color,
+        rising_sides,
         equal_parts,
         scaled_f16,
         warmup_fits,
@@ -108,6 +109,19 @@ fn one_color(reader: &Reader<'_>) -> Vec<Finding> {
         Some(place) if reader.has("preprocess.color") => {
             let message = "it stands in the place of preprocess.color, which is on too";
             vec![(key, place, Complaint::new(message, "leave one of them out"))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn rising_sides(reader: &Reader<'_>) -> Vec<Finding> {
+    let key = "segment.shorter";
+    let sides =
+        reader.quietly(key, |value| reader::list::<usize, 2>(value, "whole numbers", count));
+    match sides {
+        Some(([least, most], place)) if least > most => {
+            let message = format!("[{least}, {most}] falls");
+            vec![(key, place.clone(), Complaint::new(message, "write the lower bound first"))]
         }
         _ => Vec::new(),
     }

@@ -10,6 +10,7 @@ mod macros;
 
 mod data;
 mod declared;
+mod detect;
 mod form;
 mod list;
 mod network;
@@ -17,16 +18,19 @@ mod preprocess;
 mod recipe;
 mod refine;
 mod rules;
+mod segment;
 mod train;
 mod words;
 
 pub use data::*;
 pub(crate) use declared::{Field, Given, Node, Short, key};
+pub use detect::*;
 pub(crate) use form::{Form, Shape, Text, Written, entries};
 pub use network::*;
 pub use preprocess::*;
 pub use recipe::*;
 pub use refine::*;
 pub(crate) use rules::Rule;
+pub use segment::*;
 pub use train::*;
 pub(crate) use words::{Word, Words, word};

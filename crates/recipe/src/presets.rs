@@ -187,7 +187,7 @@ impl Preset {
         match &mut recipe.rate.decay {
             Decay::Step { at, .. } => at.iter_mut().for_each(shrink),
             Decay::Exponential { every, .. } => shrink(every),
-            Decay::Cosine { .. } => {}
+            Decay::Cosine { .. } | Decay::Poly { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! A recipe's spans and rate as plain numbers, once the length of an epoch is known.
 
-use tricks::{cosine_decay, exponential_decay, linear_scaling, step_decay, warmup};
+use tricks::{cosine_decay, exponential_decay, linear_scaling, poly_decay, step_decay, warmup};
 
 use crate::check::{point_too_late, warmup_too_long};
 use crate::mistake::{Complaint, Mistake, RecipeErrors};
@@ -27,6 +27,7 @@ enum Fall {
     Step { factor: f64, points: Vec<u64> },
     Cosine { last: RampEnd },
     Exponential { factor: f64, period: f64 },
+    Poly { power: f64 },
 }
 
 impl Schedule {
@@ -48,6 +49,7 @@ impl Schedule {
             Decay::Exponential { factor, every } => {
                 Fall::Exponential { factor: *factor, period: period(*every, steps_per_epoch) }
             }
+            Decay::Poly { power } => Fall::Poly { power: *power },
         };
         Ok(Self {
             initial_rate: initial_rate(recipe),
@@ -95,6 +97,7 @@ impl Schedule {
             Fall::Exponential { factor, period } => {
                 exponential_decay::factor(step, *period, *factor)
             }
+            Fall::Poly { power } => poly_decay::factor(t, total, *power),
         };
         self.initial_rate * warmup * decay
     }

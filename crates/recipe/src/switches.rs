@@ -23,6 +23,7 @@ const SWITCHES: &[(&str, Switch)] = &[
     ("ResNet-D", has_tweak_d),
     ("cosine learning rate decay", |recipe| matches!(recipe.rate.decay, Decay::Cosine { .. })),
     ("exponential decay", |recipe| matches!(recipe.rate.decay, Decay::Exponential { .. })),
+    ("poly decay", |recipe| matches!(recipe.rate.decay, Decay::Poly { .. })),
     ("label smoothing", |recipe| recipe.target.smoothing.is_some()),
     ("knowledge distillation", |recipe| recipe.distillation.is_some()),
     ("mixup", |recipe| recipe.mixup.is_some()),

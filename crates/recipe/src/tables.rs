@@ -12,6 +12,8 @@ mod table4;
 mod table5;
 mod table6;
 mod table7;
+mod table8;
+mod table9;
 
 pub use self::edits::Edit;
 pub use self::published::{Published, TableMeasure, published};
@@ -87,7 +89,7 @@ pub(crate) fn meant(nearest: &Option<String>) -> String {
     nearest.as_ref().map_or(String::new(), |name| format!("; did you mean {name:?}?"))
 }
 
-/// The tables, in the paper's order.
+/// The tables of classification, in the paper's order.
 pub fn all() -> Vec<Table> {
     vec![
         table1::table(),
@@ -100,9 +102,14 @@ pub fn all() -> Vec<Table> {
     ]
 }
 
+/// The tables of other tasks (§6). Their rows are recipes, and no ablation runs them.
+pub fn transfer() -> Vec<Table> {
+    vec![table8::table(), table9::table()]
+}
+
 /// The table of this name.
 pub fn find(name: &str) -> Result<Table, TableError> {
-    let mut tables = all();
+    let mut tables = [all(), transfer()].concat();
     match tables.iter().position(|table| table.name == name) {
         Some(index) => Ok(tables.swap_remove(index)),
         None => {
@@ -121,7 +128,8 @@ pub fn toml(name: &str, known_models: &[String]) -> Option<Result<String, TableE
         return None;
     }
     // `my.toml` is a file, but `tabel6.mixup` is a misspelt row.
-    let names: Vec<&str> = all().iter().map(|table| table.name).collect();
+    let tables = [all(), transfer()].concat();
+    let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
     nearest(table, &names)?;
     Some(find(table).and_then(|table| Ok(table.cell(rest)?.toml(known_models))))
 }

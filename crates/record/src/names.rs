@@ -20,7 +20,16 @@ pub const EVENTS: &str = "events.out.tfevents.0000000001.trickbag";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Classification's answer for each validation image, one JSON object a line.
 pub const PREDICTIONS: &str = "predictions.jsonl";
-/// The folder of thumbnails of the surest mistakes.
+/// The boxes that a detector found in each validation image, one JSON object a line.
+pub const DETECTIONS: &str = "detections.jsonl";
+
+/// The precision of a detector for each class, one JSON object a line.
+pub const PRECISION: &str = "precision.jsonl";
+/// Segmentation's result for each class, one JSON object a line.
+pub const CLASSES: &str = "classes.jsonl";
+/// Segmentation's result for each validation image, one JSON object a line.
+pub const PICTURES: &str = "pictures.jsonl";
+/// The folder of thumbnails of the surest mistakes, or of the pictures with the worst answers.
 pub const MISTAKES: &str = "mistakes";
 /// The training images that could not be decoded, one JSON object a line for each time another stood in.
 pub const BAD_SAMPLES: &str = "bad_samples.jsonl";
@@ -42,7 +51,7 @@ pub fn run_folder(cell: &str, seed: u64) -> PathBuf {
     ["runs", cell, &format!("seed-{seed}")].iter().collect()
 }
 
-/// The thumbnail in [`MISTAKES`] of the image on a line of [`PREDICTIONS`], counted from 0.
+/// The thumbnail in [`MISTAKES`] of the image on a line of [`PREDICTIONS`] or [`PICTURES`], counted from 0.
 pub fn mistake(line: usize) -> String {
     format!("{line:06}.png")
 }

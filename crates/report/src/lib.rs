@@ -13,12 +13,14 @@ mod page;
 mod prediction;
 mod run;
 mod scale;
+mod segmented;
 pub mod statistics;
 mod text;
 
 pub use gallery::{Guess, Picture, gallery};
 pub use page::{LIMIT, page};
 pub use run::{ReportError, RunFolder};
+pub use segmented::Segmented;
 pub use text::{duration, grouped};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The report: one page of HTML with everything in it, of one run or of several beside each other.
 
 mod curves;
+mod detections;
 mod predictions;
+mod segmented;
 mod summary;
 
 use base64::Engine;
@@ -82,8 +84,9 @@ pub(crate) fn thumbnail(png: &[u8]) -> String {
 
 /// What is about one run alone, folded up where there are several.
 fn details(run: &RunFolder, folded: bool) -> String {
-    let content =
-        [predictions::sections(run), summary::recipe(run), summary::environment(run)].concat();
+    let answers =
+        predictions::sections(run) + &detections::sections(run) + &segmented::sections(run);
+    let content = [answers, summary::recipe(run), summary::environment(run)].concat();
     match folded {
         false => content,
         true => format!(

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use recipe::Recipe;
 use record::{
-    EvaluationRow, MeasureColumn, MeasureColumns, MetricsRow, PredictionRow, TrainRow, Unit, names,
-    surest_mistakes,
+    EvaluationRow, MeasureColumn, MeasureColumns, MetricsRow, PrecisionRow, PredictionRow,
+    TrainRow, Unit, names, surest_mistakes,
 };
 use serde_json::Value;
+
+use crate::segmented::{self, Segmented, is_segmentation};
 
 /// What training left in a folder.
 #[derive(Clone, Debug)]
@@ -31,8 +33,12 @@ pub struct RunFolder {
     pub environment: Vec<(String, String)>,
     /// A classifier's answers for the validation images.
     pub predictions: Vec<PredictionRow>,
+    /// A detector's precision for each class that has objects.
+    pub precision: Vec<PrecisionRow>,
     /// The surest mistakes, each with its PNG where there is one.
     pub mistakes: Vec<(PredictionRow, Option<Vec<u8>>)>,
+    /// A segmenter's results by class and its worst pictures; None for other tasks.
+    pub segmented: Option<Segmented>,
     /// What could not be read, in words.
     pub notes: Vec<String>,
 }
@@ -81,7 +87,10 @@ impl RunFolder {
             (row.clone(), thumbnail(folder, *line))
         };
         let mistakes = surest.map(mistake).collect();
+        let segmented = is_segmentation(&measure).then(|| segmented::read(folder, &mut notes));
+        let segmented = segmented.transpose()?;
         let predictions = numbered.into_iter().map(|(_, row)| row).collect();
+        let precision = precision(folder, classes.len(), &mut notes)?;
         Ok(RunFolder {
             folder: folder.to_owned(),
             name: name(folder),
@@ -93,7 +102,9 @@ impl RunFolder {
             classes,
             environment,
             predictions,
+            precision,
             mistakes,
+            segmented,
             notes,
         })
     }
@@ -183,7 +194,7 @@ fn name(folder: &Path) -> String {
 }
 
 /// The text of a file; None where there is no file. Bytes that are no UTF-8 become `�`.
-fn text(path: &Path) -> Result<Option<String>, ReportError> {
+pub(crate) fn text(path: &Path) -> Result<Option<String>, ReportError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
@@ -284,7 +295,25 @@ fn predictions(
     Ok(predictions)
 }
 
-fn note_damage(file: &str, lines: &[usize], notes: &mut Vec<String>) {
+/// The rows of `precision.jsonl`, which only detectors leave.
+fn precision(
+    folder: &Path,
+    classes: usize,
+    notes: &mut Vec<String>,
+) -> Result<Vec<PrecisionRow>, ReportError> {
+    let text = text(&folder.join(names::PRECISION))?.unwrap_or_default();
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    for (index, line) in text.lines().enumerate() {
+        match PrecisionRow::read(line).filter(|row| (row.class as usize) < classes) {
+            Some(row) => rows.push(row),
+            None => damaged.push(index + 1),
+        }
+    }
+    note_damage(names::PRECISION, &damaged, notes);
+    Ok(rows)
+}
+
+pub(crate) fn note_damage(file: &str, lines: &[usize], notes: &mut Vec<String>) {
     let list = |lines: &[usize]| lines.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     match lines {
         [] => {}
@@ -302,7 +331,11 @@ fn note_damage(file: &str, lines: &[usize], notes: &mut Vec<String>) {
 
 /// The PNG of the image on a line of `predictions.jsonl`, where there is one.
 fn thumbnail(folder: &Path, line: usize) -> Option<Vec<u8>> {
-    let path = folder.join(names::MISTAKES).join(names::mistake(line));
-    let small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= THUMBNAIL_LIMIT);
+    png(&folder.join(names::MISTAKES).join(names::mistake(line)), THUMBNAIL_LIMIT)
+}
+
+/// The bytes of a PNG of at most `limit` bytes; None where there is none.
+pub(crate) fn png(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let small = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= limit);
     fs::read(path).ok().filter(|bytes| small && bytes.starts_with(PNG))
 }

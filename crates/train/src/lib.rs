@@ -13,6 +13,7 @@ mod hyper;
 mod journal;
 mod lock;
 pub mod log;
+pub mod model_file;
 mod pace;
 pub mod progress;
 pub mod resume;

@@ -16,6 +16,7 @@ pub mod loss_scaling;
 pub mod mixup;
 pub mod no_bias_decay;
 pub mod parts;
+pub mod poly_decay;
 pub mod precision;
 pub mod role;
 pub mod step_decay;

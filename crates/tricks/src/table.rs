@@ -75,6 +75,11 @@ pub const TRICKS: &[Trick] = &[
         "two examples are mixed, images and targets: λ and 1 − λ of each",
     ),
     trick(
+        ["poly decay", "6.2"],
+        ["schedule", "rate.decay.poly"],
+        "step t of T after the warm-up trains at (1 − t/T)^0.9 of the initial rate; for segmentation",
+    ),
+    trick(
         ["CutMix", "–"],
         ["batch", "cutmix"],
         "a box of one image is pasted over another, and targets mix by its area",

@@ -96,7 +96,7 @@ impl Network {
 
     /// Applies some features, the stem first. A frozen one works as in evaluation, on no graph: its batch norms use
     /// their running statistics and leave them.
-    fn through(&self, features: Range<usize>, pass: &Pass, mut x: Tensor<4>) -> Tensor<4> {
+    pub fn through(&self, features: Range<usize>, pass: &Pass, mut x: Tensor<4>) -> Tensor<4> {
         let split = self.frozen.clamp(features.start, features.end);
         if split > features.start {
             x = chain(self.layers_of(features.start..split), &pass.evaluating(), x);

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use train::model_file::ModelFileError;
+
 /// What is wrong with a folder or with one of its files; [`crate::ClassifyError`] adds the path.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderProblem {
@@ -25,7 +27,7 @@ pub enum FolderProblem {
     )]
     NoBest,
 
-    #[error("it is a checkpoint of {task}, and no classifier")]
+    #[error("it is a checkpoint of {task}; give one of a classifier, or the run folder")]
     OtherTask { task: &'static str },
 
     #[error("it is no regular file; put the model's own file there, or give another folder")]
@@ -87,4 +89,19 @@ pub enum FolderProblem {
         "{0}; config.json and the weights are of two models: copy both files again, or export the model again"
     )]
     Tensors(#[from] nn::Mismatch),
+}
+
+impl From<ModelFileError> for FolderProblem {
+    fn from(error: ModelFileError) -> FolderProblem {
+        match error {
+            ModelFileError::NotFile => FolderProblem::NotFile,
+            ModelFileError::Unreadable(error) => FolderProblem::Unreadable(error),
+            ModelFileError::Damaged(what) => FolderProblem::Damaged(what),
+            ModelFileError::Dtype { name, dtype } => FolderProblem::Dtype { name, dtype },
+            ModelFileError::NotFinite { name, value } => FolderProblem::NotFinite { name, value },
+            ModelFileError::Checksum { stored, computed } => {
+                FolderProblem::Checksum { stored, computed }
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ use train::{durable, signal};
 use world::World;
 
 use crate::args::Ablate;
-use crate::output::{self, Stopped, duration, grouped};
+use crate::output::{self, Stopped, Usage, duration, grouped};
 use crate::ranks;
 use crate::verbs::train::dry_run::{expected_seconds, seconds_per_image};
 use crate::verbs::train::place::check_outside;
@@ -29,6 +29,13 @@ fn on_rank(args: &Ablate, world: &mut World) -> Result<()> {
     let threads = args.threads.among(world.neighbours());
     ranks::together(world, super::use_threads(threads.compute()))?;
     let (table, preset) = (tables::find(&args.table)?, presets::find(&args.preset)?);
+    if tables::transfer().iter().any(|known| known.name == table.name) {
+        let text = format!(
+            "{0} is a table of another task, which ablate does not run yet: train its rows, such as `trickbag train {0}.{1}`",
+            table.name, table.rows[0].name
+        );
+        return Err(Usage(text).into());
+    }
     let ablation = Ablation::new(table, preset, &args.rows, &args.columns, &zoo::names())?;
     let seeds: Vec<u64> = (1..=args.seeds).collect();
     let folder = folder(args);
@@ -59,7 +66,7 @@ fn on_rank(args: &Ablate, world: &mut World) -> Result<()> {
         data: args.data.as_deref(),
         resources: threads.loader(),
         device: nn::cpu(),
-        environment: super::environment(threads, any, world),
+        environment: super::environment(threads, &any.dataset, world),
     };
     if !whole.run(&jobs, &expected, &settings, world)? {
         output::note("stopped; the same command goes on from here");

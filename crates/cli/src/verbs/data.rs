@@ -1,5 +1,6 @@
 //! `trickbag data`: a dataset before it is trained on.
 
+mod boxes;
 mod check;
 mod get;
 mod info;

@@ -104,7 +104,7 @@ fn metadata(model: &Model<Network>, card: &Card) -> Vec<(String, String)> {
 }
 
 /// Refuses a place that holds anything but an ONNX file, which is written over.
-fn check_file(out: &Path) -> Result<(), Usage> {
+pub(super) fn check_file(out: &Path) -> Result<(), Usage> {
     let shown = out.display();
     if out.is_dir() || out.file_name().is_none() {
         return Err(Usage(format!(

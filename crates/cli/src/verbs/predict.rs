@@ -1,6 +1,6 @@
 //! `trickbag predict`: the likeliest classes of images.
 
-mod sources;
+pub(crate) mod sources;
 mod submission;
 
 use anyhow::Result;

@@ -25,7 +25,8 @@ pub(crate) fn run(args: &Recipes) -> Result<()> {
     let summary = |name| builtin::summary(name).unwrap_or_default().to_owned();
     let mut names: Vec<(String, String)> =
         builtin::names().into_iter().map(|name| (name.to_owned(), summary(name))).collect();
-    names.extend(tables::all().iter().flat_map(rows_of));
+    let tables = [tables::all(), tables::transfer()].concat();
+    names.extend(tables.iter().flat_map(rows_of));
     list(args, names);
     Ok(())
 }

@@ -1,24 +1,27 @@
 //! `trickbag train`: from a recipe to a run folder.
 
+pub(crate) mod classification;
+pub(crate) mod detection;
 pub(crate) mod dry_run;
 mod fitting;
 pub(crate) mod place;
+pub(crate) mod segmentation;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use classify::{Accuracy, Beginning, ClassifyError, Plan, Run};
-use recipe::Recipe;
-use record::names;
+use recipe::{Recipe, RecipeErrors};
+use record::{Best, MeasureColumns, names};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
-use train::{Measure, Start, TrainError, resume, signal};
+use serde_json::{Map, Value, json};
+use train::{Journal, Start, TrainError, resume, signal};
 use world::World;
 
-use crate::args::Train;
+use crate::args::{Threads, Train};
 use crate::output::{self, Stopped, Usage, grouped};
 use crate::ranks;
-use crate::verbs::{bad_images, import, recipes, report};
+use crate::tasks;
+use crate::verbs::{import, recipes, report};
 
 use fitting::Fitting;
 
@@ -26,52 +29,78 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     ranks::run(&args.ranks, |world| on_rank(args, world))
 }
 
-/// Trains as one of the ranks, or alone.
+/// Trains as one of the ranks, or alone. A recipe file is read, and a published model fetched, by rank 0 alone.
 fn on_rank(args: &Train, world: &mut World) -> Result<()> {
     let threads = args.threads.among(world.neighbours());
     ranks::together(world, super::use_threads(threads.compute()))?;
-    let plan = plan(args, world)?;
-    world.share(plan.recipe.train.parts)?;
-    if args.dry_run {
-        return if world.rank() == 0 { dry_run::print(&plan, args.json) } else { Ok(()) };
+    let text = ranks::first_does(world, || source(args))?;
+    let mut resolved = ranks::together(world, resolve(args, text))?;
+    if let Some(init) = &mut resolved.recipe.init {
+        init.from = ranks::first_does(world, || import::settled_origin(&init.from))?;
     }
+    world.share(resolved.recipe.train.parts)?;
+    tasks::train(&Command { args, threads }, resolved, world)
+}
+
+/// The command line of a run, and the threads of this rank.
+pub(crate) struct Command<'a> {
+    pub(crate) args: &'a Train,
+    pub(crate) threads: Threads,
+}
+/// A run of any task, as this verb sees it.
+pub(crate) trait TaskRun {
+    fn journal(&self) -> &Journal;
+
+    /// Steps done, and the steps of the whole run.
+    fn steps(&self) -> [u64; 2];
+
+    fn best(&self) -> Option<Best>;
+
+    fn columns(&self) -> MeasureColumns;
+
+    /// Prints the first lines of the run: what is trained on what.
+    fn introduce(&self, world: &World);
+
+    /// Trains to the end; the values of the last evaluation, or None where somebody stopped the run.
+    fn train_to_end(&mut self, command: &Command, world: &mut World) -> Result<Option<Vec<f64>>>;
+}
+
+/// Starts a run in its folder, trains it to its end, and says how it ended.
+pub(crate) fn to_end<R: TaskRun>(
+    command: &Command,
+    name: &str,
+    environment: Value,
+    world: &mut World,
+    begin: impl FnOnce(&Start, &mut World) -> Result<R>,
+) -> Result<()> {
     signal::install()?;
-    let folder = folder(args, &plan.recipe.name, world)?;
+    let args = command.args;
+    let folder = folder(args, name, world)?;
     let device = nn::cpu();
-    let environment = super::environment(threads, &plan, world);
     let start = Start { folder: &folder, resume: args.resume, device: &device, environment };
-    let mut run = Run::start(plan, &start, world)?;
+    let mut run = begin(&start, world)?;
     ranks::goes_on_by(&resuming(args, &run));
-    introduce(&run, world);
-    let ended = run.train_to_end(threads.loader(), world).map_err(|error| match world.size() {
-        1 => name_all_bad(error, &run, args),
-        _ => error,
-    })?;
-    let Some(values) = ended else {
+    run.introduce(world);
+    if world.size() > 1 {
+        output::note(&format!(
+            "{} ranks share the parts of each batch: {}",
+            world.size(),
+            ranks::hosts(world)
+        ));
+    }
+    let [step, _] = run.steps();
+    if step > 0 {
+        output::note(&format!("resuming at step {}", grouped(step)));
+    }
+    let Some(values) = run.train_to_end(command, world)? else {
         tell_stop(args, &run);
         return Err(Stopped::by_signal().into());
     };
-    let folder = run.journal.folder();
+    let folder = run.journal().folder();
     let page = folder.join(names::REPORT);
     ranks::first_does(world, || report::write(&[folder], &page).map(drop))?;
     summarize(args, &run, &values, &page);
     Ok(())
-}
-
-/// The plan of the run. A recipe file is read, and a published model fetched, by rank 0 alone.
-fn plan(args: &Train, world: &mut World) -> Result<Plan> {
-    let text = ranks::first_does(world, || source(args))?;
-    let resolved = ranks::together(world, resolve(args, text))?;
-    let Resolved { mut recipe, text, file, edits } = resolved;
-    if let Some(init) = &mut recipe.init {
-        init.from = ranks::first_does(world, || import::settled_origin(&init.from))?;
-    }
-    let beginning = if args.resume { Beginning::Resumed } else { Beginning::New };
-    let planned = Plan::new(recipe, args.data.as_deref(), beginning).map_err(|error| match error {
-        ClassifyError::Recipe(errors) => errors.located(&text, &file, &edits).into(),
-        other => other.into(),
-    });
-    ranks::together(world, planned)
 }
 
 /// The folder of the run, which rank 0 chooses. The others know it only for their messages.
@@ -85,66 +114,61 @@ fn folder(args: &Train, name: &str, world: &mut World) -> Result<PathBuf> {
 }
 
 /// The command by which a run goes on.
-fn resuming(args: &Train, run: &Run) -> String {
-    let folder = output::shell_word(run.journal.folder());
+fn resuming(args: &Train, run: &impl TaskRun) -> String {
+    let folder = output::shell_word(run.journal().folder());
     let data = args.data.as_ref();
     let data = data.map_or(String::new(), |path| format!(" --data {}", output::shell_word(path)));
     format!("trickbag train --resume --out {folder}{data}")
 }
 
 /// Where a signal stopped the run, and how it goes on.
-fn tell_stop(args: &Train, run: &Run) {
-    let folder = run.journal.folder();
+fn tell_stop(args: &Train, run: &impl TaskRun) {
+    let folder = run.journal().folder();
     let command = resuming(args, run);
-    let step = run.state.step;
+    let [step, total] = run.steps();
     output::note(&format!("stopped at step {step}; go on with: {command}"));
     if args.json {
         output::json(&json!({
             "run": folder.display().to_string(),
             "stopped_by": Stopped::by_signal().0.name(),
             "steps": step,
-            "total_steps": run.plan.schedule.total_steps(),
+            "total_steps": total,
             "resume": command,
         }));
     }
 }
 
-/// The error with every bad image named, where it is about one.
-fn name_all_bad(error: ClassifyError, run: &Run, args: &Train) -> ClassifyError {
-    match error {
-        ClassifyError::Data(found) => {
-            bad_images::name_all(found, &run.plan.dataset, args.threads.loader().threads).into()
-        }
-        other => other,
+/// A recipe, and the text it was read from.
+pub(crate) struct Resolved {
+    pub(crate) recipe: Recipe,
+    pub(crate) text: RecipeText,
+}
+
+/// The text of a recipe, its name in messages, and the edits on it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RecipeText {
+    text: String,
+    file: String,
+    edits: Vec<String>,
+}
+
+impl RecipeText {
+    /// Mistakes of the recipe that only its data show, with their lines.
+    pub(crate) fn located(&self, errors: RecipeErrors) -> RecipeErrors {
+        errors.located(&self.text, &self.file, &self.edits)
     }
 }
 
-/// A recipe, and the text it was read from.
-struct Resolved {
-    recipe: Recipe,
-    text: String,
-    file: String,
-    edits: Vec<String>,
-}
-
-/// The text of a recipe, its name in messages, and the edits that come before the user's.
-#[derive(Serialize, Deserialize)]
-struct Text {
-    text: String,
-    file: String,
-    edits: Vec<String>,
-}
-
-/// The recipe of the command line, or of the run to resume where none is given.
-fn resolve(args: &Train, Text { text, file, mut edits }: Text) -> Result<Resolved> {
-    edits.extend_from_slice(&args.edits);
-    let recipe = recipe::parse_with_edits(&text, &file, &edits, &zoo::names())?;
-    Ok(Resolved { recipe, text, file, edits })
+/// Reads the recipe of the command line, or of the run to resume where none is given.
+fn resolve(args: &Train, mut text: RecipeText) -> Result<Resolved> {
+    text.edits.extend_from_slice(&args.edits);
+    let recipe = recipe::parse_with_edits(&text.text, &text.file, &text.edits, &zoo::names())?;
+    Ok(Resolved { recipe, text })
 }
 
 /// The recipe that is given; else that of the run to resume, the one that fits the data, or the quickstart.
-fn source(args: &Train) -> Result<Text> {
-    let plain = |text, file| Text { text, file, edits: Vec::new() };
+fn source(args: &Train) -> Result<RecipeText> {
+    let plain = |text, file| RecipeText { text, file, edits: Vec::new() };
     if args.resume && args.recipe.is_none() && (args.out.is_some() || args.data.is_none()) {
         let folder = args.out.clone().unwrap_or_else(|| place::newest("quickstart"));
         let text = resume::recipe_of(&folder)?
@@ -156,7 +180,7 @@ fn source(args: &Train) -> Result<Text> {
         let Fitting { name, why, edits } = fitting::of(data, &args.edits, args.threads.compute())?;
         output::note(&format!("no recipe is named: {name} is taken, since {why}"));
         let text = recipe::builtin(name).expect("a built-in recipe").to_owned();
-        return Ok(Text { text, file: name.to_owned(), edits });
+        return Ok(RecipeText { text, file: name.to_owned(), edits });
     }
     let name = args.recipe.as_deref().unwrap_or("quickstart");
     let path = Path::new(name);
@@ -171,62 +195,8 @@ fn source(args: &Train) -> Result<Text> {
     }
 }
 
-/// The first lines of a run: what is trained on what.
-fn introduce(run: &Run, world: &World) {
-    let Run { plan, state, journal, bytes } = run;
-    let (recipe, dataset) = (&plan.recipe, &plan.dataset);
-    let cost = zoo::cost(&plan.network, recipe.preprocess.side());
-    output::note(&format!(
-        "{}: {} ({:.2} M parameters, {:.3} G multiply-adds at {size_px}×{size_px})",
-        recipe.name,
-        plan.network.name,
-        cost.parameters as f64 / 1e6,
-        cost.multiply_adds as f64 / 1e9,
-        size_px = recipe.preprocess.side(),
-    ));
-    output::note(&format!(
-        "{}: {} training and {} validation images in {} classes, {}",
-        dataset.name,
-        grouped(dataset.train.len() as u64),
-        grouped(dataset.validation.len() as u64),
-        dataset.classes.len(),
-        output::bytes(*bytes),
-    ));
-    let decayed = |parameter: &&nn::Parameter| recipe.update.decay_on.acts_on(parameter.spec.role);
-    let parameters = &state.model.parameters;
-    output::note(&format!(
-        "{} steps of {} images; rate {} after {} steps of warm-up; weight decay on {} of {} tensors; run folder {}",
-        grouped(plan.schedule.total_steps()),
-        recipe.train.batch,
-        plan.schedule.initial_rate(),
-        plan.schedule.warmup_steps(),
-        parameters.trainable().filter(decayed).count(),
-        parameters.trainable().count(),
-        journal.folder().display(),
-    ));
-    if let Some(feature) = recipe.init.as_ref().and_then(|init| init.freeze.as_ref()) {
-        output::note(&format!(
-            "frozen up to {feature}: {} of {} tensors do not change, and their batch norms work as in evaluation",
-            plan.network.frozen_parameters(),
-            parameters.iter().count(),
-        ));
-    }
-    if world.size() > 1 {
-        let each = recipe.train.parts / world.size();
-        let hosts = ranks::hosts(world);
-        let (ranks, parts) = (world.size(), recipe.train.parts);
-        output::note(&format!(
-            "{ranks} ranks, {each} of the {parts} parts of a batch each: {hosts}"
-        ));
-    }
-    if state.step > 0 {
-        output::note(&format!("resuming at step {}", grouped(state.step)));
-    }
-}
-
-fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
-    let Run { journal, state, .. } = run;
-    let columns = Accuracy::columns();
+fn summarize(args: &Train, run: &impl TaskRun, values: &[f64], page: &Path) {
+    let (journal, columns, [step, _]) = (run.journal(), run.columns(), run.steps());
     let seconds = journal.worked().as_secs_f64();
     let model = journal.folder().join(names::MODEL);
     let (bad_images, skips) = journal.skipped().unwrap_or_default();
@@ -236,13 +206,13 @@ fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
         add("run", json!(journal.folder().display().to_string()));
         add("model", json!(model.display().to_string()));
         add("report", json!(page.display().to_string()));
-        add("steps", json!(state.step));
+        add("steps", json!(step));
         for (column, &value) in columns.columns().iter().zip(values) {
             let count = column.unit == record::Unit::Count;
             add(&column.name, if count { json!(value as u64) } else { json!(value) });
         }
         let best = format!("best_{}", columns.headline().name);
-        add(&best, json!(state.best.map(|best| best.value)));
+        add(&best, json!(run.best().map(|best| best.value)));
         add("seconds", json!(seconds));
         add("bad_images", json!(bad_images));
         add("skips", json!(skips));
@@ -252,10 +222,10 @@ fn summarize(args: &Train, run: &Run, values: &[f64], page: &Path) {
     output::print(&format!(
         "{}, after {} steps in {}",
         columns.say(values),
-        grouped(state.step),
+        grouped(step),
         output::duration(seconds),
     ));
-    if let Some(best) = state.best.filter(|best| best.step < state.step) {
+    if let Some(best) = run.best().filter(|best| best.step < step) {
         output::print(&format!(
             "its best {} was {:.2}, at step {}: `trickbag eval {} --best` and others take that model",
             columns.headline().name,

@@ -2,6 +2,7 @@
 
 mod ablations;
 mod bag;
+mod detection;
 mod dirty;
 mod exports;
 mod fixtures;
@@ -17,6 +18,7 @@ mod ranks;
 mod refusals;
 mod reports;
 mod runs;
+mod segments;
 mod tidy;
 mod transfer;
 mod tricks;

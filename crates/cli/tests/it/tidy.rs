@@ -65,16 +65,18 @@ fn crates_depend_only_on_those_below() {
             "classify" => {
                 &["data", "nn", "recipe", "record", "train", "tricks", "weights", "world", "zoo"]
             }
+            "detect" => &["data", "nn", "recipe", "record", "train", "tricks", "world", "zoo"],
+            "segment" => &["data", "nn", "recipe", "record", "train", "world", "zoo"],
             "cli" => &[
-                "classify", "data", "kernels", "nn", "onnx", "recipe", "record", "report", "train",
-                "tricks", "world", "zoo",
+                "classify", "data", "detect", "kernels", "nn", "onnx", "recipe", "record",
+                "report", "segment", "train", "tricks", "world", "zoo",
             ],
             other => panic!("crates/{other} has no place in the house yet"),
         }
     };
     let ours = [
-        "classify", "data", "kernels", "nn", "onnx", "recipe", "record", "report", "train",
-        "tricks", "weights", "world", "zoo",
+        "classify", "data", "detect", "kernels", "nn", "onnx", "recipe", "record", "report",
+        "segment", "train", "tricks", "weights", "world", "zoo",
     ];
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let entry = entry.unwrap();

@@ -15,9 +15,18 @@ pub struct BoundingBox {
     pub class: u32,
     /// Marked in the dataset as hard to recognise; the measure does not count it.
     pub difficult: bool,
+    /// Whether it holds many objects of the class; the measure does not count it, and training leaves it out.
+    pub crowd: bool,
+    /// The area of the object itself, square pixels, where the dataset says it.
+    pub mask_area: Option<f32>,
 }
 
 impl BoundingBox {
+    /// A box around one object that counts.
+    pub fn new(corners: [f32; 4], class: u32) -> BoundingBox {
+        BoundingBox { corners, class, difficult: false, crowd: false, mask_area: None }
+    }
+
     /// Square pixels; 0 for a box that is empty.
     pub fn area(&self) -> f32 {
         let [x0, y0, x1, y1] = self.corners;
@@ -43,12 +52,19 @@ impl Boxes {
     }
 }
 
+/// The boxes of a sample, and the width and height that its image had.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SampleBoxes {
+    pub boxes: Boxes,
+    pub original: [usize; 2],
+}
+
 impl Annotation for Boxes {
-    type Prepared = Boxes;
+    type Prepared = SampleBoxes;
 
     /// Moves and scales every box, those included that end outside the sample. The only boxes refused are such as no
     /// image has: not finite, or with a right edge left of the left one.
-    fn prepare(&self, _: [usize; 2], geometry: &Geometry) -> Result<Boxes, String> {
+    fn prepare(&self, original: [usize; 2], geometry: &Geometry) -> Result<SampleBoxes, String> {
         let Geometry { region, size, window, mirrored } = geometry;
         let along = |x: f32, left: usize, size: usize, cut: usize, start: usize| {
             (f64::from(x) - left as f64) * size as f64 / cut as f64 - start as f64
@@ -66,7 +82,8 @@ impl Annotation for Boxes {
             let corners = [x0, y(y0), x1, y(y1)].map(|value| value as f32);
             Ok(BoundingBox { corners, ..*each })
         };
-        self.0.iter().map(moved).collect::<Result<_, String>>().map(Boxes)
+        let boxes = self.0.iter().map(moved).collect::<Result<_, String>>().map(Boxes)?;
+        Ok(SampleBoxes { boxes, original })
     }
 }
 
@@ -76,7 +93,7 @@ mod tests {
     use crate::resize::Region;
 
     fn one(corners: [f32; 4]) -> Boxes {
-        Boxes(vec![BoundingBox { corners, class: 3, difficult: true }])
+        Boxes(vec![BoundingBox { difficult: true, ..BoundingBox::new(corners, 3) }])
     }
 
     /// 40×20 pixels from (10, 5) on become 80×10; the window of 30×8 begins at (20, 1).
@@ -99,10 +116,11 @@ mod tests {
             (true, [5.0, 7.0, 5.0, 8.0], [60.0, 0.0, 60.0, 0.5]),
         ] {
             let moved = one(corners).prepare([100, 50], &geometry(mirrored)).unwrap();
-            assert_eq!(moved, one(expected), "{corners:?}, mirrored: {mirrored}");
+            assert_eq!(moved.boxes, one(expected), "{corners:?}, mirrored: {mirrored}");
         }
         let none = Boxes::default();
-        assert_eq!(none.prepare([100, 50], &geometry(true)), Ok(none));
+        let prepared = none.prepare([100, 50], &geometry(true)).unwrap();
+        assert_eq!((prepared.boxes, prepared.original), (none, [100, 50]));
     }
 
     #[test]
@@ -117,7 +135,7 @@ mod tests {
     fn clipping_keeps_every_box_in_its_place() {
         let boxes = Boxes(
             [[1.0, 2.0, 3.0, 4.0], [-5.0, -1.0, 20.0, 3.0], [12.0, 1.0, 15.0, 2.0]]
-                .map(|corners| BoundingBox { corners, class: 0, difficult: false })
+                .map(|corners| BoundingBox::new(corners, 0))
                 .into(),
         );
         let clipped = boxes.clipped(10, 8);

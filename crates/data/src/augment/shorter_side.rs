@@ -8,6 +8,10 @@
 
 use recipe::Normalize;
 
+use super::{Sample, Scratch};
+use crate::RgbImage;
+use crate::random::{self, Stream};
+
 /// Which size images become, how often they are flipped, and their normalisation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShorterSide {
@@ -21,6 +25,18 @@ pub struct ShorterSide {
 }
 
 impl ShorterSide {
+    /// The values of a whole image, height × width × 3, and its width and height then. It is not flipped.
+    pub fn sample(&self, image: &RgbImage) -> (Vec<f32>, [usize; 2]) {
+        let by = ShorterSide { flip: None, ..self.clone() };
+        // Nothing is drawn from it.
+        let mut rng = random::at(0, Stream::Augment, 0, 0);
+        let sample = Sample::whole(&by, image.width, image.height, &mut rng);
+        let [width, height] = self.size(image.width, image.height);
+        let mut values = vec![0.0; width * height * 3];
+        sample.write(&mut Scratch::default(), image.into(), &mut values);
+        (values, [width, height])
+    }
+
     /// Width and height that an image of width × height becomes.
     pub(crate) fn size(&self, width: usize, height: usize) -> [usize; 2] {
         let longer = width.max(height) as f64;

@@ -1,14 +1,15 @@
 //! The textbook's backward passes against finite differences of its forward passes, in `f64`.
 
+use super::detection::{LOSSES, dims, regions};
 use super::{Random, wide};
 use crate::{
     Activation, BatchNorm, BatchNormGradients, BatchNormSaved, Bilinear, Conv2d, GammaBeta,
-    GlobalPool, LinearDims, MeanVariance, Moments, Pool2d, textbook,
+    GlobalPool, LinearDims, MeanVariance, Moments, Pool2d, RoiAlign, textbook,
 };
 
 /// Asserts that `gradient` is that of `forward`'s result weighted by `dy`, at `x`.
 #[track_caller]
-fn assert_gradient(
+pub(super) fn assert_gradient(
     what: &str,
     x: &[f64],
     dy: &[f64],
@@ -39,12 +40,12 @@ fn assert_gradient(
     }
 }
 
-fn numbers(random: &mut Random, length: usize) -> Vec<f64> {
+pub(super) fn numbers(random: &mut Random, length: usize) -> Vec<f64> {
     wide(&random.numbers(length))
 }
 
 /// The result of a function that writes into a slice of `length`.
-fn out(length: usize, write: impl FnOnce(&mut [f64])) -> Vec<f64> {
+pub(super) fn out(length: usize, write: impl FnOnce(&mut [f64])) -> Vec<f64> {
     let mut out = vec![0.0; length];
     write(&mut out);
     out
@@ -213,6 +214,33 @@ fn of_relu_and_resize() {
         let dx = out(40, |dx| textbook::bilinear_backward(&d, &dy, dx));
         assert_gradient("resize", &x, &dy, &dx, |x| {
             out(42, |y| textbook::bilinear_forward(&d, x, y))
+        });
+    }
+}
+
+#[test]
+fn of_roi_align() {
+    let mut random = Random::new(41);
+    for (samples, half_pixel) in [(2, false), (0, true), (1, true), (3, false)] {
+        let d = RoiAlign { regions: 3, ..dims(&mut random, samples, half_pixel) };
+        let boxes = regions(&mut random, &d);
+        let (x, dy) = (numbers(&mut random, d.x_len()), numbers(&mut random, d.y_len()));
+        let dx = out(x.len(), |dx| textbook::roi_align_backward(&d, &boxes, &dy, dx));
+        let forward = |x: &[f64]| out(dy.len(), |y| textbook::roi_align_forward(&d, x, &boxes, y));
+        assert_gradient("features", &x, &dy, &dx, forward);
+    }
+}
+
+#[test]
+fn of_losses_of_numbers() {
+    let mut random = Random::new(42);
+    for loss in LOSSES {
+        let [x, target, weight] = [9, 9, 9].map(|length| numbers(&mut random, length));
+        let dx = out(9, |dx| {
+            textbook::point_loss_backward(loss, [&x, &target, &weight], 0.7, dx);
+        });
+        assert_gradient("x", &x, &[0.7], &dx, |x| {
+            vec![textbook::point_loss_forward(loss, x, &target, &weight)]
         });
     }
 }

@@ -2,10 +2,12 @@
 
 mod branches;
 mod conv2d;
+mod detection;
 mod gradients;
 mod half;
 mod linear;
 mod loss;
+mod map_loss;
 mod norm;
 mod norm_depthwise;
 mod pool;

@@ -4,10 +4,12 @@
 mod batch_norm;
 mod concat;
 mod conv2d;
+mod detection;
 mod elementwise;
 mod excite;
 mod linear;
 mod loss;
+mod map_loss;
 mod pool;
 mod resize;
 mod update;
@@ -17,6 +19,9 @@ pub use batch_norm::{
 };
 pub use concat::{concat, split};
 pub use conv2d::{conv2d_forward, conv2d_inference, conv2d_input_grad, conv2d_weight_grad};
+pub use detection::{
+    point_loss_backward, point_loss_forward, roi_align_backward, roi_align_forward,
+};
 pub use elementwise::{
     add, add_assign, at_most, at_most_backward, blend, dropout, health, relu, relu_backward,
     sum_of_squares,
@@ -24,6 +29,7 @@ pub use elementwise::{
 pub use excite::{excite_backward, excite_forward};
 pub use linear::{linear_bias_grad, linear_forward, linear_input_grad, linear_weight_grad};
 pub use loss::{cross_entropy_backward, cross_entropy_forward};
+pub use map_loss::{bilinear_argmax, map_cross_entropy};
 pub use pool::{
     avg_pool_backward, avg_pool_forward, global_avg_pool_backward, global_avg_pool_forward,
     max_pool_backward, max_pool_forward,

@@ -49,6 +49,8 @@ table! {
         data: Data = key(""),
         preprocess: Preprocess = key(""),
         validation: Option<Validation> = key("").only(CLASSIFICATION).needed(),
+        detect: Option<Detection> = key("").makes(TaskKind::Detection),
+        segment: Option<Segmentation> = key("").makes(TaskKind::Segmentation),
         #[cfg(test)]
         probe: Option<crate::tests::probe::Probe> = key("").makes(TaskKind::Probing),
         train: Train = key(""),
@@ -79,6 +81,14 @@ impl Recipe {
         let tables = crate::schema::tasks();
         let found = tables.into_iter().find(|(name, _)| has(name));
         found.map_or(TaskKind::Classification, |(_, task)| task)
+    }
+
+    /// The FCN and its crops, in a recipe of segmentation.
+    ///
+    /// # Panics
+    /// For another task.
+    pub fn segmentation(&self) -> &Segmentation {
+        self.segment.as_ref().expect("a recipe of segmentation has [segment]")
     }
 
     /// How validation images are cut, in a recipe of classification.

@@ -37,6 +37,9 @@ rules! {
     SEED: u64 = format!("a whole number from 0 to {}", u64::MAX) => |_| true;
     COUNT: usize = "a whole number from 1 on" => |x| x >= 1;
     EDGE: usize = "a whole number from 1 on" => |x| x >= 1, format!("at most {LONGEST_EDGE} pixels") => |x| x <= LONGEST_EDGE;
+    /// Networks of stride 8 then lay their last pixel on the crop's.
+    CROP: usize = "a whole number from 1 on" => |x| x >= 1, format!("at most {LONGEST_EDGE} pixels") => |x| x <= LONGEST_EDGE,
+        "a multiple of 8" => |x| x % 8 == 0;
     BLOCKS: usize = "a whole number from 1 on" => |x| x >= 1, format!("at most {MOST_BLOCKS}") => |x| x <= MOST_BLOCKS;
     CHANNELS: usize = "a whole number from 1 on" => |x| x >= 1, format!("at most {MOST_CHANNELS}") => |x| x <= MOST_CHANNELS;
     STEM_CHANNELS: usize = "a whole number from 1 on" => |x| x >= 1,

@@ -58,6 +58,7 @@ table! {
                 given: Given::Word("step"),
                 means: r#"{ step = { factor = 0.1, at = ["25 %", "50 %", "75 %"] } }"#,
             },
+            Short { given: Given::Word("poly"), means: "{ poly = { power = 0.9 } }" },
         ]),
     }
 }
@@ -113,6 +114,11 @@ choice! {
             factor: f64 = key("0.94").rules(INNER_SHARE),
             /// Length of a period.
             every: Span = key(r#""2 epochs""#),
+        }
+        /// §6.2: a power of what is left of the run, the warm-up left out.
+        Poly as "poly" {
+            /// The power: 0.9 in the authors' code.
+            power: f64 = key("0.9").rules(POSITIVE),
         }
     }
 }

@@ -61,3 +61,22 @@ pub(super) const MIXUP: Edit = edit(
     "mixup for 200 epochs (§5.4)",
     &["mixup={alpha=0.2, pairing=\"permutation\"}", "train.duration=200 epochs"],
 );
+
+// §6.1 detection: the networks that its rows begin with.
+pub(super) const DETECTION_WARMUP: Edit =
+    edit("linear warm-up (§6.1)", &["rate.warmup={duration=\"500 steps\"}"]);
+/// The factor of the auxiliary loss that the authors' command gives; their code did not apply it.
+pub(super) const SEGMENTATION: Edit =
+    edit("auxiliary loss (§6.2)", &["segment.auxiliary=0.5", "segment.norm=part"]);
+pub(super) const FROM_STANDARD: Edit = from(&["init.from=runs/table5/resnet50-b"]);
+pub(super) const FROM_EFFICIENT: Edit = from(&["init.from=runs/table6/efficient"]);
+pub(super) const FROM_COSINE: Edit = from(&["init.from=runs/table6/cosine"]);
+pub(super) const FROM_SMOOTHING: Edit = from(&["init.from=runs/table6/smoothing"]);
+pub(super) const FROM_DISTILLATION: Edit = from(&["init.from=runs/table6/distillation"]);
+pub(super) const FROM_MIXUP: Edit = from(&["init.from=runs/table6/mixup"]);
+pub(super) const FROM_DISTILLATION_MIXUP: Edit =
+    from(&["init.from=runs/table6/distillation-mixup"]);
+
+const fn from(keys: &'static [&'static str]) -> Edit {
+    edit("the weights of Table 6's row", keys)
+}

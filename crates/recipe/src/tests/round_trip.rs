@@ -333,6 +333,8 @@ prop_compose! {
             },
             preprocess,
             validation: Some(Validation { resize: crop + margin, crop }),
+            detect: None,
+            segment: None,
             probe: None,
             train: Train {
                 duration: run,

@@ -45,6 +45,27 @@ fn every_row_is_a_recipe_with_its_published_numbers() {
 }
 
 #[test]
+fn the_rows_of_tables_8_and_9_are_recipes_of_their_tasks() {
+    let mut numbers = Vec::new();
+    for cell in tables::transfer().iter().flat_map(tables::Table::cells) {
+        let recipe = row(&cell.name());
+        let task = match cell.table.name {
+            "table8" => TaskKind::Detection,
+            _ => TaskKind::Segmentation,
+        };
+        assert_eq!((recipe.task(), recipe.name.as_str()), (task, &*cell.name()));
+        let row = cell.name().split_once('.').unwrap().1.to_owned();
+        let from = &recipe.init.as_ref().unwrap().from;
+        assert!(from.ends_with(&row) || row == "standard", "{row} begins with {from}");
+        assert_eq!(recipe.network.model == "resnet50", row == "standard", "{row}");
+        numbers.extend(cell.published().last().map(|each| each.value));
+    }
+    let detection = [77.54, 78.30, 79.23, 80.71, 80.96, 81.10, 81.33];
+    let segmentation = [37.05, 38.88, 39.33, 38.75, 38.90, 37.99, 38.40];
+    assert_eq!(numbers, [detection, segmentation].concat());
+}
+
+#[test]
 fn rows_are_stacks_of_edits() {
     for (name, parent, differences) in [
         (

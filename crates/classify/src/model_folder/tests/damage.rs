@@ -3,7 +3,8 @@
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::super::weights::{Archive, check_bytes, to_bytes};
+use train::model_file::{ModelFile, ModelFileError, check_bytes, to_bytes};
+
 use super::*;
 
 fn small() -> Model<Network> {
@@ -11,7 +12,7 @@ fn small() -> Model<Network> {
 }
 
 fn read_bytes(bytes: &[u8]) -> Result<nn::FileTensors, FolderProblem> {
-    Archive::open(bytes, bytes.len() as u64)?.tensors()
+    Ok(ModelFile::open(bytes, bytes.len() as u64)?.tensors()?)
 }
 
 /// The same tensors as another program writes them.
@@ -54,7 +55,7 @@ fn a_changed_byte_of_the_tensors_is_found() {
             let found = read_bytes(&changed);
             assert!(matches!(found, Err(FolderProblem::Checksum { .. })), "byte {at}");
             assert!(
-                matches!(check_bytes(&changed), Err(FolderProblem::Checksum { .. })),
+                matches!(check_bytes(&changed), Err(ModelFileError::Checksum { .. })),
                 "byte {at}"
             );
         }

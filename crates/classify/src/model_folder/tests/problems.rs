@@ -29,6 +29,10 @@ fn folder_words(problem: &FolderProblem) -> (usize, [&'static str; 2]) {
         FolderProblem::Tensors(_) => {
             (15, ["the tensors are not those of resnet18", "copy both files again"])
         }
+        FolderProblem::NoBest => (16, ["no best checkpoint", "leave --best"]),
+        FolderProblem::OtherTask { .. } => {
+            (17, ["a checkpoint of detection", "give one of a classifier"])
+        }
     }
 }
 
@@ -63,6 +67,8 @@ fn every_problem_of_a_folder_says_what_to_do() {
         FolderProblem::NotFinite { name: "fc.bias".into(), value: f32::NAN },
         FolderProblem::Checksum { stored: 1, computed: 2 },
         Mismatch::check(&network, &Default::default()).expect_err("nothing fits").into(),
+        FolderProblem::NoBest,
+        FolderProblem::OtherTask { task: "detection" },
     ];
     for (index, problem) in problems.into_iter().enumerate() {
         let (kind, words) = folder_words(&problem);
@@ -138,7 +144,7 @@ fn an_import_reads_regular_files_that_begin_as_weights_do() {
     let network = zoo::network("mobilenetv1_025", &Options::plain(2)).expect("a known name");
     let rng = |index| data::at(1, data::Stream::Init, 0, index as u64);
     let model = Model::initialized(network, Init::Xavier, 1.0, &nn::cpu(), rng);
-    let mut bytes = super::super::weights::to_bytes(&model, 7);
+    let mut bytes = train::model_file::to_bytes(&model, 7);
     *bytes.last_mut().unwrap() ^= 1;
     let file = folder.path().join("model.safetensors");
     fs::write(&file, bytes).unwrap();

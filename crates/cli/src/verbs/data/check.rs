@@ -11,7 +11,10 @@ use crate::progress::Counter;
 pub(crate) fn run(args: &DataCheck) -> Result<()> {
     let mut counter = Counter::new("checking");
     let mut watch = |done, total| counter.at(done, total);
-    let report = check::check(&args.path, args.threads.count(), &mut watch)?;
+    let report = match check::has_masks(&args.path) {
+        true => check::check_masks(&args.path, args.threads.count(), &mut watch)?,
+        false => check::check(&args.path, args.threads.count(), &mut watch)?,
+    };
     if args.json {
         output::json(&as_json(args, &report));
     } else {

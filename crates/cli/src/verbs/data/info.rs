@@ -1,5 +1,7 @@
 //! `trickbag data info`: counts, sizes, mean and deviation, and a contact sheet.
 
+mod masks;
+
 use anyhow::{Context, Result};
 use data::Dataset;
 use data::info::{self, DatasetInfo};
@@ -13,6 +15,12 @@ use crate::progress::Counter;
 const SHEET: (usize, usize, usize) = (20, 10, 96);
 
 pub(crate) fn run(args: &DataInfo) -> Result<()> {
+    if data::check::has_masks(&args.path) {
+        return masks::run(args);
+    }
+    if Dataset::has_boxes(&args.path)? {
+        return super::boxes::info(args);
+    }
     let dataset = Dataset::undivided(&args.path)?;
     let mut counter = Counter::new("counting");
     let mut watch = |done, total| counter.at(done, total);

@@ -16,7 +16,7 @@ use crate::output::Usage;
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
 /// One image, not read yet.
-pub(super) enum Source {
+pub(crate) enum Source {
     File(PathBuf),
     /// The bytes of standard input, or why there are none.
     Input(io::Result<Vec<u8>>),
@@ -26,7 +26,7 @@ pub(super) enum Source {
 
 /// The images of the command line: files as they are, of folders the images inside in byte order, of `-` what standard
 /// input gives.
-pub(super) fn of(arguments: &[PathBuf]) -> Result<Vec<Source>> {
+pub(crate) fn of(arguments: &[PathBuf]) -> Result<Vec<Source>> {
     let is_input = |argument: &&PathBuf| argument.as_path() == Path::new("-");
     if arguments.iter().filter(is_input).count() > 1 {
         let text = "standard input can be read once: give - once";
@@ -91,7 +91,7 @@ fn walk(folder: &Path, seen: &mut HashSet<(u64, u64)>, found: &mut Vec<Source>) 
 }
 
 impl Source {
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Source::File(path) | Source::Unreadable(path, _) => path.display().to_string(),
             Source::Input(_) => "standard input".to_owned(),
@@ -99,7 +99,7 @@ impl Source {
     }
 
     /// The picture, as it is stored or as its EXIF data turn it.
-    pub(super) fn image(&self, orientation: Orientation) -> Result<RgbImage> {
+    pub(crate) fn image(&self, orientation: Orientation) -> Result<RgbImage> {
         let name = self.name();
         let picture = |bytes: &[u8]| -> Result<RgbImage> {
             let image = decode(bytes, &name)?;

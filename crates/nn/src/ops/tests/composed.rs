@@ -1,6 +1,8 @@
 //! The kernels' path against the default bodies, both on the CPU: shapes, forward and every gradient.
 
 mod branches;
+mod detection;
+mod maps;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};

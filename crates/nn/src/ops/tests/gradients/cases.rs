@@ -7,6 +7,8 @@ use kernels::{
 };
 
 mod branches;
+mod detection;
+mod maps;
 
 use super::super::super::norm_depthwise_train;
 use super::super::{ACTIVATIONS, Random, conv_shapes, flat, pool_shapes, wide};
@@ -112,6 +114,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         }
     }
     cases.extend(branches::cases(random));
+    cases.extend(maps::cases(random));
+    cases.extend(detection::cases(random));
     cases
 }
 

@@ -11,9 +11,38 @@ use std::path::Path;
 
 use nn::{FileTensor, FileTensors, Model, Module};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use zoo::Network;
 
-use super::problem::FolderProblem;
+/// The name of the file in a model folder.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// Why the tensors of a model cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelFileError {
+    #[error("it is no regular file; put the model's own file there, or give another folder")]
+    NotFile,
+
+    #[error("cannot be read: {0}; check that the file is there and may be read")]
+    Unreadable(io::Error),
+
+    #[error("not a whole safetensors file: {0}; copy it again, or train or export the model again")]
+    Damaged(String),
+
+    #[error(
+        "{name} is {dtype}; only F32 is read: save it as float32, in PyTorch by tensor.float()"
+    )]
+    Dtype { name: String, dtype: String },
+
+    #[error(
+        "{name} holds {value}: the model is broken; train it again with a lower rate (--set rate.base=…)"
+    )]
+    NotFinite { name: String, value: f32 },
+
+    #[error(
+        "the checksum of its tensors is {computed:08x}, and they were written with {stored:08x}: the file was damaged or \
+         changed since; copy it again, or train or export the model again"
+    )]
+    Checksum { stored: u32, computed: u32 },
+}
 
 const COUNTER: &str = "num_batches_tracked";
 
@@ -30,7 +59,7 @@ const HEADER_LIMIT: u64 = 16 << 20;
 const CHUNK: usize = 1 << 16;
 
 /// The file of a model that was trained for `step` steps, which every batch norm's counter says.
-pub(super) fn to_bytes(model: &Model<Network>, step: u64) -> Vec<u8> {
+pub fn to_bytes<M: Module>(model: &Model<M>, step: u64) -> Vec<u8> {
     let counters = model.module.norms().into_iter();
     let mut counters: Vec<String> =
         counters.map(|norm| format!("{}.{COUNTER}", norm.name)).collect();
@@ -80,31 +109,32 @@ fn described(sum: u32, name: &str, info: &TensorInfo) -> u32 {
 }
 
 /// A file whose header is read and is as the file's length says.
-pub(super) struct Archive<R> {
+#[derive(Debug)]
+pub struct ModelFile<R> {
     input: R,
     metadata: Metadata,
 }
 
 /// Opens a regular file.
-pub(super) fn open(file: &Path) -> Result<Archive<BufReader<File>>, FolderProblem> {
-    let found = fs::metadata(file).map_err(FolderProblem::Unreadable)?;
+pub fn open(file: &Path) -> Result<ModelFile<BufReader<File>>, ModelFileError> {
+    let found = fs::metadata(file).map_err(ModelFileError::Unreadable)?;
     if !found.is_file() {
-        return Err(FolderProblem::NotFile);
+        return Err(ModelFileError::NotFile);
     }
-    let opened = File::open(file).map_err(FolderProblem::Unreadable)?;
-    Archive::open(BufReader::with_capacity(CHUNK, opened), found.len())
+    let opened = File::open(file).map_err(ModelFileError::Unreadable)?;
+    ModelFile::open(BufReader::with_capacity(CHUNK, opened), found.len())
 }
 
-impl<R: Read> Archive<R> {
+impl<R: Read> ModelFile<R> {
     /// Reads the header of a file of `length` bytes, and asks for no more memory than the file has bytes.
-    pub(super) fn open(mut input: R, length: u64) -> Result<Archive<R>, FolderProblem> {
-        let damaged = |what: &str| FolderProblem::Damaged(what.to_owned());
+    pub fn open(mut input: R, length: u64) -> Result<ModelFile<R>, ModelFileError> {
+        let damaged = |what: &str| ModelFileError::Damaged(what.to_owned());
         let mut count = [0; LENGTH];
         input.read_exact(&mut count).map_err(cut)?;
         let count = u64::from_le_bytes(count);
         if count > HEADER_LIMIT {
             let text = format!("its header claims {count} bytes, of at most {HEADER_LIMIT}");
-            return Err(FolderProblem::Damaged(text));
+            return Err(ModelFileError::Damaged(text));
         }
         if count + LENGTH as u64 > length {
             return Err(damaged("it ends inside its header"));
@@ -112,32 +142,32 @@ impl<R: Read> Archive<R> {
         let mut header = vec![0; count as usize];
         input.read_exact(&mut header).map_err(cut)?;
         let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| FolderProblem::Damaged(error.to_string()))?;
+            .map_err(|error| ModelFileError::Damaged(error.to_string()))?;
         if LENGTH as u64 + count + metadata.data_len() as u64 != length {
             return Err(damaged("its tensors do not end where the file does"));
         }
-        Ok(Archive { input, metadata })
+        Ok(ModelFile { input, metadata })
     }
 
     /// The checksum that the file was written with; None for a file of another program.
-    pub(super) fn checksum(&self) -> Result<Option<u32>, FolderProblem> {
+    pub fn checksum(&self) -> Result<Option<u32>, ModelFileError> {
         let keys = self.metadata.metadata().as_ref();
         let Some(text) = keys.and_then(|keys| keys.get(CHECKSUM)) else { return Ok(None) };
         match u32::from_str_radix(text, 16) {
             Ok(sum) => Ok(Some(sum)),
-            Err(_) => Err(FolderProblem::Damaged(format!("its {CHECKSUM} {text:?} is no number"))),
+            Err(_) => Err(ModelFileError::Damaged(format!("its {CHECKSUM} {text:?} is no number"))),
         }
     }
 
     /// Name and shape of every tensor but the counters.
-    pub(super) fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let tensors = self.metadata.tensors().into_iter();
         let tensors = tensors.filter(|(name, _)| !name.ends_with(COUNTER));
         tensors.map(|(name, info)| (name, info.shape.clone())).collect()
     }
 
     /// Reads every tensor, and checks the checksum where there is one.
-    pub(super) fn tensors(mut self) -> Result<FileTensors, FolderProblem> {
+    pub fn tensors(mut self) -> Result<FileTensors, ModelFileError> {
         let mut tensors = FileTensors::new();
         let stored = self.checksum()?;
         let mut sum = 0;
@@ -147,7 +177,7 @@ impl<R: Read> Archive<R> {
             let (start, end) = info.data_offsets;
             let is_counter = name.ends_with(COUNTER);
             if !is_counter && info.dtype != Dtype::F32 {
-                return Err(FolderProblem::Dtype { name, dtype: info.dtype.to_string() });
+                return Err(ModelFileError::Dtype { name, dtype: info.dtype.to_string() });
             }
             let count = if is_counter { 0 } else { (end - start) / size_of::<f32>() };
             let mut values = Vec::with_capacity(count);
@@ -163,20 +193,20 @@ impl<R: Read> Archive<R> {
         }
         match stored {
             Some(stored) if stored != sum => {
-                return Err(FolderProblem::Checksum { stored, computed: sum });
+                return Err(ModelFileError::Checksum { stored, computed: sum });
             }
             _ => {}
         }
         for (name, FileTensor { values, .. }) in &tensors {
             if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(FolderProblem::NotFinite { name: name.clone(), value });
+                return Err(ModelFileError::NotFinite { name: name.clone(), value });
             }
         }
         Ok(tensors)
     }
 
     /// Whether the tensors are those that the checksum is of; nothing is kept of them.
-    fn verified(mut self) -> Result<(), FolderProblem> {
+    fn verified(mut self) -> Result<(), ModelFileError> {
         let Some(stored) = self.checksum()? else { return Ok(()) };
         let mut sum = 0;
         for name in self.metadata.offset_keys() {
@@ -187,22 +217,22 @@ impl<R: Read> Archive<R> {
         }
         match stored == sum {
             true => Ok(()),
-            false => Err(FolderProblem::Checksum { stored, computed: sum }),
+            false => Err(ModelFileError::Checksum { stored, computed: sum }),
         }
     }
 }
 
 /// Checks the bytes of a whole file that another command reads as weights: the length of its header, and its checksum where
 /// trickbag wrote one. Of a file of another format, or that is not whole, it says nothing; the reader of the weights does.
-pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), FolderProblem> {
+pub fn check_bytes(bytes: &[u8]) -> Result<(), ModelFileError> {
     let Some(count) = bytes.first_chunk::<LENGTH>() else { return Ok(()) };
     if bytes.get(LENGTH) != Some(&b'{') {
         return Ok(());
     }
     if u64::from_le_bytes(*count) > HEADER_LIMIT {
-        return Archive::open(bytes, bytes.len() as u64).map(drop);
+        return ModelFile::open(bytes, bytes.len() as u64).map(drop);
     }
-    match Archive::open(bytes, bytes.len() as u64) {
+    match ModelFile::open(bytes, bytes.len() as u64) {
         Ok(archive) => archive.verified(),
         Err(_) => Ok(()),
     }
@@ -214,7 +244,7 @@ fn each_chunk(
     count: usize,
     mut sum: u32,
     mut consume: impl FnMut(&[u8]),
-) -> Result<u32, FolderProblem> {
+) -> Result<u32, ModelFileError> {
     let mut bytes = vec![0; count.min(CHUNK)];
     let mut left = count;
     while left > 0 {
@@ -228,9 +258,9 @@ fn each_chunk(
     Ok(sum)
 }
 
-fn cut(error: io::Error) -> FolderProblem {
+fn cut(error: io::Error) -> ModelFileError {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => FolderProblem::Damaged("it is cut short".to_owned()),
-        _ => FolderProblem::Unreadable(error),
+        io::ErrorKind::UnexpectedEof => ModelFileError::Damaged("it is cut short".to_owned()),
+        _ => ModelFileError::Unreadable(error),
     }
 }

@@ -1,0 +1,66 @@
+//! The tasks behind the verbs: the only place of the program that tells them apart.
+
+use std::path::Path;
+
+use anyhow::Result;
+use recipe::TaskKind;
+use world::World;
+
+use crate::args::{Eval, Export, Models, Predict};
+use crate::output::Usage;
+use crate::verbs;
+use crate::verbs::train::{Command, Resolved};
+
+/// The task that a run folder or a model folder was trained for.
+fn of_model(path: &Path) -> TaskKind {
+    match () {
+        () if detect::model_folder::is_detector(path) => TaskKind::Detection,
+        () if segment::model_folder::is_segmenter(path) => TaskKind::Segmentation,
+        () => TaskKind::Classification,
+    }
+}
+
+pub(crate) fn train(command: &Command, resolved: Resolved, world: &mut World) -> Result<()> {
+    match resolved.recipe.task() {
+        TaskKind::Classification => verbs::train::classification::run(command, resolved, world),
+        TaskKind::Detection => verbs::train::detection::run(command, resolved, world),
+        TaskKind::Segmentation => verbs::train::segmentation::run(command, resolved, world),
+    }
+}
+
+pub(crate) fn eval(args: &Eval) -> Result<()> {
+    match of_model(&args.model) {
+        TaskKind::Classification => verbs::eval::run(args),
+        TaskKind::Detection => verbs::detection::eval(args),
+        TaskKind::Segmentation => verbs::segmentation::eval(args),
+    }
+}
+
+pub(crate) fn predict(args: &Predict) -> Result<()> {
+    match of_model(&args.model) {
+        TaskKind::Classification => verbs::predict::run(args),
+        TaskKind::Detection => verbs::detection::predict(args),
+        TaskKind::Segmentation => verbs::segmentation::predict(args),
+    }
+}
+
+pub(crate) fn export(args: &Export) -> Result<()> {
+    match of_model(&args.model) {
+        TaskKind::Classification => verbs::export::run(args),
+        TaskKind::Segmentation => verbs::segmentation::export(args),
+        task => Err(missing("export", task)),
+    }
+}
+
+pub(crate) fn models(args: &Models) -> Result<()> {
+    let name = args.name.as_deref().unwrap_or_default();
+    match (name.strip_prefix(detect::PREFIX), name.strip_prefix(segment::PREFIX)) {
+        (Some(network), _) => verbs::detection::model(args, network),
+        (_, Some(network)) => verbs::segmentation::model(args, network),
+        (None, None) => verbs::models::run(args),
+    }
+}
+
+fn missing(verb: &str, task: TaskKind) -> anyhow::Error {
+    Usage(format!("{verb} does not work for {} yet", task.name())).into()
+}
