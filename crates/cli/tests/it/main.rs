@@ -10,6 +10,7 @@ mod hostile_models;
 mod hostile_runs;
 mod interrupted;
 mod listings;
+mod messages;
 mod predictions;
 mod ranks;
 mod refusals;
