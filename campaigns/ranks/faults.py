@@ -22,16 +22,17 @@ from pathlib import Path
 
 from launch import SMALL, command, differences, environment, gone, launcher, ranks_of, results, run, steps, train, tricks
 
-# Seconds of silence after which a rank counts as gone, and the seconds within which all ranks have to be gone after a fault.
-PATIENCE, BOUND = 3, 20
+# Seconds of silence after which a rank counts as gone (ten times the longest step where that is longer, as on a busy machine), and
+# the seconds within which all ranks have to be gone after a fault.
+PATIENCE, BOUND = 3, 60
 
 # What is done to a rank; the exit codes that may follow, or None where the launcher reports a death in its own way; and words of the
 # message.
 KINDS = {
     "SIGKILL": (None, []),
-    "SIGSTOP": (75, ["has been silent for", "The run was at step", "go on with: trickbag train --resume --out"]),
+    "SIGSTOP": (75, ["has been silent for", "The run was at step", "go on with: trickbag train --resume --out", "rank "]),
     "SIGABRT": (None, []),
-    "SIGSEGV": (None, []),
+    "SIGILL": (None, []),
     "out of memory": (None, []),
     "full disk": (1, ["the disk is full"]),
     "SIGTERM": (143, ["stopped at step", "--resume"]),

@@ -108,7 +108,7 @@ pub(crate) struct Ranks {
     #[arg(long, value_name = "PATH")]
     pub(crate) mpi: Option<PathBuf>,
     /// Seconds for which a rank may be silent before the others give it up, or ten times as long as the longest step where
-    /// that is longer
+    /// that is longer; ten times as many while files are written
     #[arg(long, value_name = "SECONDS", default_value_t = world::PATIENCE.as_secs(),
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) patience: u64,

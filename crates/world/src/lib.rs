@@ -30,8 +30,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A rank may take this many times as long as the longest stretch of work of the rank that waits for it.
 const STRETCHES: u32 = 10;
 
-/// The patience while a rank writes files, which can take long on a slow file system.
-const PATIENCE_FOR_WRITES: Duration = Duration::from_secs(600);
+/// The patience is this many times longer while a rank writes files, which can take long on a slow file system.
+const WRITES: u32 = 10;
 
 /// Ranks give up one after another, so that one of them prints its message and ends all before the next one speaks.
 const APART: Duration = Duration::from_secs(1);
@@ -155,7 +155,7 @@ impl World {
     /// Calls verbs while another rank may be writing files, which can take minutes.
     pub fn while_writing<T>(&mut self, verbs: impl FnOnce(&mut World) -> T) -> T {
         let usual = self.patience;
-        self.patience = usual.max(PATIENCE_FOR_WRITES);
+        self.patience = WRITES * usual;
         let result = verbs(self);
         self.patience = usual;
         result

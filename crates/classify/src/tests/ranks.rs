@@ -234,3 +234,40 @@ fn neither_training_passes_nor_evaluations_move_a_model() {
     assert_eq!(first.answers, again.answers);
     assert!(model.tensors() == before);
 }
+
+/// A cell of an ablation, with as many parts as there may be ranks.
+#[test]
+fn a_run_of_an_ablation_has_the_same_result_by_any_number_of_ranks() {
+    let sandbox = tempfile::tempdir().unwrap();
+    let outcome = |ranks: usize| {
+        let folder = sandbox.path().join(ranks.to_string());
+        let job = crate::ablation::Job { cell: 0, seed: 1, folder, recipe: recipe(&[]) };
+        let job = &job;
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let worlds = World::threads(ranks).into_iter();
+            let ranks: Vec<_> = worlds
+                .map(|mut world| {
+                    scope.spawn(move || {
+                        let settings = crate::ablation::Settings {
+                            data: None,
+                            resources: Resources::from(1),
+                            device: nn::cpu(),
+                            environment: json!({}),
+                        };
+                        let done = crate::ablation::run(job, &settings, &mut world);
+                        done.unwrap_or_else(|error| panic!("{error}")).expect("an outcome")
+                    })
+                })
+                .collect();
+            ranks.into_iter().map(|rank| rank.join().expect("a rank")).collect()
+        });
+        assert!(crate::ablation::is_finished(job).unwrap());
+        for outcome in &outcomes {
+            assert_eq!(outcome.values, outcomes[0].values);
+        }
+        (outcomes[0].values.clone(), outcomes[0].steps)
+    };
+    let alone = outcome(1);
+    assert_eq!(alone.1, STEPS);
+    assert_eq!(outcome(4), alone);
+}

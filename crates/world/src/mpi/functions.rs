@@ -196,7 +196,7 @@ impl<H: Copy> Calls for Functions<H> {
         receive: Vec<u8>,
         waits: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<u8>, Failed> {
-        assert!(self.on_its_thread(), "MPI is called on another thread than it was initialised on");
+        assert!(self.on_its_thread(), "MPI is called on another thread than it began on");
         // Given back, and so freed, only when no request writes to it any more; leaked on every other way out.
         let mut receive = ManuallyDrop::new(receive);
         let (mut outgoing, mut incoming) = (send.chunks(MOST), receive.chunks_mut(MOST));
@@ -245,10 +245,7 @@ impl<H: Copy> Calls for Functions<H> {
     }
 
     fn finalize(&self) -> Result<(), Failed> {
-        assert!(
-            self.on_its_thread(),
-            "MPI is finalized on another thread than it was initialised on"
-        );
+        assert!(self.on_its_thread(), "MPI is finalized on another thread than it began on");
         // SAFETY: MPI is initialised, and all requests have ended.
         let code = unsafe { (self.finalize)() };
         self.check("MPI_Finalize", code)
