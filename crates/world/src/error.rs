@@ -50,8 +50,7 @@ pub enum WorldError {
     Differ { differences: Vec<String> },
 
     #[error(
-        "a launcher started several ranks, but no MPI library could be opened: {}. Install the launcher's own, or give its \
-         path with --mpi",
+        "no MPI library could be opened: {}. Install the launcher's own, or give its path with --mpi",
         tried.join("; ")
     )]
     NoLibrary { tried: Vec<String> },
