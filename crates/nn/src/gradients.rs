@@ -86,7 +86,8 @@ impl Contribution {
         device: &Device,
         change: impl FnOnce(&mut [f32]) -> Result<(), E>,
     ) -> Result<Contribution, E> {
-        let mut values: Vec<f32> = Vec::new();
+        let length = self.tensors_mut().map(|tensor| tensor.dims()[0]).sum();
+        let mut values: Vec<f32> = Vec::with_capacity(length);
         for tensor in self.tensors_mut() {
             let data = tensor.to_data();
             values.extend_from_slice(data.as_slice().expect("gradients are f32"));

@@ -14,7 +14,8 @@ pub enum WorldError {
 
     /// A rank sent nothing for too long.
     #[error(
-        "rank {rank} has been silent for {seconds} s: it has stopped, or its machine has, or another rank that it waits for"
+        "rank {rank} has been silent for {seconds} s: it has stopped, or its machine has, or another rank that it waits for; \
+         see to it, then resume the run from its last checkpoint"
     )]
     Silent { rank: usize, seconds: u64 },
 
@@ -50,13 +51,14 @@ pub enum WorldError {
     Differ { differences: Vec<String> },
 
     #[error(
-        "a launcher started several ranks, but no MPI library could be opened: {}. Install the launcher's own, or give its \
-         path with --mpi",
+        "no MPI library could be opened: {}. Install the launcher's own, or give its path with --mpi",
         tried.join("; ")
     )]
     NoLibrary { tried: Vec<String> },
 
-    #[error("{library}: {call} failed: {said}")]
+    #[error(
+        "{library}: {call} failed: {said}; give another library with --mpi, or check the network between the ranks"
+    )]
     Library { library: String, call: &'static str, said: String },
 
     /// Every rank would believe to be alone, and do the whole work.
