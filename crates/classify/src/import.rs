@@ -107,7 +107,9 @@ pub enum ImportProblem {
     )]
     ClassNames { classes: usize, names: usize },
 
-    #[error("no config.json of timm lies beside it; give the network with --model; `trickbag models` lists them")]
+    #[error(
+        "no config.json of timm lies beside it; give the network with --model; `trickbag models` lists them"
+    )]
     NoNetwork,
 }
 

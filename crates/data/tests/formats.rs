@@ -261,7 +261,8 @@ fn flowers_are_read_as_distributed() {
         let image = image::RgbImage::from_pixel(16, 16, image::Rgb([number * 40; 3]));
         image.save(at("jpg").join(format!("image_{number:05}.jpg"))).unwrap();
     }
-    fs::write(at("imagelabels.mat"), include_bytes!("../testdata/flowers102-imagelabels.mat")).unwrap();
+    fs::write(at("imagelabels.mat"), include_bytes!("../testdata/flowers102-imagelabels.mat"))
+        .unwrap();
     fs::write(at("setid.mat"), include_bytes!("../testdata/flowers102-setid.mat")).unwrap();
     let set = Dataset::open(place.path(), 0.1, 0).unwrap();
     assert_eq!((set.classes.len(), set.train.len(), set.validation.len()), (102, 3, 2));
@@ -271,7 +272,10 @@ fn flowers_are_read_as_distributed() {
         .map(|index| (*set.train.annotation(index), set.train.image(index).unwrap().pixels[0]))
         .collect();
     assert_eq!(found.iter().map(|(label, _)| *label).collect::<Vec<_>>(), [0, 2, 101]);
-    assert!(found.iter().zip([80, 40, 160]).all(|((_, gray), told)| gray.abs_diff(told) < 4), "{found:?}");
+    assert!(
+        found.iter().zip([80, 40, 160]).all(|((_, gray), told)| gray.abs_diff(told) < 4),
+        "{found:?}"
+    );
 
     fs::remove_file(at("jpg/image_00004.jpg")).unwrap();
     let missing = Dataset::open(place.path(), 0.1, 0).unwrap_err().to_string();

@@ -80,7 +80,9 @@ fn fetched(name: &HubName) -> Result<Snapshot> {
     let mut bar = Fetching::new();
     let snapshot = fetch::snapshot(name, &settings, &mut |transfer| bar.at(transfer))?;
     if let Some(reason) = &snapshot.unasked {
-        output::note(&format!("note: the copy in the cache is taken, since the hub was not asked: {reason}"));
+        output::note(&format!(
+            "note: the copy in the cache is taken, since the hub was not asked: {reason}"
+        ));
     }
     output::note(&format!("{name}: commit {}, {}", snapshot.commit, snapshot.folder.display()));
     Ok(snapshot)
@@ -130,7 +132,8 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
 }
 
 fn tell(args: &Import, folder: &Path, imported: &Imported) {
-    let Imported { model, card, config, other_config, format, section, replaced, left_out } = imported;
+    let Imported { model, card, config, other_config, format, section, replaced, left_out } =
+        imported;
     let (classes, parameters) = (model.module.classes(), model.parameters.count());
     if args.json {
         output::json(&json!({

@@ -3,6 +3,7 @@
 mod ablations;
 mod dirty;
 mod exports;
+mod fetching;
 mod fixtures;
 mod golden;
 mod hostile_data;
@@ -14,6 +15,8 @@ mod predictions;
 mod refusals;
 mod reports;
 mod runs;
+#[path = "../../../fetch/tests/server/mod.rs"]
+mod server;
 mod tidy;
 mod transfer;
 mod tricks;

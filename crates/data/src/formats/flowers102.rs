@@ -32,7 +32,8 @@ pub(crate) fn open(root: Root, tree: Tree) -> Result<Found, DataError> {
         matlab::matrix(&blob.all()?, name).map_err(|reason| malformed(&blob.name, reason))
     };
     let labels = matrix(LABELS, "labels")?;
-    let parts = [(Side::Train, matrix(PARTS, "trnid")?), (Side::Validation, matrix(PARTS, "valid")?)];
+    let parts =
+        [(Side::Train, matrix(PARTS, "trnid")?), (Side::Validation, matrix(PARTS, "valid")?)];
     let names: Vec<String> = CLASSES.lines().map(str::to_owned).collect();
     let images: HashMap<u32, Entry> =
         tree.images().into_iter().filter_map(|entry| Some((number(&entry.path)?, entry))).collect();
@@ -42,7 +43,10 @@ pub(crate) fn open(root: Root, tree: Tree) -> Result<Found, DataError> {
             let label = labels.get((image as usize).wrapping_sub(1));
             let class = label.and_then(|&label| names.get((label as usize).wrapping_sub(1)));
             let class = class.ok_or_else(|| {
-                malformed(&root.name(LABELS), format!("it has no label from 1 to 102 for image {image}"))
+                malformed(
+                    &root.name(LABELS),
+                    format!("it has no label from 1 to 102 for image {image}"),
+                )
             })?;
             let entry = images.get(&image).cloned().ok_or_else(|| {
                 malformed(&root.name(""), format!("image_{image:05}.jpg is not there"))

@@ -110,7 +110,9 @@ fn numbers(array: &[u8]) -> Option<Vec<u32>> {
         5 | 6 => Some(each(bytes, u32::from_le_bytes).collect()),
         7 => Some(each(bytes, f32::from_le_bytes).map(|number| number as u32).collect()),
         9 => Some(each(bytes, f64::from_le_bytes).map(|number| number as u32).collect()),
-        12 | 13 => each(bytes, u64::from_le_bytes).map(|number| u32::try_from(number).ok()).collect(),
+        12 | 13 => {
+            each(bytes, u64::from_le_bytes).map(|number| u32::try_from(number).ok()).collect()
+        }
         _ => None,
     }
 }
