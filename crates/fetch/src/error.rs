@@ -15,7 +15,7 @@ pub enum FetchError {
     Status { url: String, status: u16, mend: String },
 
     #[error(
-        "{url}: it has {bytes} bytes, and at most {most} are fetched; fetch it by another program"
+        "{url}: it has {bytes} bytes, and at most {most} are fetched; use another program for it"
     )]
     TooLarge { url: String, bytes: u64, most: u64 },
 
