@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, Method, Request, Response};
+use ureq::http::header::ETAG;
+use ureq::http::{HeaderMap, HeaderName, Method, Request, Response};
 use ureq::{Agent, Body};
 
 use crate::error::FetchError;
@@ -48,8 +49,8 @@ impl Client {
         Client { agent: config.build().into(), pause }
     }
 
-    /// The answer to a request, after redirections. Headers of the answers on the way that the last one lacks are in it
-    /// too: a hub says there what a file is.
+    /// The answer to a request, after redirections. `etag` and `x-…` of the answers on the way are in it too where the last
+    /// one lacks them: a hub says there what a file is.
     pub(crate) fn send(
         &self,
         method: Method,
@@ -73,7 +74,8 @@ impl Client {
             let request = request.body(()).map_err(|error| unreachable(error.to_string()))?;
             let mut answer =
                 self.agent.run(request).map_err(|error| unreachable(error.to_string()))?;
-            for (name, value) in answer.headers() {
+            let tells = |name: &HeaderName| *name == ETAG || name.as_str().starts_with("x-");
+            for (name, value) in answer.headers().iter().filter(|(name, _)| tells(name)) {
                 passed.entry(name).or_insert_with(|| value.clone());
             }
             let is_redirection = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);

@@ -154,14 +154,10 @@ fn receive(
     part.seek(SeekFrom::Start(transfer.done)).map_err(write)?;
     let length = text(answer.headers(), "content-length").and_then(|text| text.parse().ok());
     transfer.total = length.map(|length: u64| transfer.done + length);
-    let too_large =
-        |bytes: u64| answered(format!("it has {bytes} bytes, and {} are allowed", wanted.most));
-    if let Some(bytes) = transfer.total.filter(|&bytes| bytes > wanted.most) {
-        return Err(FetchError::Status {
-            url: wanted.url.to_owned(),
-            status: 200,
-            mend: too_large(bytes).to_string(),
-        });
+    let (url, most) = (wanted.url.to_owned(), wanted.most);
+    let too_large = move |bytes| FetchError::TooLarge { url: url.clone(), bytes, most };
+    if let Some(bytes) = transfer.total.filter(|&bytes| bytes > most) {
+        return Err(too_large(bytes));
     }
     let mut body = answer.into_body().into_reader();
     let mut block = vec![0; BLOCK];

@@ -14,6 +14,11 @@ pub enum FetchError {
     #[error("{url}: the server says {status}; {mend}")]
     Status { url: String, status: u16, mend: String },
 
+    #[error(
+        "{url}: it has {bytes} bytes, and at most {most} are fetched; use another program for it"
+    )]
+    TooLarge { url: String, bytes: u64, most: u64 },
+
     #[error("{url}: {reason}; try again, or take another server")]
     Answer { url: String, reason: String },
 

@@ -56,9 +56,11 @@ fn published(text: &str) -> Result<Option<HubName>> {
     Ok(HubName::parse(text).transpose()?)
 }
 
-/// The folder that a published model is imported to.
+/// The folder that a published model is imported to: another one for each owner and revision.
 fn folder_of(name: &HubName) -> PathBuf {
-    Path::new(MODELS).join(&name.name)
+    let text = name.to_string();
+    let text = text.trim_start_matches("timm/").trim_start_matches("hf:");
+    Path::new(MODELS).join(text.replace('/', "--"))
 }
 
 fn check_new(folder: &Path) -> Result<()> {
@@ -178,4 +180,24 @@ fn tell(args: &Import, folder: &Path, imported: &Imported) {
         model.module.name,
         output::grouped(parameters as u64),
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_published_model_has_a_folder_of_its_own() {
+        for (name, folder) in [
+            ("timm/resnet18.a1_in1k", "models/resnet18.a1_in1k"),
+            ("timm/resnet18.a1_in1k@v1", "models/resnet18.a1_in1k@v1"),
+            ("hf:me/resnet18.a1_in1k", "models/me--resnet18.a1_in1k"),
+            ("hf:me/a@refs/pr/1", "models/me--a@refs--pr--1"),
+        ] {
+            let name = published(name).unwrap().expect("no file is called so");
+            assert_eq!(folder_of(&name), Path::new(folder));
+        }
+        assert!(published("weights.pth").unwrap().is_none());
+        assert!(published("timm/").is_err());
+    }
 }

@@ -5,6 +5,7 @@ mod bag;
 mod detection;
 mod dirty;
 mod exports;
+mod fetching;
 mod fixtures;
 mod golden;
 mod hostile_data;
@@ -19,6 +20,8 @@ mod refusals;
 mod reports;
 mod runs;
 mod segments;
+#[path = "../../../fetch/tests/server/mod.rs"]
+mod server;
 mod tidy;
 mod transfer;
 mod tricks;

@@ -141,7 +141,10 @@ fn a_fine_tuned_run_resumes_without_the_model_it_began_with() {
 }
 
 /// The tensors of a MobileNet of a quarter's width and two classes, as a file, after `change`.
-fn mobilenet(path: &Path, change: impl Fn(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>)) {
+pub(crate) fn mobilenet(
+    path: &Path,
+    change: impl Fn(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>),
+) {
     let network = zoo::network("mobilenetv1_025", &zoo::Options::plain(2)).unwrap();
     let mut tensors: BTreeMap<_, _> = nn::file_shapes(&network)
         .into_iter()

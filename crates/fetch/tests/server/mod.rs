@@ -1,4 +1,5 @@
 //! A small HTTP server on the loopback address, for tests: what it answers is a function of what it is asked.
+#![allow(dead_code, reason = "each of the tests looks at another part of it")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
