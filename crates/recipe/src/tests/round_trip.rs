@@ -330,6 +330,7 @@ prop_compose! {
             },
             preprocess,
             validation: Some(Validation { resize: crop + margin, crop }),
+            detect: None,
             probe: None,
             train: Train {
                 duration: run,
