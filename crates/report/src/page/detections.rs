@@ -22,7 +22,7 @@ fn curves(run: &RunFolder) -> String {
     rows.sort_by_key(|row| std::cmp::Reverse(row.objects));
     rows.truncate(CURVES);
     let series = rows.iter().enumerate().map(|(color, row)| Series {
-        name: run.class(row.class),
+        name: run.class(row.class as usize),
         color,
         line: Line::Solid,
         points: row.curve.iter().map(|&[recall, precision]| (recall, precision)).collect(),
@@ -45,7 +45,7 @@ fn classes(run: &RunFolder) -> String {
     for row in &run.precision {
         html += &format!(
             "<tr><td>{}</td><td>{}</td><td>{:.2} %</td><td>{:.2} %</td></tr>\n",
-            escape(&run.class(row.class)),
+            escape(&run.class(row.class as usize)),
             grouped(row.objects),
             row.eleven_points,
             row.area,
