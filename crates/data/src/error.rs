@@ -52,7 +52,7 @@ pub enum DataError {
     Empty { name: String },
 
     #[error(
-        "{name}: no images here, and none in its folders; images are jpg, jpeg, png, webp, bmp or gif files"
+        "{name}: no images here, and none in its folders; give a place with jpg, jpeg, png, webp, bmp or gif files"
     )]
     NoImages { name: String },
 

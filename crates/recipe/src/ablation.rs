@@ -47,7 +47,7 @@ pub enum AblationError {
     #[error(transparent)]
     Recipe(#[from] RecipeErrors),
 
-    #[error("preset {preset} has no stand-in for any network of {table} here: {}", left_out.join(", "))]
+    #[error("preset {preset} has no stand-in for any network of {table} here: {}; choose other columns or another preset", left_out.join(", "))]
     NothingToRun { preset: String, table: String, left_out: Vec<String> },
 }
 

@@ -55,7 +55,7 @@ pub enum ReportError {
     )]
     NotARun { folder: PathBuf },
 
-    #[error("{}: cannot be read: {cause}", path.display())]
+    #[error("{}: cannot be read: {cause}; check that it is there and may be read", path.display())]
     Read { path: PathBuf, cause: std::io::Error },
 }
 

@@ -25,7 +25,9 @@ pub enum WeightsError {
     #[error("there are no tensors in it; give a file of a model's weights")]
     NoTensors,
 
-    #[error("two tensors are named {name} once prefixes such as module. are off")]
+    #[error(
+        "two tensors are named {name} once prefixes such as module. are off; remove one of them from the file"
+    )]
     Twice { name: String },
 
     #[error("{name} {problem}")]

@@ -67,7 +67,7 @@ pub enum NetworkError {
     OneStem { name: String },
 
     #[error(
-        "{name} needs at least 16 channels in network.shape: its 32 groups are a share of them"
+        "{name} needs at least 16 channels in network.shape, since its 32 groups are a share of them; raise network.shape.channels"
     )]
     TooNarrow { name: String },
 

@@ -11,6 +11,7 @@ mod hostile_models;
 mod hostile_runs;
 mod interrupted;
 mod listings;
+mod messages;
 mod predictions;
 mod refusals;
 mod reports;

@@ -114,7 +114,7 @@ fn production<'a>(path: &Path, text: &'a str) -> Option<&'a str> {
 }
 
 /// Every production source file whose path inside `crates/` satisfies `inside`, with its text.
-fn productions(inside: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+pub(crate) fn productions(inside: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (path, text) in sources() {
         let place = path.strip_prefix(root().join("crates")).unwrap().display().to_string();
