@@ -37,6 +37,10 @@ pub(crate) fn eval(args: &Eval) -> Result<()> {
 
 pub(crate) fn predict(args: &Predict) -> Result<()> {
     match of_model(&args.model) {
+        TaskKind::Classification if args.draw.is_some() => {
+            let text = "--draw is of detectors, and this model is a classifier; leave it out";
+            Err(Usage(text.to_owned()).into())
+        }
         TaskKind::Classification => verbs::predict::run(args),
         TaskKind::Detection => verbs::detection::predict(args),
         TaskKind::Segmentation => verbs::segmentation::predict(args),

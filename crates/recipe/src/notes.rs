@@ -1,6 +1,6 @@
 //! What a recipe is allowed to say, but its user may not have meant.
 
-use crate::types::Recipe;
+use crate::types::{Recipe, TaskKind};
 
 /// The fewest images of a part whose mean and variance are good statistics for a batch norm.
 const FEW_IMAGES: usize = 16;
@@ -14,7 +14,8 @@ impl Recipe {
     /// Remarks on the recipe for whoever trains with it, each a sentence.
     pub fn notes(&self) -> Vec<String> {
         let (images, parts) = (self.part_images(), self.train.parts);
-        if images >= FEW_IMAGES {
+        // A detector is trained on one image a part by design.
+        if images >= FEW_IMAGES || self.task() == TaskKind::Detection {
             return Vec::new();
         }
         let count = if images == 1 { "1 image".to_owned() } else { format!("{images} images") };

@@ -251,7 +251,7 @@ fn what_cannot_be_trained_is_refused_before_the_first_step() {
 #[test]
 fn images_without_objects_are_trained_on() {
     let data = squares(8, 2);
-    for number in [0, 1, 4, 5, 6] {
+    for number in [0, 2, 4, 5, 6] {
         let file = data.path().join(format!("Annotations/{number:03}.xml"));
         fs::write(file, "<annotation></annotation>").unwrap();
     }
