@@ -1,13 +1,14 @@
 //! Runs by several processes, where a launcher of MPI is installed.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::fixtures::{Sandbox, stderr};
 
 /// `mpiexec` with the words that let it start more ranks than there are cores; None, and a line that says so, where there is
 /// none.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn launcher() -> Option<Vec<String>> {
     let launcher = std::env::var("TRICKBAG_MPIEXEC").unwrap_or_else(|_| "mpiexec".to_owned());
     let Ok(version) = Command::new(&launcher).arg("--version").output() else {
@@ -45,7 +46,7 @@ fn results(sandbox: &Sandbox, run: &str) -> Vec<Vec<u8>> {
     vec![read("model/model.safetensors"), read("predictions.jsonl"), metrics]
 }
 
-fn words(path: &PathBuf) -> &str {
+fn words(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -63,19 +63,8 @@ macro_rules! function {
 impl Opened {
     /// Opens a library by its path, or by a name that the system's loader looks for.
     pub(super) fn new(name: &OsStr) -> Result<Opened, String> {
-        // SAFETY: the initialisers of an MPI library are as trustworthy as the launcher that it belongs to. Plugins of Open MPI
-        // look for its symbols among the global ones.
-        #[cfg(unix)]
-        let library = {
-            use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-            unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) }.map(Into::into)
-        };
-        #[cfg(not(unix))]
-        let library = unsafe { Library::new(name) };
-        let library = library.map_err(|error: libloading::Error| match error.source() {
-            Some(cause) => cause.to_string(),
-            None => error.to_string(),
-        })?;
+        let why = |error: &libloading::Error| error.source().map(ToString::to_string);
+        let library = open(name).map_err(|error| why(&error).unwrap_or(error.to_string()))?;
         let is_standard = name.to_string_lossy().contains("mpi_abi");
         Ok(Opened { library, is_standard })
     }
@@ -250,6 +239,20 @@ impl<H: Copy> Calls for Functions<H> {
         let code = unsafe { (self.finalize)() };
         self.check("MPI_Finalize", code)
     }
+}
+
+/// Opens a library so that its plugins, which look for its symbols among the global ones, find them.
+#[cfg(unix)]
+fn open(name: &OsStr) -> Result<Library, libloading::Error> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: the initialisers of an MPI library are as trustworthy as the launcher that it belongs to.
+    unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) }.map(Into::into)
+}
+
+#[cfg(not(unix))]
+fn open(name: &OsStr) -> Result<Library, libloading::Error> {
+    // SAFETY: the initialisers of an MPI library are as trustworthy as the launcher that it belongs to.
+    unsafe { Library::new(name) }
 }
 
 /// A text that C wrote.
