@@ -109,7 +109,7 @@ impl Task for Detect {
 }
 
 /// The objects that a detector finds in an image, in the pixels of the image as it is stored.
-pub fn detect(model: &Model<Detector>, question: UnseenScene) -> Vec<FoundBox> {
+pub(crate) fn detect(model: &Model<Detector>, question: UnseenScene) -> Vec<FoundBox> {
     let (detector, leaves) = (&model.module, model.parameters.constant());
     let pass = Pass::evaluation(&leaves, &model.statistics);
     let UnseenScene { image, original } = question;

@@ -104,7 +104,11 @@ struct Gathered {
 
 impl Gathered {
     fn mistake(&mut self, name: String, reason: impl Into<String>) {
-        self.mistakes.push(BadImage { name, reason: reason.into() });
+        let mistake = BadImage { name, reason: reason.into() };
+        // A file says it once.
+        if self.mistakes.last() != Some(&mistake) {
+            self.mistakes.push(mistake);
+        }
     }
 
     /// Adds an image to part 0, training, or 1, validation. `said` names a box by its number in messages.

@@ -128,25 +128,7 @@ fn read(
         }
         let numbers: HashMap<u64, u32> =
             known.keys().zip(0..).map(|(&id, number)| (id, number)).collect();
-        let mut boxes: HashMap<u64, Vec<(u64, BoundingBox)>> = HashMap::new();
-        for one in file.annotations {
-            let Some(&class) = numbers.get(&one.category_id) else {
-                let reason = format!(
-                    "annotation {} has the category {}, which is not in the list",
-                    one.id, one.category_id
-                );
-                gathered.mistake(blob.name.clone(), reason);
-                continue;
-            };
-            let [x, y, width, height] = one.bbox;
-            let corners = [x, y, x + width, y + height].map(|value| value as f32);
-            let found = BoundingBox {
-                crowd: one.iscrowd != 0,
-                mask_area: one.area.map(|area| area as f32),
-                ..BoundingBox::new(corners, class)
-            };
-            boxes.entry(one.image_id).or_default().push((one.id, found));
-        }
+        let mut boxes = by_image(file.annotations, &numbers, &blob.name, &mut gathered);
         let part = if matches!(side, Side::Train) { 0 } else { 1 };
         for image in file.images {
             let Some(entry) = image_of(&image.file_name, &list.path, &paths, &by_name) else {
@@ -174,6 +156,35 @@ fn read(
     let classes = classes.unwrap_or_default().into_values().collect();
     let source = root.source();
     Ok(gathered.finish(classes, has_validation, source))
+}
+
+/// The boxes of each image by its id, with the ids of the annotations. Those of unknown categories are mistakes of `file`.
+fn by_image(
+    annotations: Vec<CocoBox>,
+    numbers: &HashMap<u64, u32>,
+    file: &str,
+    gathered: &mut Gathered,
+) -> HashMap<u64, Vec<(u64, BoundingBox)>> {
+    let mut boxes: HashMap<u64, Vec<(u64, BoundingBox)>> = HashMap::new();
+    for one in annotations {
+        let Some(&class) = numbers.get(&one.category_id) else {
+            let reason = format!(
+                "annotation {} has the category {}, which is not in the list",
+                one.id, one.category_id
+            );
+            gathered.mistake(file.to_owned(), reason);
+            continue;
+        };
+        let [x, y, width, height] = one.bbox;
+        let corners = [x, y, x + width, y + height].map(|value| value as f32);
+        let found = BoundingBox {
+            crowd: one.iscrowd != 0,
+            mask_area: one.area.map(|area| area as f32),
+            ..BoundingBox::new(corners, class)
+        };
+        boxes.entry(one.image_id).or_default().push((one.id, found));
+    }
+    boxes
 }
 
 fn parse(blob: &Blob) -> Result<CocoFile, DataError> {

@@ -2,7 +2,8 @@
 //!
 //! Where some year has a list `test` whose images have annotations, training takes each year's `trainval` (or `train` and
 //! `val`) and validation all tests; else training takes `train` and validation `val`. Without lists, all images are of one
-//! part. Classes are those of the training part in byte order (VOC's own order), unless a file of names lies beside.
+//! part. Classes are those of the training part in byte order (VOC's own order), unless a file of names lies beside. Where a
+//! year's folder is called `VOC…` and all its classes are VOC's, they are VOC's twenty, met or not.
 //!
 //! Pixels are numbered from 1, and the last one belongs to the box: it reaches from xmin − 1 to xmax.
 //!
@@ -19,6 +20,29 @@ use crate::{BoundingBox, DataError};
 const FOLDER: &str = "Annotations";
 const IMAGES: &str = "JPEGImages";
 const LISTS: &str = "ImageSets/Main";
+/// The classes of the challenge.
+const CLASSES: [&str; 20] = [
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+];
 
 fn is_annotation(entry: &Entry) -> bool {
     let is_xml = entry.path.to_ascii_lowercase().ends_with(".xml");
@@ -128,18 +152,25 @@ impl<'a> Reading<'a> {
                 self.image(part, folder, &id, annotation.copied())?;
             }
             if part == 0 {
-                self.settle_classes();
+                let is_voc = years.keys().any(|folder| base_name(folder).starts_with("VOC"));
+                self.settle_classes(is_voc);
             }
         }
         Ok(has_test || has_both)
     }
 
     /// Sorts the classes once the training part is read: from here on no new one is added.
-    fn settle_classes(&mut self) {
+    fn settle_classes(&mut self, is_voc: bool) {
         if self.is_fixed {
             return;
         }
         self.is_fixed = true;
+        if is_voc && self.names.iter().all(|name| CLASSES.contains(&name.as_str())) {
+            let missing =
+                CLASSES.into_iter().filter(|class| !self.names.iter().any(|n| n == class));
+            let missing: Vec<String> = missing.map(str::to_owned).collect();
+            self.names.extend(missing);
+        }
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
         let mut places = vec![0; order.len()];
