@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
+use nn::Module;
 use recipe::TaskKind;
 use world::World;
 
 use crate::args::{Eval, Export, Models, Predict};
-use crate::output::Usage;
+use crate::output::{self, Usage};
 use crate::verbs;
 use crate::verbs::train::{Command, Resolved};
 
@@ -17,6 +18,25 @@ fn of_model(path: &Path) -> TaskKind {
         () if detect::model_folder::is_detector(path) => TaskKind::Detection,
         () if segment::model_folder::is_segmenter(path) => TaskKind::Segmentation,
         () => TaskKind::Classification,
+    }
+}
+
+/// What a sound model folder of another task than classification holds, or what is wrong with it; None for a classifier's.
+pub(crate) fn described_model(folder: &Path) -> Option<Result<String, String>> {
+    let said = |name: &str, parameters: usize| {
+        format!("{name} with {} parameters; whole", output::grouped(parameters as u64))
+    };
+    let device = nn::cpu();
+    match of_model(folder) {
+        TaskKind::Classification => None,
+        TaskKind::Detection => Some(match detect::model_folder::read(folder, &device) {
+            Ok((model, _)) => Ok(said(model.module.name(), model.parameters.count())),
+            Err(error) => Err(error.to_string()),
+        }),
+        TaskKind::Segmentation => Some(match segment::model_folder::read(folder, &device) {
+            Ok((model, _)) => Ok(said(model.module.name(), model.parameters.count())),
+            Err(error) => Err(error.to_string()),
+        }),
     }
 }
 

@@ -13,6 +13,7 @@ use train::log::verify as logs;
 
 use crate::args::Verify;
 use crate::output::{self, Usage};
+use crate::tasks;
 
 /// A file or folder that was looked at: what it holds, or what is wrong with it and what to do.
 struct Checked {
@@ -76,6 +77,9 @@ fn packed(file: data::PackFile) -> Checked {
 }
 
 fn model(folder: &Path) -> Checked {
+    if let Some(outcome) = tasks::described_model(folder) {
+        return Checked::of(folder, outcome);
+    }
     let facts = model_folder::verify(folder, &nn::cpu()).map_err(|error| error.to_string());
     let outcome = facts.map(|facts| {
         let checksum = match facts.has_checksum {

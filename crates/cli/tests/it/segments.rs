@@ -63,6 +63,9 @@ fn a_segmenter_is_trained_evaluated_used_and_exported() {
     let text = sandbox.succeed(&["eval", "run/model", "--data", "scenes"]);
     assert!(text.contains("mean IoU") && text.contains("dark"), "{text}");
 
+    let text = sandbox.succeed(&["verify", "run"]);
+    assert!(text.contains("fcn_resnet50 with") && !text.contains("BROKEN"), "{text}");
+
     let image = "scenes/images/validation/9.png";
     let page = ["predict", "run", image, "--draw", "drawn", "--html", "page.html", "--json"];
     let told = json(&sandbox.succeed(&page));
