@@ -130,7 +130,7 @@ pub enum DataError {
     Annotation { name: String, reason: String },
 
     #[error(
-        "{name}: preparing this image failed inside the program: {reason}; please report it with the image"
+        "{name}: preparing this image failed inside the program: {reason}; report it with the image"
     )]
     Panic { name: String, reason: String },
 

@@ -120,8 +120,8 @@ fn every_kind_is_found_once_and_nothing_else() {
     let kinds: BTreeSet<FindingKind> = expected.iter().map(|&(kind, _)| kind).collect();
     assert_eq!(
         kinds.len(),
-        FindingKind::ALL.len() - 7,
-        "all but classes that differ, a single class, and what only boxes can have"
+        FindingKind::ALL.len() - 13,
+        "all but classes that differ, a single class, and what only boxes or masks can have"
     );
     let mut reports = Vec::new();
     for threads in [1, 3] {

@@ -5,7 +5,7 @@ use crate::error::FetchError;
 
 /// A dataset that others publish.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Published {
+pub struct PublishedSet {
     pub name: &'static str,
     /// What it shows, in a few words.
     pub about: &'static str,
@@ -41,7 +41,7 @@ pub enum Laid {
     PetLists,
 }
 
-impl Published {
+impl PublishedSet {
     /// About how many million bytes are fetched.
     pub fn megabytes(&self) -> f64 {
         self.files.iter().map(|file| file.megabytes).sum()
@@ -63,8 +63,8 @@ const OF_IMAGENET: &str =
     "photos of ImageNet: research and teaching without profit; the selection Apache-2.0";
 const NONE_STATED: &str = "none stated; the authors ask to be cited";
 
-const DATASETS: [Published; 11] = [
-    Published {
+const DATASETS: [PublishedSet; 11] = [
+    PublishedSet {
         name: "cifar10",
         about: "small photos of things and animals, 32 px",
         classes: 10,
@@ -77,7 +77,7 @@ const DATASETS: [Published; 11] = [
         )],
         laid: Laid::AsPublished,
     },
-    Published {
+    PublishedSet {
         name: "cifar100",
         about: "small photos of things and animals, 32 px",
         classes: 100,
@@ -90,7 +90,7 @@ const DATASETS: [Published; 11] = [
         )],
         laid: Laid::AsPublished,
     },
-    Published {
+    PublishedSet {
         name: "fashion-mnist",
         about: "gray pictures of clothes, 28 px",
         classes: 10,
@@ -120,7 +120,7 @@ const DATASETS: [Published; 11] = [
         ],
         laid: Laid::AsPublished,
     },
-    Published {
+    PublishedSet {
         name: "flowers102",
         about: "flowers of the United Kingdom, photos; the parts trnid and valid",
         classes: 102,
@@ -145,7 +145,7 @@ const DATASETS: [Published; 11] = [
         ],
         laid: Laid::Unpacked,
     },
-    Published {
+    PublishedSet {
         name: "food101",
         about: "dishes, photos",
         classes: 101,
@@ -158,7 +158,7 @@ const DATASETS: [Published; 11] = [
         )],
         laid: Laid::FoodLists,
     },
-    Published {
+    PublishedSet {
         name: "imagenette",
         about: "ten easy classes of ImageNet, photos in full size",
         classes: 10,
@@ -171,7 +171,7 @@ const DATASETS: [Published; 11] = [
         )],
         laid: Laid::Unpacked,
     },
-    Published {
+    PublishedSet {
         name: "imagenette-160",
         about: "ten easy classes of ImageNet, shorter edge 160 px",
         classes: 10,
@@ -184,7 +184,7 @@ const DATASETS: [Published; 11] = [
         )],
         laid: Laid::Unpacked,
     },
-    Published {
+    PublishedSet {
         name: "imagenette-320",
         about: "ten easy classes of ImageNet, shorter edge 320 px",
         classes: 10,
@@ -197,7 +197,7 @@ const DATASETS: [Published; 11] = [
         )],
         laid: Laid::Unpacked,
     },
-    Published {
+    PublishedSet {
         name: "mnist",
         about: "gray handwritten digits, 28 px",
         classes: 10,
@@ -227,7 +227,7 @@ const DATASETS: [Published; 11] = [
         ],
         laid: Laid::AsPublished,
     },
-    Published {
+    PublishedSet {
         name: "pets",
         about: "breeds of cats and dogs, photos; the parts trainval and test",
         classes: 37,
@@ -247,7 +247,7 @@ const DATASETS: [Published; 11] = [
         ],
         laid: Laid::PetLists,
     },
-    Published {
+    PublishedSet {
         name: "voc2012",
         about: "photos with boxes and masks of things, for detection and segmentation; train and val",
         classes: 20,
@@ -263,7 +263,7 @@ const DATASETS: [Published; 11] = [
 ];
 
 /// All of them, by name.
-pub fn datasets() -> &'static [Published] {
+pub fn datasets() -> &'static [PublishedSet] {
     &DATASETS
 }
 
@@ -271,7 +271,7 @@ pub fn datasets() -> &'static [Published] {
 ///
 /// # Errors
 /// Where there is none.
-pub fn find(name: &str) -> Result<&'static Published, FetchError> {
+pub fn find(name: &str) -> Result<&'static PublishedSet, FetchError> {
     DATASETS.iter().find(|dataset| dataset.name == name).ok_or_else(|| {
         let known: Vec<&str> = DATASETS.iter().map(|dataset| dataset.name).collect();
         FetchError::UnknownDataset { name: name.to_owned(), known: known.join(", ") }

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use crate::catalogue::{Laid, Published, PublishedFile};
+use crate::catalogue::{Laid, PublishedFile, PublishedSet};
 use crate::checksum::Checksum;
 use crate::client::Client;
 use crate::download::{Transfer, Wanted, download, moved};
@@ -30,7 +30,7 @@ pub struct Got {
 /// # Errors
 /// Where the folder is there already, where a file cannot be fetched, and where its checksum is not the published one.
 pub fn get(
-    dataset: &Published,
+    dataset: &PublishedSet,
     folder: &Path,
     mirror: Option<&str>,
     tell: &mut dyn FnMut(&Transfer),

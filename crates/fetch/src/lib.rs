@@ -1,4 +1,4 @@
-//! Published weights and datasets over HTTP. A file is under its name when it is whole and its checksum is the expected
+//! PublishedSet weights and datasets over HTTP. A file is under its name when it is whole and its checksum is the expected
 //! one, and not before: what is on its way has another name, and a later call goes on where an earlier one was cut off.
 //!
 //! Nothing here knows networks, tensors or formats of images.
@@ -14,7 +14,7 @@ mod hub_name;
 mod hub_settings;
 mod lists;
 
-pub use catalogue::{Laid, Published, PublishedFile, datasets, find};
+pub use catalogue::{Laid, PublishedFile, PublishedSet, datasets, find};
 pub use dataset::{Got, get};
 pub use download::Transfer;
 pub use error::FetchError;

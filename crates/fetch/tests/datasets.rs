@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use fetch::{FetchError, Laid, Published, PublishedFile, get};
+use fetch::{FetchError, Laid, PublishedFile, PublishedSet, get};
 use md5::{Digest, Md5};
 
 mod server;
@@ -32,9 +32,9 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-fn published(files: Vec<PublishedFile>, laid: Laid) -> Published {
+fn published(files: Vec<PublishedFile>, laid: Laid) -> PublishedSet {
     let (images, licence) = ([1, 1], "none");
-    Published {
+    PublishedSet {
         name: "small",
         about: "few",
         classes: 1,

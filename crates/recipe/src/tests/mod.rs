@@ -17,6 +17,7 @@ fn models() -> Vec<String> {
         "resnet50c",
         "resnet50d",
         "resnet50_original",
+        "resnet50s",
         "resnet152d",
         "inception_v3",
         "mobilenetv1_100",

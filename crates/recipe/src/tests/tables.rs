@@ -11,6 +11,7 @@ pub(super) fn models() -> Vec<String> {
         "resnet50",
         "resnet50c",
         "resnet50d",
+        "resnet50s",
         "resnet152d",
         "inception_v3",
         "mobilenetv1_100",

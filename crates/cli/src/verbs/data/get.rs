@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fetch::Published;
+use fetch::PublishedSet;
 use serde_json::{Value, json};
 
 use crate::args::DataGet;
@@ -72,7 +72,7 @@ fn list(as_json: bool) {
     );
 }
 
-fn as_value(dataset: &Published) -> Value {
+fn as_value(dataset: &PublishedSet) -> Value {
     let files = dataset.files.iter().map(|file| json!({"url": file.url, "md5": file.md5}));
     json!({
         "name": dataset.name,
