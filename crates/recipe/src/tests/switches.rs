@@ -134,7 +134,7 @@ fn families_are_named_once() {
     );
     assert_eq!(
         told("Nesterov accelerated gradient"),
-        "baseline, efficient, finetune, gluoncv-* (7 of 9), photos-*, quickstart, resnet18d-*, table1, table2, table3, table4, table5, table6, table7"
+        "baseline, efficient, finetune, gluoncv-* (7 of 9), photos-*, quickstart, resnet18d-*, segment-small, table1, table2, table3, table4, table5, table6, table7"
     );
     assert_eq!(told("CutMix"), "");
 }
