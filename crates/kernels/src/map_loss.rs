@@ -57,7 +57,7 @@ pub fn map_cross_entropy<'a>(
             let rows = vertical.places.map(input);
             let weights = vertical.weights.map(|weight| weight as f32);
             let second = vertical.places[1] - first;
-            output_row(isa, rows, weights, &across, classes, share, &mut memory, loss);
+            output_row(isa, (rows, weights), &across, classes, share, &mut memory, loss);
             let (near, far) = band.split_at_mut(row);
             add_scaled(isa, near, &memory.dz, weights[0]);
             add_scaled(isa, if second == 1 { far } else { near }, &memory.dz, weights[1]);
@@ -130,10 +130,10 @@ vectorised! {
 }
 
 vectorised! {
-    /// The losses of one row of the map, added up, and `share` times their gradient in the row between two input rows.
+    /// The losses of one row of the map, added up, and `share` times their gradient in the row between two input rows, which
+    /// is `mixed` of them by their weights.
     fn output_row(
-        rows: [&[f32]; 2],
-        weights: [f32; 2],
+        mixed: ([&[f32]; 2], [f32; 2]),
         across: &[Mixture],
         classes: &[u16],
         share: f32,
@@ -141,7 +141,7 @@ vectorised! {
         loss: &mut [f64],
     ) {
         let BandMemory { z, dz, pixel } = memory;
-        let c = pixel.len();
+        let (c, (rows, weights)) = (pixel.len(), mixed);
         for ((z, &a), &b) in z.iter_mut().zip(rows[0]).zip(rows[1]) {
             *z = a * weights[0] + b * weights[1];
         }

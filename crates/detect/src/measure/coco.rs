@@ -140,9 +140,9 @@ impl Look {
         let mut boxes = vec![[(false, false); THRESHOLDS]; self.found.len()];
         for index in 0..THRESHOLDS {
             let mut taken = vec![false; self.objects.len()];
-            for (row, (area, _)) in self.found.iter().enumerate() {
+            for (row, ((area, _), matched)) in self.found.iter().zip(&mut boxes).enumerate() {
                 let object = self.best(row, threshold(index), &order, &counts, &taken);
-                boxes[row][index] = match object {
+                matched[index] = match object {
                     Some(object) => {
                         taken[object] = true;
                         (true, counts(&self.objects[object]))
