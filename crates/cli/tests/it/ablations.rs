@@ -172,7 +172,7 @@ fn rows_are_recipes_by_name() {
     let sandbox = Sandbox::new();
     let text = sandbox.succeed(&["recipes", "table6.mixup"]);
     assert!(
-        text.starts_with("# Table 6, ResNet-50-D, + mixup w/o distill. PublishedSet: 79.15"),
+        text.starts_with("# Table 6, ResNet-50-D, + mixup w/o distill. Published: 79.15"),
         "{text}"
     );
     assert!(text.contains("duration = \"200 epochs\""), "{text}");
