@@ -3,7 +3,7 @@
 
     python3 campaigns/kills.py target/release/trickbag --kills 1000
 
-A tenth of the kills or more falls into the writing of a checkpoint: as soon as its file aside is seen."""
+Many kills aim at the writing of a checkpoint: they come as soon as its file aside is seen."""
 
 import collections
 import os
@@ -85,8 +85,10 @@ def is_writing(scenario):
 def disturb(scenario, process, rng, duration, counts, inside_write):
     """Sends one signal; gives it, or None where the command ended before."""
     end = time.monotonic() + (duration * 2 if inside_write else rng.uniform(0, duration))
+    seen = False
     while time.monotonic() < end:
-        if inside_write and is_writing(scenario):
+        seen = inside_write and is_writing(scenario)
+        if seen:
             break
         if process.poll() is not None:
             return None
@@ -99,8 +101,7 @@ def disturb(scenario, process, rng, duration, counts, inside_write):
     counts["kills"] += 1
     counts[f"by {signal.Signals(sent).name}"] += 1
     counts[f"of {scenario.name}"] += 1
-    if inside_write:
-        counts["while a checkpoint was being written"] += is_writing(scenario) or sent != signal.SIGSTOP
+    counts["when a checkpoint's file aside was seen"] += seen
     return sent
 
 

@@ -47,6 +47,7 @@ pub(crate) struct Command<'a> {
     pub(crate) args: &'a Train,
     pub(crate) threads: Threads,
 }
+
 /// A run of any task, as this verb sees it.
 pub(crate) trait TaskRun {
     fn journal(&self) -> &Journal;
